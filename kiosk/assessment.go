@@ -1,0 +1,36 @@
+package kiosk
+
+import "image"
+
+// An Assessment is what analysis concluded about one frame. It carries no
+// pixels and no identity, so it may be recorded and replayed.
+//
+// Fields that describe a face are zero when Faces is 0; with several faces
+// they describe the largest one.
+type Assessment struct {
+	Frame FrameID     `json:"frame"`
+	Size  image.Point `json:"size"` // of the frame, pixels
+
+	Luma float32 `json:"luma"` // mean luma of the whole frame, 0..255
+
+	Faces  int             `json:"faces"`
+	Face   image.Rectangle `json:"face"`   // detector's square box, frame pixels; may reach outside the frame
+	Second float32         `json:"second"` // area of the second largest face / area of Face, 0..1
+
+	IED   float32 `json:"ied"`   // inter-eye distance / cos(Yaw), frame pixels
+	Yaw   float32 `json:"yaw"`   // degrees; positive: turned to the person's own left
+	Pitch float32 `json:"pitch"` // degrees; positive: chin up
+	Roll  float32 `json:"roll"`  // degrees; positive: head tilted to the person's own left shoulder
+
+	EyesOpen  float32 `json:"eyes_open"`  // smaller eye opening / (eye midpoint to chin)
+	MouthOpen float32 `json:"mouth_open"` // mouth opening / (eye midpoint to chin)
+
+	FaceLuma   float32 `json:"face_luma"`   // mean luma of the face, 0..255
+	Under      float32 `json:"under"`       // share of face luma in 0..25
+	Over       float32 `json:"over"`        // share of face luma in 247..255
+	Uneven     float32 `json:"uneven"`      // |left - right| mean cheek luma / FaceLuma
+	Background float32 `json:"background"`  // mean luma outside the face, 0..255
+	Sharpness  float32 `json:"sharpness"`   // variance of the Laplacian of face luma at 128 px face width, luma²
+	Live       float32 `json:"live"`        // P(bona fide presentation) of this frame, 0..1
+	LiveUsable bool    `json:"live_usable"` // Live was measured: one face, enough light and pixels
+}

@@ -1,0 +1,38 @@
+package kiosk
+
+import "time"
+
+// An EventKind is a stable name for something that staff, the partner's front
+// end or a test can follow.
+type EventKind string
+
+// The events, in the order of a session. Text and Fields of an event carry no
+// personal data and no score.
+const (
+	EventLaunched  EventKind = "launched"
+	EventPhase     EventKind = "phase"     // Text: the flow's phase
+	EventHint      EventKind = "hint"      // Text: the hint
+	EventCaptured  EventKind = "captured"  // Text: the pose
+	EventAgain     EventKind = "try_again" // Text: attempts left
+	EventSaved     EventKind = "saved"     // Record is durable
+	EventToken     EventKind = "token"     // a user token was obtained
+	EventURLs      EventKind = "urls"      // Text: submission id
+	EventUploaded  EventKind = "uploaded"  // Text: document
+	EventConfirmed EventKind = "confirmed"
+	EventStatus    EventKind = "status"   // Text: gateway status
+	EventDeferred  EventKind = "deferred" // Text: why delivery waits
+	EventSettled   EventKind = "settled"  // Text: next action
+	EventOutcome   EventKind = "outcome"  // Text: the screen
+	EventResult    EventKind = "result"   // Text: result status
+	EventFault     EventKind = "fault"    // Text: fault code, "" when it cleared
+)
+
+// An Event is one line of a session's story.
+type Event struct {
+	Seq     uint64    `json:"seq"` // set by the event log
+	At      time.Time `json:"at"`  // wall clock, for people
+	Kind    EventKind `json:"kind"`
+	Session SessionID `json:"session,omitempty"`
+	Record  RecordID  `json:"record,omitempty"`
+	Text    string    `json:"text,omitempty"`
+}

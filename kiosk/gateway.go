@@ -1,0 +1,95 @@
+package kiosk
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Credentials are the headers of a kiosk's call to the gateway.
+type Credentials struct {
+	Token         string    // x-onekyc-token (user); secret
+	CorrelationID string    // x-partner-session-id
+	Session       SessionID // x-sdk-session-id
+}
+
+// A Target is where one document is uploaded. URL is a bearer secret: whoever
+// has it may upload until it expires.
+type Target struct {
+	URL       string
+	ExpiresIn time.Duration
+}
+
+// Targets answer the request for upload URLs.
+type Targets struct {
+	SubmissionID string
+	Documents    map[Document]Target
+}
+
+// A GatewayStatus is the state of a submission, as the gateway spells it.
+type GatewayStatus string
+
+// The statuses of a submission.
+const (
+	Initiated          GatewayStatus = "INITIATED"
+	InProgress         GatewayStatus = "IN_PROGRESS"
+	PartiallyCompleted GatewayStatus = "PARTIALLY_COMPLETED"
+	StatusCompleted    GatewayStatus = "COMPLETED"
+	StatusError        GatewayStatus = "ERROR"
+	StatusRejected     GatewayStatus = "REJECTED"
+)
+
+// A SubmissionStatus is the gateway's answer to a poll.
+type SubmissionStatus struct {
+	SubmissionID string
+	Status       GatewayStatus
+	Approved     *bool               // nil: not said
+	Documents    map[Document]string // PENDING, UPLOADED, VERIFIED, INVALID or REJECTED
+	Raw          json.RawMessage     // data as received, for a trace at debug level only; may be nil
+}
+
+// A TokenRequest asks the partner backend for a user token.
+type TokenRequest struct {
+	CorrelationID string
+	UserID        string
+	UserIDType    string
+	Locale        Locale
+}
+
+// A Disposition is what a failed call means for the record.
+type Disposition string
+
+// The dispositions.
+const (
+	RetryLater Disposition = "later"     // passing: outage, 429, 5xx
+	NewURLs    Disposition = "new_urls"  // an upload URL died
+	NewToken   Disposition = "new_token" // the user token is no longer accepted
+	PollOn     Disposition = "poll"      // a duplicate: the effect is there already
+	Recapture  Disposition = "recapture" // final for these images
+	Final      Disposition = "final"     // no retry can change it
+)
+
+// A GatewayError is a call that did not succeed. Its text never holds a token,
+// a URL's query or a response body.
+type GatewayError struct {
+	Call        string // such as "confirm"
+	Status      int    // HTTP status; 0 if no answer arrived
+	Cause       string // the gateway's errors[].cause, cleaned; "" if none
+	Disposition Disposition
+	RetryAfter  time.Duration // the server's wish; 0 if none
+	Err         error         // transport error, cleaned of URLs; may be nil
+}
+
+func (e *GatewayError) Error() string {
+	switch {
+	case e.Err != nil:
+		return fmt.Sprintf("%s: %v", e.Call, e.Err)
+	case e.Cause != "":
+		return fmt.Sprintf("%s: HTTP %d %s", e.Call, e.Status, e.Cause)
+	default:
+		return fmt.Sprintf("%s: HTTP %d", e.Call, e.Status)
+	}
+}
+
+// Unwrap returns the transport error.
+func (e *GatewayError) Unwrap() error { return e.Err }

@@ -1,0 +1,159 @@
+package kiosk
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// A Launch is a partner's or staff's request to start a session.
+type Launch struct {
+	BaseURL       string // must equal the configured gateway; "" means that one
+	CorrelationID string // the partner's session id (x-partner-session-id), unique for ever
+	Token         string // user token; secret. "" if UserID is given instead
+	UserID        string // personal data; used to ask the partner backend for a token
+	UserIDType    string // such as "CUSTOMER_ID"; "" means the configured default
+	Theme         Theme
+	Locale        Locale
+	NoTimeLimit   bool // no attempt times out: for those who need it
+}
+
+// Validate reports what is wrong with l in words for the caller. It returns a
+// *LaunchError.
+func (l Launch) Validate() error {
+	switch {
+	case l.CorrelationID == "":
+		return &LaunchError{Code: MissingField, Field: "correlationId", Reason: "is missing"}
+	case len(l.CorrelationID) > 128:
+		return &LaunchError{Code: ConfigInvalid, Field: "correlationId", Reason: "is longer than 128 bytes"}
+	case l.Token == "" && l.UserID == "":
+		return &LaunchError{Code: MissingField, Field: "token", Reason: "and userId are both missing: give one of them"}
+	}
+	for _, f := range []struct{ name, value string }{
+		{"correlationId", l.CorrelationID},
+		{"token", l.Token},
+		{"userId", l.UserID},
+		{"userIdType", l.UserIDType},
+	} {
+		for _, r := range f.value {
+			if r <= ' ' || r > '~' {
+				return &LaunchError{Code: ConfigInvalid, Field: f.name, Reason: "has a character that cannot stand in an HTTP header"}
+			}
+		}
+	}
+	switch l.Locale {
+	case Indonesian, English:
+	default:
+		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be id or en"}
+	}
+	switch l.Theme {
+	case Dark, Light, NoPreference:
+	default:
+		return &LaunchError{Code: ConfigInvalid, Field: "theme", Reason: "must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE"}
+	}
+	return nil
+}
+
+// LogValue keeps the token and the user out of every log.
+func (l Launch) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("correlation_id", l.CorrelationID), slog.Bool("token", l.Token != ""))
+}
+
+// A DetailedCode is the partner-facing reason of a result: see the contract's
+// table.
+type DetailedCode int
+
+// The detailed codes. Saved is the kiosk's own: NOT_COMPLETED for now, and not
+// retriable, since a partner who retried would capture twice.
+const (
+	ConfigInvalid      DetailedCode = 2201
+	TokenExpired       DetailedCode = 2202
+	ConnectionLost     DetailedCode = 2203
+	NotAllowListed     DetailedCode = 2204
+	UnknownError       DetailedCode = 2205
+	MissingField       DetailedCode = 2206
+	UserCancelled      DetailedCode = 2207
+	ExchangeFailed     DetailedCode = 2208
+	ExchangeTimedOut   DetailedCode = 2209
+	CameraUnavailable  DetailedCode = 2210
+	PermissionDenied   DetailedCode = 2211
+	VerificationFailed DetailedCode = 2212
+	HelpTapped         DetailedCode = 2213
+	Tampered           DetailedCode = 2214
+	APIError           DetailedCode = 2215
+	Saved              DetailedCode = 2299
+	NoDetail           DetailedCode = 0
+)
+
+// Retriable reports whether the partner may launch again for the same person.
+func (c DetailedCode) Retriable() bool {
+	switch c {
+	case TokenExpired, ConnectionLost, UserCancelled, ExchangeTimedOut, CameraUnavailable, PermissionDenied,
+		VerificationFailed, HelpTapped, APIError:
+		return true
+	case ConfigInvalid, NotAllowListed, UnknownError, MissingField, ExchangeFailed, Tampered, Saved, NoDetail:
+		return false
+	}
+	return false
+}
+
+// An ErrorCode is the coarse class of a result's error.
+type ErrorCode string
+
+// The contract's error codes.
+const (
+	NoErrorCode        ErrorCode = ""
+	CameraError        ErrorCode = "CAMERA"
+	PermissionError    ErrorCode = "PERMISSION"
+	NetworkError       ErrorCode = "NETWORK"
+	GatewayAPIError    ErrorCode = "API"
+	VerificationError  ErrorCode = "VERIFICATION"
+	HelpClickedError   ErrorCode = "HELP_CLICKED"
+	SecurityError      ErrorCode = "SECURITY"
+	UserCancelledError ErrorCode = "USER_CANCELLED"
+)
+
+// A LaunchError says why a launch was turned down. Nothing was started.
+type LaunchError struct {
+	Code   DetailedCode
+	Field  string // as the caller spells it; "" if no single field is at fault
+	Reason string
+	Busy   bool // another session or a fault stands in the way: try again later
+}
+
+func (e *LaunchError) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("launch: %s (%d)", e.Reason, e.Code)
+	}
+	return fmt.Sprintf("launch: %s %s (%d)", e.Field, e.Reason, e.Code)
+}
+
+// A ResultStatus is how a session ended for the partner.
+type ResultStatus string
+
+// The contract's result statuses; Running is the kiosk's own for a session
+// that has not ended.
+const (
+	Running      ResultStatus = "RUNNING"
+	Completed    ResultStatus = "COMPLETED"
+	NotCompleted ResultStatus = "NOT_COMPLETED"
+	Errored      ResultStatus = "ERROR"
+)
+
+// A Result is what the partner's front end is told (DocumentVerificationResult).
+type Result struct {
+	Session       SessionID
+	CorrelationID string
+	Status        ResultStatus
+	SubmissionID  string
+	Error         ErrorCode
+	Detail        DetailedCode
+}
+
+// A Consent is the receipt that travels with a submission's metadata.
+type Consent struct {
+	TextHash string    `json:"textHash"` // SHA-256 of the text shown, hex
+	Locale   Locale    `json:"locale"`
+	At       time.Time `json:"at"`
+	Session  SessionID `json:"session"`
+}

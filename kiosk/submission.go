@@ -1,0 +1,126 @@
+package kiosk
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// A Document names one image at the gateway.
+type Document string
+
+// The documents of a selfie-liveness submission.
+const (
+	Selfie           Document = "SELFIE"            // the far pose
+	AdditionalSelfie Document = "ADDITIONAL_SELFIE" // the near pose
+)
+
+// Documents returns the documents of a submission in the order of upload.
+func Documents() []Document { return []Document{Selfie, AdditionalSelfie} }
+
+// A Submission is one attempt's evidence on its way to the outbox. Its images
+// are JPEG, owned by whoever holds the submission.
+type Submission struct {
+	Record        RecordID
+	Session       SessionID
+	Attempt       int  // from 1
+	AttemptsLeft  int  // after this one, should the gateway ask for a retry
+	Review        bool // flagged: the device alone could not tell, a person should look
+	CorrelationID string
+	Token         string // user token, secret; "" if it must be asked for
+	UserID        string // personal data
+	UserIDType    string
+	Locale        Locale
+	Images        map[Document][]byte
+	Metadata      json.RawMessage // sent with the confirmation: numbers, consent, provenance; no pixels
+}
+
+// Erase overwrites the images: called once they are sealed or given up.
+func (s *Submission) Erase() {
+	for _, b := range s.Images {
+		clear(b)
+	}
+	s.Images = nil
+}
+
+// LogValue keeps images, token and user out of every log.
+func (s *Submission) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("record", string(s.Record)), slog.Int("attempt", s.Attempt), slog.Bool("review", s.Review))
+}
+
+// Marks are the steps of a record's delivery that are durably done. A step is
+// marked before anything relies on it; every step may run twice.
+type Marks struct {
+	Token        string            `json:"-"` // user token obtained while syncing; sealed on disk
+	SubmissionID string            `json:"submission_id,omitempty"`
+	Uploaded     map[Document]bool `json:"uploaded,omitempty"`
+	Confirmed    bool              `json:"confirmed,omitempty"`
+}
+
+// A Job is one record as the deliverer sees it: everything but the images.
+type Job struct {
+	Record        RecordID
+	Session       SessionID
+	Attempt       int
+	AttemptsLeft  int
+	CorrelationID string
+	Token         string // of the launch, secret; Marks.Token wins where set
+	UserID        string
+	UserIDType    string
+	Locale        Locale
+	Metadata      json.RawMessage
+	Marks         Marks
+	Queued        time.Time // wall clock, for people
+}
+
+// LogValue keeps token and user out of every log.
+func (j Job) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("record", string(j.Record)), slog.Int("attempt", j.Attempt))
+}
+
+// An Action is what the gateway's status asks of the kiosk next.
+type Action string
+
+// The next actions. Exit is split by its outcome.
+const (
+	PollAgain   Action = "STATUS"
+	Retry       Action = "RETRY"        // a new capture, if the person is still there
+	ExitSuccess Action = "EXIT_SUCCESS" // approved
+	ExitFailure Action = "EXIT_FAILURE" // not approved, quota used up, error or cancelled
+)
+
+// A Receipt is the gateway's word on one record, which may be an earlier
+// visitor's.
+type Receipt struct {
+	Record       RecordID
+	Session      SessionID
+	SubmissionID string
+	Action       Action // never PollAgain
+	Reason       string // for staff and logs: the HTTP cause or status; never a score
+}
+
+// An Entry is one record as staff see it: no personal data, no secret.
+type Entry struct {
+	Record       RecordID  `json:"record"`
+	Session      SessionID `json:"session"`
+	Attempt      int       `json:"attempt"`
+	State        string    `json:"state"` // queued, submitted, uploaded, confirmed, done, dead
+	Review       bool      `json:"review"`
+	SubmissionID string    `json:"submissionId,omitempty"`
+	Outcome      Action    `json:"outcome,omitempty"`
+	Reason       string    `json:"reason,omitempty"`
+	Queued       time.Time `json:"queued"`
+	Bytes        int64     `json:"bytes"` // on disk, sealed
+}
+
+// Errors of the outbox that callers test for. None of them loses anything.
+var (
+	ErrQueueFull  = errors.New("outbox is full")
+	ErrQueueBusy  = errors.New("outbox is held by another process")
+	ErrQueueBad   = errors.New("outbox file is damaged")
+	ErrQueueNewer = errors.New("outbox file has a format that this version cannot read")
+	ErrNoRecord   = errors.New("no such record")
+	ErrReplayed   = errors.New("correlation id was used before")
+	ErrSealBroken = errors.New("record does not open with this device's key")
+)
