@@ -118,7 +118,9 @@ type LaunchError struct {
 	Code   DetailedCode
 	Field  string // as the caller spells it; "" if no single field is at fault
 	Reason string
-	Busy   bool // another session or a fault stands in the way: try again later
+	Busy   bool // another session, a full outbox or a fault stands in the way: try again later
+	Down   bool // it is a fault: staff has to look
+	Reused bool // the correlation id was used before
 }
 
 func (e *LaunchError) Error() string {

@@ -121,6 +121,6 @@ var (
 	ErrQueueBad   = errors.New("outbox file is damaged")
 	ErrQueueNewer = errors.New("outbox file has a format that this version cannot read")
 	ErrNoRecord   = errors.New("no such record")
-	ErrReplayed   = errors.New("correlation id was used before")
+	ErrNoEvidence = errors.New("no frame could be kept as evidence")
 	ErrSealBroken = errors.New("record does not open with this device's key")
 )

@@ -1,0 +1,609 @@
+// Package flow decides what the kiosk does next.
+//
+// It is a pure function from (state, time, input) to (state, effects): no
+// clocks, goroutines, randomness or I/O. The same inputs always give the same
+// effects, so a recorded session can be replayed bit for bit, also on another
+// architecture.
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"livekiosk/inference/pad"
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/guidance"
+)
+
+// A Phase is where the visitor is in the session.
+type Phase string
+
+// The values are written to traces, so they never change meaning. Every phase
+// but Idle and OutOfService has a deadline.
+const (
+	OutOfService Phase = "out_of_service" // a fault stands in the way of serving anybody
+	Idle         Phase = "idle"
+	Consent      Phase = "consent" // the camera is off until the visitor agrees
+	Far          Phase = "far"     // guiding and capturing the far pose
+	Near         Phase = "near"    // and the near one
+	Again        Phase = "again"   // an attempt failed, another follows
+	Saving       Phase = "saving"  // evidence handed to the outbox
+	Waiting      Phase = "waiting" // durable; the gateway may still answer in time
+	Outcome      Phase = "outcome" // State.Outcome is on screen
+)
+
+// Policy is the tunable part of the flow. The zero value is not usable: start
+// from Standard.
+type Policy struct {
+	Guidance guidance.Profile `json:"guidance"`
+	Attempts int              `json:"attempts"`  // a session
+	LiveMin  float32          `json:"live_min"`  // mean P(bona fide) over each hold to submit unflagged
+	LiveN    int              `json:"live_n"`    // frames that must have counted in each hold
+	LostFor  time.Duration    `json:"lost_for"`  // nobody, or a second person, for this long between the poses: begin again
+	ReviewIn time.Duration    `json:"review_in"` // in the last attempt, how far apart its two fallback frames are at least
+
+	ConsentIn time.Duration `json:"consent_in"` // how long the consent text waits for an answer
+	AttemptIn time.Duration `json:"attempt_in"` // an attempt times out
+	NoLimit   time.Duration `json:"no_limit"`   // an attempt with no time limit is given up as abandoned
+	AgainFor  time.Duration `json:"again_for"`
+	SaveIn    time.Duration `json:"save_in"`   // how long sealing and storing may take
+	AnswerIn  time.Duration `json:"answer_in"` // how long a visitor waits for the gateway
+	ResultFor time.Duration `json:"result_for"`
+	StaffFor  time.Duration `json:"staff_for"` // outcomes that lead to a person stay longer
+}
+
+// Standard is the policy of a kiosk without a configuration of its own.
+func Standard() Policy {
+	return Policy{
+		Guidance: guidance.Standard(), Attempts: 3, LiveMin: 0.5, LiveN: 4,
+		LostFor: time.Second, ReviewIn: time.Second,
+		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second,
+		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
+	}
+}
+
+// Validate names the first value that no session could run with.
+func (p Policy) Validate() error {
+	if err := p.Guidance.Validate(); err != nil {
+		return fmt.Errorf("guidance: %w", err)
+	}
+	switch {
+	case p.Attempts < 1 || p.Attempts > 9:
+		return fmt.Errorf("attempts: %d is outside 1..9", p.Attempts)
+	case p.LiveMin < 0 || p.LiveMin > 1:
+		return fmt.Errorf("live_min: %g is outside 0..1", p.LiveMin)
+	case p.LiveN < 1:
+		return errors.New("live_n: must be at least 1")
+	}
+	for name, d := range map[string]time.Duration{
+		"lost_for": p.LostFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
+		"no_limit": p.NoLimit, "again_for": p.AgainFor, "save_in": p.SaveIn, "answer_in": p.AnswerIn,
+		"result_for": p.ResultFor, "staff_for": p.StaffFor,
+	} {
+		if d <= 0 {
+			return fmt.Errorf("%s: must be more than zero", name)
+		}
+	}
+	return nil
+}
+
+// State is everything the flow remembers. It is a value: copy it freely.
+type State struct {
+	Phase Phase         `json:"phase"`
+	Until time.Duration `json:"until"` // deadline since boot; zero means none
+
+	// Faults that stand, in or between sessions.
+	Camera  bool `json:"camera_fault"`
+	Model   bool `json:"model_fault"`
+	Storage bool `json:"storage_fault"`
+	Clock   bool `json:"clock_fault"`
+
+	// Of the session; zero between sessions, so that nothing of one visitor
+	// reaches the next.
+	Session     kiosk.SessionID `json:"session"`
+	Locale      kiosk.Locale    `json:"locale"`
+	Theme       kiosk.Theme     `json:"theme"`
+	NoTimeLimit bool            `json:"no_time_limit"`
+	Attempt     int             `json:"attempt"` // from 1
+	Outcome     kiosk.Screen    `json:"outcome"`
+	Record      kiosk.RecordID  `json:"record"` // what this visitor waits for
+
+	// Of the attempt.
+	Guide    guidance.State `json:"guide"` // of the pose
+	Far      Candidate      `json:"far"`
+	Near     Candidate      `json:"near"`
+	LostFrom time.Duration  `json:"lost_from"` // since when the one face has been missing; zero: it is there
+}
+
+// A Candidate is the evidence for one pose: at most one frame is held, and the
+// numbers of the hold that it stands for.
+type Candidate struct {
+	Frame kiosk.FrameID `json:"frame"` // zero: none
+	At    time.Duration `json:"at"`
+	Score float32       `json:"score"` // zero: a fallback that did not fit
+	PAD   pad.Fusion    `json:"pad"`   // over the frames of the hold
+}
+
+// An Input is something that happened. The set is closed.
+type Input interface{ isInput() }
+
+type (
+	// Launched starts a session. It means nothing unless the phase is Idle.
+	Launched struct {
+		Session     kiosk.SessionID `json:"session"`
+		Locale      kiosk.Locale    `json:"locale"`
+		Theme       kiosk.Theme     `json:"theme"`
+		NoTimeLimit bool            `json:"no_time_limit"`
+	}
+	// Tapped is a touch on a control of the screen of one session.
+	Tapped struct {
+		Session kiosk.SessionID `json:"session"`
+		Control kiosk.Control   `json:"control"`
+	}
+	// Saw reports the analysis of one frame.
+	Saw struct{ kiosk.Assessment }
+	// Stored reports that a submission is sealed and durable.
+	Stored struct {
+		Record kiosk.RecordID `json:"record"`
+	}
+	// Unstored reports that a submission could not be stored: nothing of it is kept.
+	Unstored struct {
+		Record kiosk.RecordID `json:"record"`
+	}
+	// Deferred reports that the gateway cannot be reached for now.
+	Deferred struct {
+		Record kiosk.RecordID `json:"record"`
+	}
+	// Answered reports the gateway's word on one record, which may be an
+	// earlier visitor's.
+	Answered struct {
+		Record kiosk.RecordID `json:"record"`
+		Action kiosk.Action   `json:"action"`
+	}
+	// Faulted reports that a fault came or went.
+	Faulted struct {
+		Fault  kiosk.Fault `json:"fault"`
+		Active bool        `json:"active"`
+	}
+	// Tick reports that State.Until has passed.
+	Tick struct{}
+)
+
+func (Launched) isInput() {}
+func (Tapped) isInput()   {}
+func (Saw) isInput()      {}
+func (Stored) isInput()   {}
+func (Unstored) isInput() {}
+func (Deferred) isInput() {}
+func (Answered) isInput() {}
+func (Faulted) isInput()  {}
+func (Tick) isInput()     {}
+
+// An Effect is something the station must now do. The set is closed.
+type Effect interface{ isEffect() }
+
+type (
+	// Watch wakes the camera or puts it to rest.
+	Watch struct {
+		On bool `json:"on"`
+	}
+	// Consented makes the consent receipt, at this moment and in this language.
+	Consented struct {
+		Locale kiosk.Locale `json:"locale"`
+	}
+	// Hold keeps the frame just seen as the candidate for a pose, in place of
+	// an earlier one.
+	Hold struct {
+		Pose  kiosk.Pose    `json:"pose"`
+		Frame kiosk.FrameID `json:"frame"`
+	}
+	// Drop erases both candidates.
+	Drop struct{}
+	// Submit seals and stores the candidates under Record.
+	Submit struct {
+		Record       kiosk.RecordID `json:"record"`
+		Attempt      int            `json:"attempt"`
+		AttemptsLeft int            `json:"attempts_left"`
+		Review       bool           `json:"review"`
+		Single       bool           `json:"single"` // the time ran out before a second frame came: the far one stands for both
+		LiveFar      float32        `json:"live_far"`
+		LiveNear     float32        `json:"live_near"`
+	}
+	// Report tells the partner's front end how the session stands or ended.
+	Report struct {
+		Status kiosk.ResultStatus `json:"status"`
+		Error  kiosk.ErrorCode    `json:"error"`
+		Detail kiosk.DetailedCode `json:"detail"`
+	}
+	// Forget ends the session: nothing of the visitor stays in memory.
+	Forget struct{}
+)
+
+func (Watch) isEffect()     {}
+func (Consented) isEffect() {}
+func (Hold) isEffect()      {}
+func (Drop) isEffect()      {}
+func (Submit) isEffect()    {}
+func (Report) isEffect()    {}
+func (Forget) isEffect()    {}
+
+// Step advances s by one input that happened at the given time since boot.
+// Inputs that mean nothing in the current phase leave s unchanged.
+func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Tick:
+		if s.Until == 0 || at < s.Until {
+			return s, nil // a stale timer
+		}
+	case Tapped:
+		if in.Session != s.Session || s.Session == "" {
+			return s, nil // a finger of the visitor before
+		}
+		if in.Control == kiosk.Switch {
+			s.Locale = other(s.Locale)
+			return s, nil
+		}
+	case Faulted:
+		return p.fault(s, at, in)
+	case Launched, Saw, Stored, Unstored, Deferred, Answered:
+	}
+	switch s.Phase {
+	case Idle:
+		if in, ok := in.(Launched); ok {
+			return State{
+				Phase: Consent, Until: at + p.ConsentIn,
+				Session: in.Session, Locale: in.Locale, Theme: in.Theme, NoTimeLimit: in.NoTimeLimit,
+			}, []Effect{Report{Status: kiosk.Running}}
+		}
+	case OutOfService: // only a cleared fault leads out
+	case Consent:
+		return p.consent(s, at, in)
+	case Far, Near:
+		return p.guide(s, at, in)
+	case Again:
+		switch in := in.(type) {
+		case Tick:
+			return p.attempt(s, at), []Effect{Watch{On: true}}
+		case Tapped:
+			return p.leave(s, at, in.Control)
+		}
+	case Saving:
+		return p.saving(s, at, in)
+	case Waiting:
+		return p.waiting(s, at, in)
+	case Outcome:
+		tap, tapped := in.(Tapped)
+		if _, late := in.(Tick); late || tapped && tap.Control == kiosk.Done {
+			return p.rest(s)
+		}
+	}
+	return s, nil
+}
+
+func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Tick:
+		fx := []Effect{Report{kiosk.NotCompleted, kiosk.UserCancelledError, kiosk.UserCancelled}}
+		next, more := p.rest(s)
+		return next, append(fx, more...)
+	case Tapped:
+		if in.Control == kiosk.Agree {
+			s = p.attempt(s, at)
+			return s, []Effect{Consented{s.Locale}, Watch{On: true}}
+		}
+		return p.leave(s, at, in.Control)
+	}
+	return s, nil
+}
+
+// attempt begins the next attempt at the far pose.
+func (p Policy) attempt(s State, at time.Duration) State {
+	s.Phase, s.Until = Far, at+p.AttemptIn
+	if s.NoTimeLimit {
+		s.Until = at + p.NoLimit
+	}
+	s.Attempt++
+	s.Guide, s.Far, s.Near, s.LostFrom, s.Record = guidance.State{}, Candidate{}, Candidate{}, 0, ""
+	return s
+}
+
+func (p Policy) guide(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Tapped:
+		return p.leave(s, at, in.Control)
+	case Tick: // the attempt timed out
+		switch {
+		case s.Attempt < p.Attempts:
+			return p.again(s, at)
+		case s.Far.Frame != 0: // the last attempt goes on if there was any face in it
+			return p.submit(s, at, true)
+		default:
+			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.VerificationError, kiosk.VerificationFailed})
+		}
+	case Saw:
+		return p.saw(s, at, in.Assessment)
+	}
+	return s, nil
+}
+
+func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Effect) {
+	pose := kiosk.Far
+	if s.Phase == Near {
+		pose = kiosk.Near
+		if a.Faces == 1 || a.Faces > 1 && a.Second < p.Guidance.SecondFaceMin {
+			s.LostFrom = 0
+		} else if s.LostFrom == 0 {
+			s.LostFrom = at
+		}
+		// Somebody else may have stepped in: the two poses must be of one person.
+		if s.LostFrom != 0 && at-s.LostFrom >= p.LostFor {
+			s.Phase, s.Guide, s.Far, s.Near, s.LostFrom = Far, guidance.State{}, Candidate{}, Candidate{}, 0
+			return s, []Effect{Drop{}}
+		}
+	}
+	before := s.Guide.Good()
+	s.Guide = p.Guidance.Step(s.Guide, at, pose, a)
+	held := &s.Far
+	if pose == kiosk.Near {
+		held = &s.Near
+	}
+	var fx []Effect
+	switch {
+	case s.Guide.Good():
+		if !before {
+			held.PAD = pad.Fusion{} // a hold begins anew
+			held.Score = 0
+		}
+		if a.LiveUsable {
+			held.PAD = held.PAD.Add(a.Live)
+		}
+		if held.Frame == 0 || a.Sharpness > held.Score {
+			held.Frame, held.At, held.Score = a.Frame, at, a.Sharpness
+			fx = append(fx, Hold{pose, a.Frame})
+		}
+	case s.Attempt == p.Attempts && a.Faces > 0:
+		s, fx = p.fallback(s, at, a)
+	}
+	if !p.Guidance.Held(s.Guide, at) {
+		return s, fx
+	}
+	if pose == kiosk.Far {
+		s.Phase, s.Guide = Near, guidance.State{}
+		return s, fx
+	}
+	live := p.live(s.Far.PAD) && p.live(s.Near.PAD)
+	if !live && s.Attempt < p.Attempts {
+		next, more := p.again(s, at)
+		return next, append(fx, more...)
+	}
+	next, more := p.submit(s, at, !live)
+	return next, append(fx, more...)
+}
+
+// fallback keeps frames that did not fit, in the last attempt only: it goes on
+// for review if there was any face in it. The two poses get different frames
+// if the face stays for ReviewIn.
+func (p Policy) fallback(s State, at time.Duration, a kiosk.Assessment) (State, []Effect) {
+	var fx []Effect
+	if s.Phase == Far && s.Far.Frame == 0 {
+		s.Far = Candidate{Frame: a.Frame, At: at}
+		fx = append(fx, Hold{kiosk.Far, a.Frame})
+	}
+	if s.Near.Frame == 0 || s.Near.Score == 0 && at-s.Near.At >= p.ReviewIn {
+		s.Near = Candidate{Frame: a.Frame, At: at}
+		fx = append(fx, Hold{kiosk.Near, a.Frame})
+	}
+	return s, fx
+}
+
+func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p.LiveMin }
+
+// again ends an attempt and says so before the next one.
+func (p Policy) again(s State, at time.Duration) (State, []Effect) {
+	s.Phase, s.Until = Again, at+p.AgainFor
+	s.Guide, s.Far, s.Near, s.LostFrom = guidance.State{}, Candidate{}, Candidate{}, 0
+	return s, []Effect{Drop{}, Watch{On: false}}
+}
+
+func (p Policy) submit(s State, at time.Duration, review bool) (State, []Effect) {
+	s.Phase, s.Until = Saving, at+p.SaveIn
+	s.Record = kiosk.RecordID(string(s.Session) + "-" + strconv.Itoa(s.Attempt))
+	fx := []Effect{Watch{On: false}, Submit{
+		Record: s.Record, Attempt: s.Attempt, AttemptsLeft: p.Attempts - s.Attempt, Review: review,
+		Single: s.Near.Frame == 0, LiveFar: s.Far.PAD.Mean(), LiveNear: s.Near.PAD.Mean(),
+	}}
+	s.Far, s.Near = Candidate{}, Candidate{}
+	return s, fx
+}
+
+func (p Policy) saving(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Stored:
+		if in.Record == s.Record {
+			s.Phase, s.Until = Waiting, at+p.AnswerIn
+			return s, nil
+		}
+	case Unstored:
+		if in.Record == s.Record {
+			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError})
+		}
+	case Tick: // not known to be durable, so it must not be called saved
+		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError})
+	}
+	return s, nil
+}
+
+func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
+	saved := Report{kiosk.NotCompleted, kiosk.NetworkError, kiosk.Saved}
+	switch in := in.(type) {
+	case Answered:
+		if in.Record != s.Record {
+			break // another visitor's
+		}
+		switch in.Action {
+		case kiosk.ExitSuccess:
+			return p.end(s, at, kiosk.GrantedScreen, Report{Status: kiosk.Completed})
+		case kiosk.Retry:
+			if s.Attempt < p.Attempts {
+				return p.again(s, at)
+			}
+			return p.end(s, at, kiosk.RefusedScreen, Report{kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed})
+		case kiosk.ExitFailure:
+			return p.end(s, at, kiosk.RefusedScreen, Report{kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed})
+		case kiosk.PollAgain:
+		}
+	case Deferred:
+		if in.Record == s.Record {
+			return p.end(s, at, kiosk.SavedScreen, saved)
+		}
+	case Tick:
+		return p.end(s, at, kiosk.SavedScreen, saved)
+	case Tapped: // the record is safe, whatever the visitor does
+		switch in.Control {
+		case kiosk.Done, kiosk.Cancel:
+			return p.end(s, at, kiosk.SavedScreen, saved)
+		case kiosk.Help:
+			return p.end(s, at, kiosk.StaffScreen, saved)
+		case kiosk.Agree, kiosk.Decline, kiosk.Switch:
+		}
+	}
+	return s, nil
+}
+
+// leave carries out the controls that end a session before its capture.
+func (p Policy) leave(s State, at time.Duration, c kiosk.Control) (State, []Effect) {
+	switch c {
+	case kiosk.Cancel, kiosk.Decline:
+		return p.end(s, at, kiosk.CancelledScreen, Report{kiosk.NotCompleted, kiosk.UserCancelledError, kiosk.UserCancelled})
+	case kiosk.Help:
+		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.HelpClickedError, kiosk.HelpTapped})
+	case kiosk.Agree, kiosk.Done, kiosk.Switch:
+	}
+	return s, nil
+}
+
+// end shows an outcome and lets go of everything but the words on the screen.
+func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (State, []Effect) {
+	stay := p.ResultFor
+	switch outcome {
+	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.SavedScreen:
+		stay = p.StaffFor
+	case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
+		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
+	}
+	s.Phase, s.Until, s.Outcome = Outcome, at+stay, outcome
+	s.Guide, s.Far, s.Near, s.LostFrom = guidance.State{}, Candidate{}, Candidate{}, 0
+	return s, []Effect{Drop{}, Watch{On: false}, r}
+}
+
+// rest returns to the state between sessions.
+func (p Policy) rest(s State) (State, []Effect) {
+	next := State{Phase: Idle, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock}
+	if next.fault() != kiosk.NoFault {
+		next.Phase = OutOfService
+	}
+	return next, []Effect{Forget{}}
+}
+
+// fault notes that a fault came or went. A fault of the camera or the model
+// ends a session that still needs them; a submission on its way goes on.
+func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
+	switch in.Fault {
+	case kiosk.CameraFault:
+		s.Camera = in.Active
+	case kiosk.ModelFault:
+		s.Model = in.Active
+	case kiosk.StorageFault:
+		s.Storage = in.Active
+	case kiosk.ClockFault:
+		s.Clock = in.Active
+	case kiosk.NoFault:
+	}
+	switch s.Phase {
+	case Idle, OutOfService:
+		s.Phase = Idle
+		if s.fault() != kiosk.NoFault {
+			s.Phase = OutOfService
+		}
+	case Consent, Far, Near, Again:
+		switch {
+		case s.Camera:
+			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.CameraError, kiosk.CameraUnavailable})
+		case s.Model, s.Storage:
+			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError})
+		}
+	case Saving, Waiting, Outcome:
+	}
+	return s, nil
+}
+
+// fault returns the fault to show first.
+func (s State) fault() kiosk.Fault {
+	switch {
+	case s.Storage:
+		return kiosk.StorageFault
+	case s.Model:
+		return kiosk.ModelFault
+	case s.Camera:
+		return kiosk.CameraFault
+	case s.Clock:
+		return kiosk.ClockFault
+	}
+	return kiosk.NoFault
+}
+
+func other(l kiosk.Locale) kiosk.Locale {
+	if l == kiosk.English {
+		return kiosk.Indonesian
+	}
+	return kiosk.English
+}
+
+// View is what the display shows in s. It is derived, never stored: what the
+// visitor sees cannot disagree with what the flow knows.
+func (p Policy) View(s State) kiosk.View {
+	v := kiosk.View{Session: s.Session, Locale: s.Locale, Theme: s.Theme, Until: s.Until}
+	if v.Locale == "" {
+		v.Locale = kiosk.Indonesian
+	}
+	if s.Attempt > 0 {
+		v.AttemptsLeft = p.Attempts - s.Attempt
+	}
+	switch s.Phase {
+	case OutOfService:
+		v.Screen, v.Fault = kiosk.OutOfServiceScreen, s.fault()
+	case Idle:
+		v.Screen = kiosk.IdleScreen
+	case Consent:
+		v.Screen = kiosk.ConsentScreen
+	case Far, Near:
+		v.Screen, v.Pose = kiosk.GuidingScreen, kiosk.Far
+		if s.Phase == Near {
+			v.Pose = kiosk.Near
+		}
+		v.Hint, v.Ring, v.FaceGoal = s.Guide.Hint, s.Guide.Ring, p.Guidance.Goal(v.Pose)
+	case Again:
+		v.Screen, v.Hint = kiosk.AgainScreen, kiosk.TryAgain
+	case Saving:
+		v.Screen, v.Hint = kiosk.SavingScreen, kiosk.Processing
+	case Waiting:
+		v.Screen, v.Hint = kiosk.WaitingScreen, kiosk.Processing
+	case Outcome:
+		v.Screen = s.Outcome
+		switch s.Outcome {
+		case kiosk.SavedScreen:
+			v.Hint, v.Receipt = kiosk.SavedOffline, receipt(s.Record)
+		case kiosk.RefusedScreen, kiosk.StaffScreen:
+			v.Hint = kiosk.CallStaff
+		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
+			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
+		}
+	}
+	return v
+}
+
+// receipt is the short code by which staff find a record: the beginning of its
+// id.
+func receipt(id kiosk.RecordID) string { return string(id[:min(len(id), 8)]) }

@@ -1,0 +1,215 @@
+// Package guidance decides which one hint the visitor sees.
+//
+// It is pure: the same assessments at the same times give the same hints, bit
+// for bit on every architecture. It therefore computes in float32 and rounds
+// each product explicitly, since some processors fuse a multiplication with
+// the addition after it.
+package guidance
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"livekiosk/kiosk"
+)
+
+// A Span is an accepted range, both ends included.
+type Span struct {
+	Min float32 `json:"min"`
+	Max float32 `json:"max"`
+}
+
+// mid returns the middle of s.
+func (s Span) mid() float32 { return (s.Min + s.Max) / 2 }
+
+// A Profile is how one kiosk judges a face: it depends on the camera's field
+// of view and the mounting. Lengths are fractions of the frame's short side,
+// so that a profile holds for every resolution.
+type Profile struct {
+	CenterX float32 `json:"center_x"` // where the face should be / frame width
+	CenterY float32 `json:"center_y"` // / frame height
+	Off     float32 `json:"off"`      // accepted distance of the face's centre from there, each axis
+	Far     Span    `json:"far"`      // accepted face width in the far pose
+	Near    Span    `json:"near"`     // and in the near pose
+
+	FrameLumaMin  float32 `json:"frame_luma_min"` // below: the lens is covered
+	Luma          Span    `json:"luma"`           // mean face luma, 0..255
+	OverMax       float32 `json:"over_max"`       // over-exposed share of the face
+	BacklitRatio  float32 `json:"backlit_ratio"`  // background luma / face luma
+	UnevenMax     float32 `json:"uneven_max"`     // cheek difference / face luma
+	AngleMax      float32 `json:"angle_max"`      // yaw, pitch, roll: degrees
+	EyesMin       float32 `json:"eyes_min"`       // eye opening / T
+	SharpnessMin  float32 `json:"sharpness_min"`  // luma²
+	IEDMin        float32 `json:"ied_min"`        // pixels
+	SecondFaceMin float32 `json:"second_min"`     // a smaller second face is somebody in the background
+
+	Slack float32       `json:"slack"` // hysteresis: a shown hint goes only when its value is better by this share
+	Dwell time.Duration `json:"dwell"` // a hint stays at least this long
+	Hold  time.Duration `json:"hold"`  // how long all must be good for a capture
+}
+
+// Standard is the profile of a camera at eye height with a field of view of
+// about 70 degrees. The anchors of its numbers are in DESIGN.md.
+func Standard() Profile {
+	return Profile{
+		CenterX: 0.5, CenterY: 0.5, Off: 0.11,
+		Far: Span{0.27, 0.40}, Near: Span{0.43, 0.64},
+		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
+		AngleMax: 15, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
+		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
+	}
+}
+
+// Validate names the first value that no kiosk can work with.
+func (p Profile) Validate() error {
+	for _, s := range []struct {
+		name string
+		span Span
+		top  float32
+	}{{"far", p.Far, 1}, {"near", p.Near, 1}, {"luma", p.Luma, 255}} {
+		if s.span.Min <= 0 || s.span.Max <= s.span.Min || s.span.Max > s.top {
+			return fmt.Errorf("%s: want 0 < min < max <= %g, have %g to %g", s.name, s.top, s.span.Min, s.span.Max)
+		}
+	}
+	switch {
+	case p.Near.mid() <= p.Far.mid():
+		return errors.New("near: must be closer than far")
+	case p.Off <= 0 || p.Off > 0.5:
+		return fmt.Errorf("off: %g is outside 0..0.5", p.Off)
+	case p.Slack < 0 || p.Slack > 0.5:
+		return fmt.Errorf("slack: %g is outside 0..0.5", p.Slack)
+	case p.Dwell < 0 || p.Dwell > 5*time.Second:
+		return fmt.Errorf("dwell: %v is outside 0..5s", p.Dwell)
+	case p.Hold < 100*time.Millisecond || p.Hold > 5*time.Second:
+		return fmt.Errorf("hold: %v is outside 100ms..5s", p.Hold)
+	}
+	return nil
+}
+
+// Goal returns the width of the oval in the given pose as a share of the
+// frame's short side.
+func (p Profile) Goal(pose kiosk.Pose) float32 { return p.span(pose).mid() }
+
+func (p Profile) span(pose kiosk.Pose) Span {
+	if pose == kiosk.Near {
+		return p.Near
+	}
+	return p.Far
+}
+
+// State is what guidance remembers within one pose of one attempt. The zero
+// value is its beginning.
+type State struct {
+	Hint  kiosk.Hint    `json:"hint"`  // on screen
+	Since time.Duration `json:"since"` // when it came on screen
+	Raw   kiosk.Hint    `json:"raw"`   // what the newest frame alone would say
+	Ring  float32       `json:"ring"`  // 0..1; never falls
+}
+
+// Good reports whether the newest frame fits and the visitor is being told to
+// hold: only such frames count for a capture.
+func (s State) Good() bool { return s.Hint == kiosk.GoodHold && s.Raw == kiosk.GoodHold }
+
+// Step judges one frame in the given pose.
+func (p Profile) Step(s State, at time.Duration, pose kiosk.Pose, a kiosk.Assessment) State {
+	s.Raw = p.judge(a, pose, s.Hint)
+	switch {
+	case s.Hint == s.Raw:
+	case s.Hint == kiosk.NoHint, at-s.Since >= p.Dwell:
+		s.Hint, s.Since = s.Raw, at
+	}
+	ring := float32(0.25)
+	if a.Faces > 0 {
+		ring += float32(0.5 * p.overlap(a, pose))
+	}
+	if s.Good() {
+		held := float32(at-s.Since) / float32(p.Hold)
+		ring = 0.75 + float32(0.25*min(held, 1))
+	}
+	s.Ring = max(s.Ring, ring)
+	return s
+}
+
+// Held reports whether everything was good for long enough.
+func (p Profile) Held(s State, at time.Duration) bool { return s.Good() && at-s.Since >= p.Hold }
+
+// judge returns the most urgent hint for one frame, or GoodHold. The hint on
+// screen is harder to leave than to meet, so that it does not flicker.
+func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) kiosk.Hint {
+	over := func(h kiosk.Hint, value, limit float32) bool {
+		if h == shown {
+			limit -= float32(p.Slack * limit)
+		}
+		return value > limit
+	}
+	under := func(h kiosk.Hint, value, limit float32) bool {
+		if h == shown {
+			limit += float32(p.Slack * limit)
+		}
+		return value < limit
+	}
+	short := float32(min(a.Size.X, a.Size.Y))
+	if short <= 0 {
+		return kiosk.CameraBlocked
+	}
+	width := float32(a.Face.Dx()) / short
+	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
+	dx := (float32(a.Face.Min.X+a.Face.Max.X)/2 - float32(p.CenterX*float32(a.Size.X))) / short
+	dy := (float32(a.Face.Min.Y+a.Face.Max.Y)/2 - float32(p.CenterY*float32(a.Size.Y))) / short
+	far := kiosk.FaceTooFar
+	if pose == kiosk.Near {
+		far = kiosk.MoveCloser
+	}
+	span := p.span(pose)
+	for _, c := range []struct {
+		hint  kiosk.Hint
+		wrong bool
+	}{
+		{kiosk.CameraBlocked, under(kiosk.CameraBlocked, a.Luma, p.FrameLumaMin)},
+		{kiosk.NoFace, a.Faces == 0},
+		{kiosk.MultipleFaces, a.Faces > 1 && over(kiosk.MultipleFaces, a.Second, p.SecondFaceMin)},
+		{far, under(far, width, span.Min) || under(far, a.IED, p.IEDMin)},
+		{kiosk.FaceTooClose, over(kiosk.FaceTooClose, width, span.Max)},
+		// A face at the left of the camera's image is at the person's own right.
+		{kiosk.MoveLeft, over(kiosk.MoveLeft, -dx, p.Off)},
+		{kiosk.MoveRight, over(kiosk.MoveRight, dx, p.Off)},
+		{kiosk.MoveUp, over(kiosk.MoveUp, dy, p.Off)},
+		{kiosk.MoveDown, over(kiosk.MoveDown, -dy, p.Off)},
+		{kiosk.TooDark, under(kiosk.TooDark, a.FaceLuma, p.Luma.Min)},
+		{kiosk.TooBright, over(kiosk.TooBright, a.FaceLuma, p.Luma.Max) || over(kiosk.TooBright, a.Over, p.OverMax)},
+		{kiosk.Backlit, over(kiosk.Backlit, a.Background, float32(p.BacklitRatio*a.FaceLuma))},
+		{kiosk.UnevenLight, over(kiosk.UnevenLight, a.Uneven, p.UnevenMax)},
+		{kiosk.TurnRight, over(kiosk.TurnRight, a.Yaw, p.AngleMax)},
+		{kiosk.TurnLeft, over(kiosk.TurnLeft, -a.Yaw, p.AngleMax)},
+		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch, p.AngleMax)},
+		{kiosk.ChinUp, over(kiosk.ChinUp, -a.Pitch, p.AngleMax)},
+		{kiosk.StraightenHead, over(kiosk.StraightenHead, a.Roll, p.AngleMax) || over(kiosk.StraightenHead, -a.Roll, p.AngleMax)},
+		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin)},
+		{kiosk.Blurred, under(kiosk.Blurred, a.Sharpness, p.SharpnessMin)},
+	} {
+		if c.wrong {
+			return c.hint
+		}
+	}
+	return kiosk.GoodHold
+}
+
+// overlap returns the intersection over union of the face's box with the goal
+// square in the given pose, 0..1.
+func (p Profile) overlap(a kiosk.Assessment, pose kiosk.Pose) float32 {
+	short := float32(min(a.Size.X, a.Size.Y))
+	half := float32(p.Goal(pose)*short) / 2
+	cx, cy := float32(p.CenterX*float32(a.Size.X)), float32(p.CenterY*float32(a.Size.Y))
+	w := min(float32(a.Face.Max.X), cx+half) - max(float32(a.Face.Min.X), cx-half)
+	h := min(float32(a.Face.Max.Y), cy+half) - max(float32(a.Face.Min.Y), cy-half)
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	both := float32(w * h)
+	all := float32(float32(a.Face.Dx())*float32(a.Face.Dy())) + float32(4*float32(half*half)) - both
+	if all <= 0 {
+		return 0
+	}
+	return both / all
+}

@@ -1,0 +1,238 @@
+package station
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
+)
+
+// An image is the evidence held for one pose.
+type image struct {
+	jpeg []byte
+	saw  kiosk.Assessment
+}
+
+// A runner is the state of Run's goroutine.
+type runner struct {
+	*Station
+
+	now     flow.State
+	launch  *kiosk.Launch // of the running session
+	consent kiosk.Consent
+	images  map[kiosk.Pose]*image
+	tape    *tape
+	storing sync.WaitGroup
+}
+
+// step feeds one input to the flow and carries out the effects.
+func (r *runner) step(ctx context.Context, m message) {
+	if m.frame != nil {
+		defer m.frame.Release()
+	}
+	if m.reply != nil {
+		if err := r.busy(); err != nil {
+			m.reply <- err
+			return
+		}
+	}
+	at, before := r.o.Now(), r.now
+	var fx []flow.Effect
+	r.now, fx = r.o.Policy.Step(before, at, m.in)
+	if in, ok := m.in.(flow.Launched); ok {
+		r.begin(ctx, in, m.launch, before)
+		defer func() { m.reply <- nil }()
+	}
+	r.tape.step(ctx, at, m.in, r.now, fx)
+	for _, e := range fx {
+		r.do(ctx, e, m)
+	}
+	r.publish(ctx, before)
+}
+
+// busy says why no session can start now, or nil.
+func (r *runner) busy() error {
+	switch r.now.Phase {
+	case flow.Idle:
+		return nil
+	case flow.OutOfService:
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}
+	case flow.Consent, flow.Far, flow.Near, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
+	}
+	return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "another session is running", Busy: true}
+}
+
+func (r *runner) begin(ctx context.Context, in flow.Launched, l *kiosk.Launch, before flow.State) {
+	r.launch = l
+	r.mu.Lock()
+	if len(r.order) == maxResults {
+		delete(r.results, r.order[0])
+		r.order = r.order[1:]
+	}
+	r.order = append(r.order, in.Session)
+	r.results[in.Session] = kiosk.Result{Session: in.Session, CorrelationID: l.CorrelationID, Status: kiosk.Running}
+	r.mu.Unlock()
+	r.tape = record(ctx, r.o, in.Session, before)
+	r.o.Emit(kiosk.Event{Kind: kiosk.EventLaunched, Session: in.Session})
+	r.o.Log.InfoContext(ctx, "session launched", slog.String("session", string(in.Session)), slog.Any("launch", *l))
+}
+
+func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
+	switch e := e.(type) {
+	case flow.Watch:
+		r.o.Watch(e.On)
+	case flow.Consented:
+		r.consent = kiosk.Consent{TextHash: r.o.Consent(e.Locale), Locale: e.Locale, At: time.Now().UTC(), Session: r.now.Session}
+	case flow.Hold:
+		r.hold(ctx, e, m)
+	case flow.Drop:
+		r.drop()
+	case flow.Submit:
+		r.submit(ctx, e)
+	case flow.Report:
+		r.report(e)
+	case flow.Forget:
+		r.forget(ctx)
+	}
+}
+
+// hold keeps the frame just seen as evidence. A frame that cannot be kept is
+// logged; if none could be, the submission fails and says so.
+func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
+	if m.frame == nil {
+		return
+	}
+	jpeg, err := r.o.Evidence.JPEG(m.frame)
+	if err != nil {
+		r.o.Log.WarnContext(ctx, "frame not kept", slog.Any("frame", m.frame), slog.Any("err", err))
+		return
+	}
+	if old := r.images[e.Pose]; old != nil {
+		clear(old.jpeg)
+	}
+	saw, ok := m.in.(flow.Saw)
+	if !ok {
+		return
+	}
+	r.images[e.Pose] = &image{jpeg, saw.Assessment}
+}
+
+func (r *runner) drop() {
+	for _, img := range r.images {
+		clear(img.jpeg)
+	}
+	clear(r.images)
+}
+
+// submit hands the evidence to the outbox. Storing takes as long as the disk
+// needs to make it durable, and the screen must not stand still meanwhile.
+func (r *runner) submit(ctx context.Context, e flow.Submit) {
+	sub := &kiosk.Submission{
+		Record: e.Record, Session: r.now.Session, Attempt: e.Attempt, AttemptsLeft: e.AttemptsLeft, Review: e.Review,
+		Images: map[kiosk.Document][]byte{},
+	}
+	if r.launch != nil {
+		sub.CorrelationID, sub.Token = r.launch.CorrelationID, r.launch.Token
+		sub.UserID, sub.UserIDType, sub.Locale = r.launch.UserID, r.launch.UserIDType, r.launch.Locale
+	}
+	meta := metadata{
+		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: e.Single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
+		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Facts: r.o.Facts,
+	}
+	far, near := r.images[kiosk.Far], r.images[kiosk.Near]
+	if far != nil {
+		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw
+		if e.Single || near == nil {
+			sub.Images[kiosk.AdditionalSelfie] = append([]byte(nil), far.jpeg...)
+		}
+	}
+	if near != nil && !e.Single {
+		sub.Images[kiosk.AdditionalSelfie], meta.Captures[kiosk.Near] = near.jpeg, near.saw
+	}
+	clear(r.images) // the submission owns them now
+	body, err := meta.encode()
+	sub.Metadata = body
+	r.storing.Go(func() {
+		defer sub.Erase()
+		if err == nil && len(sub.Images) == 0 {
+			err = kiosk.ErrNoEvidence
+		}
+		if err == nil {
+			// Not ctx: a stop must not undo what the visitor was promised.
+			err = r.o.Outbox.Put(context.WithoutCancel(ctx), sub)
+		}
+		if err != nil {
+			r.o.Log.ErrorContext(ctx, "capture not stored", slog.String("record", string(e.Record)), slog.Any("err", err))
+			_ = r.send(ctx, message{in: flow.Unstored{Record: e.Record}}) // only fails when ctx ended
+			return
+		}
+		r.o.Emit(kiosk.Event{Kind: kiosk.EventSaved, Session: sub.Session, Record: e.Record})
+		_ = r.send(ctx, message{in: flow.Stored{Record: e.Record}}) // only fails when ctx ended
+	})
+}
+
+func (r *runner) report(e flow.Report) {
+	r.mu.Lock()
+	res := r.results[r.now.Session]
+	res.Session, res.Status, res.Error, res.Detail = r.now.Session, e.Status, e.Error, e.Detail
+	r.results[r.now.Session] = res
+	r.mu.Unlock()
+}
+
+// forget lets go of everything of the visitor.
+func (r *runner) forget(ctx context.Context) {
+	r.drop()
+	r.launch, r.consent = nil, kiosk.Consent{}
+	r.tape.close(ctx)
+	r.tape = nil
+}
+
+// publish shows the new state and tells what changed.
+func (r *runner) publish(ctx context.Context, before flow.State) {
+	s := r.now
+	r.mu.Lock()
+	r.last = s
+	r.mu.Unlock()
+	was, now := r.o.Policy.View(before), r.o.Policy.View(s)
+	if was != now {
+		r.o.Show(now)
+	}
+	event := func(kind kiosk.EventKind, text string) {
+		r.o.Emit(kiosk.Event{Kind: kind, Session: s.Session, Record: s.Record, Text: text})
+	}
+	if now.Fault != was.Fault {
+		event(kiosk.EventFault, string(now.Fault))
+		r.o.Log.WarnContext(ctx, "service state changed", slog.String("fault", string(now.Fault)))
+	}
+	if s.Session == "" || s.Session != before.Session && before.Session != "" {
+		return
+	}
+	if s.Phase != before.Phase {
+		switch {
+		case before.Phase == flow.Far && s.Phase == flow.Near:
+			event(kiosk.EventCaptured, string(kiosk.Far))
+		case before.Phase == flow.Near && s.Phase == flow.Saving:
+			event(kiosk.EventCaptured, string(kiosk.Near))
+		}
+		event(kiosk.EventPhase, string(s.Phase))
+		r.o.Log.InfoContext(ctx, "phase changed", slog.String("session", string(s.Session)), slog.String("phase", string(s.Phase)), slog.Int("attempt", s.Attempt))
+	}
+	switch {
+	case s.Phase == flow.Again && before.Phase != flow.Again:
+		event(kiosk.EventAgain, attemptsLeft(now.AttemptsLeft))
+	case s.Phase == flow.Outcome && before.Phase != flow.Outcome:
+		event(kiosk.EventOutcome, string(s.Outcome))
+		r.mu.Lock()
+		res := r.results[s.Session]
+		r.mu.Unlock()
+		event(kiosk.EventResult, string(res.Status))
+	case s.Guide.Hint != before.Guide.Hint && s.Guide.Hint != kiosk.NoHint:
+		event(kiosk.EventHint, string(s.Guide.Hint))
+	}
+}
+
+func attemptsLeft(n int) string { return strconv.Itoa(n) + " left" }

@@ -1,0 +1,288 @@
+// Package station owns the session: one goroutine feeds what happens to the
+// flow and carries out what the flow decides.
+//
+// It knows no camera, model, screen, disk or network: it declares the ports it
+// needs and is told everything else as an input.
+package station
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
+)
+
+// An Outbox keeps submissions until they are delivered.
+type Outbox interface {
+	// Put seals and stores s. When it returns nil the submission is durable.
+	// It does not keep s. Putting the same record twice stores it once.
+	Put(ctx context.Context, s *kiosk.Submission) error
+	// Admit reports kiosk.ErrQueueFull if another session's captures might
+	// not fit.
+	Admit(ctx context.Context) error
+	// Used reports whether a capture was ever stored for a correlation id.
+	Used(ctx context.Context, correlationID string) (bool, error)
+}
+
+// Evidence makes the image that is kept of a frame.
+type Evidence interface {
+	// JPEG returns f as a JPEG image that the caller owns.
+	JPEG(f *kiosk.Frame) ([]byte, error)
+}
+
+// Options are what a station needs. All fields without a stated zero value
+// must be set.
+type Options struct {
+	Policy   flow.Policy
+	Outbox   Outbox
+	Evidence Evidence
+	Now      func() time.Duration      // since boot
+	Watch    func(on bool)             // wakes the camera or puts it to rest
+	Show     func(kiosk.View)          // called on every change; must not block
+	Emit     func(kiosk.Event)         // must not block
+	Consent  func(kiosk.Locale) string // hash of the text shown
+	Gateway  string                    // the only BaseURL a launch may name
+	UserType string                    // user id type of a launch that gives none
+	TraceDir string                    // where traces go; "": none are written
+	Traces   int                       // how many are kept; 0: 50
+	Facts    map[string]string         // provenance: version, models, camera; goes into metadata and traces
+	Beat     func()                    // the watchdog's; nil: none
+	Log      *slog.Logger
+}
+
+// Validate names the first thing that is missing.
+func (o Options) Validate() error {
+	switch {
+	case o.Outbox == nil, o.Evidence == nil, o.Now == nil, o.Watch == nil, o.Show == nil, o.Emit == nil, o.Consent == nil, o.Log == nil:
+		return errors.New("station: a port is not connected")
+	case o.Traces < 0:
+		return errors.New("station: traces must not be negative")
+	}
+	if err := o.Policy.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	return nil
+}
+
+// A Station runs one session after another. Its methods may be called from any
+// goroutine; each blocks at most until the station's goroutine takes the input
+// or ctx ends.
+type Station struct {
+	o      Options
+	inputs chan message
+
+	mu      sync.Mutex
+	results map[kiosk.SessionID]kiosk.Result
+	order   []kiosk.SessionID // of results, oldest first
+	last    flow.State        // as of the last step
+}
+
+// maxResults bounds how many ended sessions can still be asked about.
+const maxResults = 256
+
+// A message is one input on its way to the station's goroutine.
+type message struct {
+	in     flow.Input
+	frame  *kiosk.Frame  // owned by the receiver; of a flow.Saw
+	launch *kiosk.Launch // of a flow.Launched
+	reply  chan<- error  // of a flow.Launched
+}
+
+// New returns a station at rest.
+func New(o Options) (*Station, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Beat == nil {
+		o.Beat = func() {}
+	}
+	return &Station{
+		o: o, inputs: make(chan message),
+		results: map[kiosk.SessionID]kiosk.Result{}, last: flow.State{Phase: flow.Idle},
+	}, nil
+}
+
+// Assessed takes one frame and its assessment. The frame is the station's from
+// here on, also when an error is returned.
+func (s *Station) Assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Frame) error {
+	err := s.send(ctx, message{in: flow.Saw{Assessment: a}, frame: f})
+	if err != nil {
+		f.Release()
+	}
+	return err
+}
+
+// Tap reports a touch on the screen.
+func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
+	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control}})
+}
+
+// Fault reports that a fault came or went.
+func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
+	return s.send(ctx, message{in: flow.Faulted{Fault: f, Active: active}})
+}
+
+// Deferred reports that delivery of a record waits for the network.
+func (s *Station) Deferred(ctx context.Context, id kiosk.RecordID) error {
+	return s.send(ctx, message{in: flow.Deferred{Record: id}})
+}
+
+// Answered reports the gateway's word on a record, whoever's it is. A session
+// that ended as saved gets its result completed.
+func (s *Station) Answered(ctx context.Context, r kiosk.Receipt) error {
+	s.complete(r)
+	return s.send(ctx, message{in: flow.Answered{Record: r.Record, Action: r.Action}})
+}
+
+func (s *Station) send(ctx context.Context, m message) error {
+	select {
+	case s.inputs <- m:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Launch starts a session, or returns a *kiosk.LaunchError that says why not.
+func (s *Station) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
+	if l.BaseURL == "" {
+		l.BaseURL = s.o.Gateway
+	}
+	if l.UserIDType == "" {
+		l.UserIDType = s.o.UserType
+	}
+	if err := l.Validate(); err != nil {
+		return "", err
+	}
+	if strings.TrimRight(l.BaseURL, "/") != strings.TrimRight(s.o.Gateway, "/") {
+		return "", &kiosk.LaunchError{Code: kiosk.NotAllowListed, Field: "baseUrl", Reason: "is not this kiosk's gateway"}
+	}
+	if err := s.admit(ctx, l); err != nil {
+		return "", err
+	}
+	id := kiosk.SessionID(rand.Text())
+	reply := make(chan error, 1)
+	in := flow.Launched{Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit}
+	if err := s.send(ctx, message{in: in, launch: &l, reply: reply}); err != nil {
+		return "", err
+	}
+	if err := <-reply; err != nil { // the goroutine that took the message answers it
+		return "", err
+	}
+	return id, nil
+}
+
+func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
+	used, err := s.o.Outbox.Used(ctx, l.CorrelationID)
+	switch {
+	case err != nil:
+		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true}
+	case used:
+		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId", Reason: "was used before: every session needs a new one", Reused: true}
+	}
+	switch err := s.o.Outbox.Admit(ctx); {
+	case errors.Is(err, kiosk.ErrQueueFull):
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is full until earlier captures are delivered", Busy: true}
+	case err != nil:
+		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true}
+	}
+	return nil
+}
+
+// Result returns how a session stands, and whether it is known.
+func (s *Station) Result(id kiosk.SessionID) (kiosk.Result, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.results[id]
+	return r, ok
+}
+
+// State returns the flow's state after the last step.
+func (s *Station) State() flow.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// complete notes the gateway's last word for the partner's front end.
+func (s *Station) complete(r kiosk.Receipt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	res, known := s.results[r.Session]
+	res.Session, res.SubmissionID = r.Session, r.SubmissionID
+	late := !known || res.Detail == kiosk.Saved // or of a session before the last restart
+	if late {
+		switch r.Action {
+		case kiosk.ExitSuccess:
+			res.Status, res.Error, res.Detail = kiosk.Completed, kiosk.NoErrorCode, kiosk.NoDetail
+		case kiosk.ExitFailure, kiosk.Retry: // the person has left
+			res.Status, res.Error, res.Detail = kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed
+		case kiosk.PollAgain:
+		}
+	}
+	if known {
+		s.results[r.Session] = res
+	}
+	if late {
+		s.o.Emit(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Record: r.Record, Text: string(res.Status)})
+	}
+}
+
+// Run serves sessions until ctx ends, then returns nil. Submissions on their
+// way to the outbox are waited for.
+func (s *Station) Run(ctx context.Context) error {
+	r := runner{Station: s, now: flow.State{Phase: flow.Idle}, images: map[kiosk.Pose]*image{}}
+	defer r.storing.Wait()
+	defer r.forget(ctx)
+	r.publish(ctx, flow.State{})
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	for {
+		var late <-chan time.Time
+		if r.now.Until != 0 {
+			late = time.After(r.now.Until - s.o.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			s.o.Beat()
+		case <-late:
+			r.step(ctx, message{in: flow.Tick{}})
+		case m := <-s.inputs:
+			r.step(ctx, m)
+		}
+	}
+}
+
+// metadata is what travels with the confirmation: numbers, consent and
+// provenance; no pixels.
+type metadata struct {
+	Record   kiosk.RecordID                  `json:"record"`
+	Attempt  int                             `json:"attempt"`
+	Review   bool                            `json:"review"`
+	Single   bool                            `json:"singleFrame"`
+	LiveFar  float32                         `json:"liveFar"`
+	LiveNear float32                         `json:"liveNear"`
+	Consent  kiosk.Consent                   `json:"consent"`
+	Captures map[kiosk.Pose]kiosk.Assessment `json:"captures"`
+	Facts    map[string]string               `json:"facts"`
+}
+
+func (m metadata) encode() (json.RawMessage, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return b, nil
+}
