@@ -1,0 +1,287 @@
+package seal_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"livekiosk/queue/seal"
+)
+
+func generate(tb testing.TB) *seal.Key {
+	tb.Helper()
+	key, err := seal.Generate()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
+	key, other := generate(t), generate(t)
+	place := seal.Binding{Format: 1, Attempt: 2, Record: "s1-2", Part: "image/SELFIE", Key: key.Fingerprint()}
+	plaintext := []byte("a face")
+	sealed, err := seal.Seal(key.Public(), place.AAD(), plaintext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sealed) != len(plaintext)+seal.Overhead {
+		t.Errorf("sealed %d bytes to %d, want %d more", len(plaintext), len(sealed), seal.Overhead)
+	}
+	if bytes.Contains(sealed, plaintext) {
+		t.Error("the sealed part holds the plaintext")
+	}
+	got, err := key.Open(place.AAD(), sealed)
+	if err != nil || !bytes.Equal(got, plaintext) {
+		t.Fatalf("opened %q, %v", got, err)
+	}
+
+	with := func(change func(*seal.Binding)) []byte {
+		b := place
+		change(&b)
+		return b.AAD()
+	}
+	flipped := func(i int) []byte {
+		b := bytes.Clone(sealed)
+		b[i] ^= 1
+		return b
+	}
+	for name, tc := range map[string]struct {
+		key    *seal.Key
+		aad    []byte
+		sealed []byte
+	}{
+		"another device's key":             {other, place.AAD(), sealed},
+		"another record":                   {key, with(func(b *seal.Binding) { b.Record = "s2-2" }), sealed},
+		"another part":                     {key, with(func(b *seal.Binding) { b.Part = "meta" }), sealed},
+		"another attempt":                  {key, with(func(b *seal.Binding) { b.Attempt = 1 }), sealed},
+		"another key id":                   {key, with(func(b *seal.Binding) { b.Key = other.Fingerprint() }), sealed},
+		"another format":                   {key, with(func(b *seal.Binding) { b.Format = 2 }), sealed},
+		"bytes moved between record, part": {key, with(func(b *seal.Binding) { b.Record, b.Part = "s1-2i", "mage/SELFIE" }), sealed},
+		"another suite":                    {key, place.AAD(), flipped(0)},
+		"a changed encapsulated key":       {key, place.AAD(), flipped(5)},
+		"a changed byte":                   {key, place.AAD(), flipped(40)},
+		"a changed tag":                    {key, place.AAD(), flipped(len(sealed) - 1)},
+		"a byte missing":                   {key, place.AAD(), sealed[:len(sealed)-1]},
+		"nothing":                          {key, place.AAD(), nil},
+		"zeros":                            {key, place.AAD(), make([]byte, 100)},
+	} {
+		if got, err := tc.key.Open(tc.aad, tc.sealed); err == nil {
+			t.Errorf("%s: opened to %q", name, got)
+		}
+	}
+}
+
+func TestTheSamePartSealsDifferentlyEachTime(t *testing.T) {
+	key := generate(t)
+	one, err := seal.Seal(key.Public(), nil, []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := seal.Seal(key.Public(), nil, []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(one, two) {
+		t.Error("two seals of one plaintext are equal: they tell that the plaintexts are")
+	}
+}
+
+func TestDerivedBytesDependOnKeyAndLabelOnly(t *testing.T) {
+	derive := func(k *seal.Key, label string) string {
+		b, err := k.Derive(label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	a, b := generate(t), generate(t)
+	if first, second := derive(a, "x"), derive(a, "x"); first != second {
+		t.Error("one key and label gave two results")
+	}
+	if derive(a, "x") == derive(a, "y") || derive(a, "x") == derive(b, "x") {
+		t.Error("another label or key gave the same bytes")
+	}
+}
+
+func TestNoFormattingShowsTheKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys", "device.pem")
+	key, err := seal.LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	secret := block.Bytes[len(block.Bytes)-32:]
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		got := fmt.Sprintf(verb, key)
+		numbers := strings.Trim(fmt.Sprintf("%d", secret), "[]")
+		if strings.Contains(got, hex.EncodeToString(secret)) || strings.Contains(got, numbers) || bytes.Contains([]byte(got), secret) {
+			t.Errorf("%s prints the private key", verb)
+		}
+	}
+}
+
+func TestAKeyFileIsMadeOnceAndPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "keys", "device.pem")
+	if _, err := seal.Load(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("loading a missing key: %v", err)
+	}
+	var group sync.WaitGroup
+	keys := make([]*seal.Key, 8)
+	for i := range keys {
+		group.Go(func() {
+			key, err := seal.LoadOrCreate(path)
+			if err != nil {
+				t.Error(err)
+			}
+			keys[i] = key
+		})
+	}
+	group.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, key := range keys {
+		if key.Fingerprint() != keys[0].Fingerprint() {
+			t.Error("two callers got two keys")
+		}
+	}
+	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %04o, want %04o", filepath.Base(name), info.Mode().Perm(), want)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 {
+		t.Errorf("%d files beside the key, want none", len(entries)-1)
+	}
+
+	sealed, err := seal.Seal(keys[0].Public(), nil, []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := seal.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Open(nil, sealed); err != nil {
+		t.Errorf("the key read back does not open what it sealed: %v", err)
+	}
+}
+
+func TestABadKeyFileIsRefusedAndLeftAlone(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "keys", "device.pem")
+	if _, err := seal.LoadOrCreate(good); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		text []byte
+		mode fs.FileMode
+		want string
+	}{
+		"readable by the group": {text, 0o640, "mode 0640"},
+		"readable by everybody": {text, 0o604, "mode 0604"},
+		"empty":                 {nil, 0o600, "restore it"},
+		"cut short":             {text[:60], 0o600, "restore it"},
+		"zeros":                 {make([]byte, 119), 0o600, "restore it"},
+		"another kind of key":   {bytes.ReplaceAll(text, []byte("PRIVATE KEY"), []byte("RSA PRIVATE KEY")), 0o600, "restore it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "device.pem")
+			if err := os.WriteFile(path, tc.text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, tc.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := seal.LoadOrCreate(path)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want it to name the file and say %q", err, tc.want)
+			}
+			after, err := os.ReadFile(path)
+			if err != nil || !bytes.Equal(after, tc.text) {
+				t.Errorf("the file changed (%v)", err)
+			}
+		})
+	}
+}
+
+func TestADirectoryThatOthersWriteToGetsNoKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.LoadOrCreate(filepath.Join(dir, "device.pem")); err == nil || !strings.Contains(err.Error(), "chmod 0700") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAPublicKeyReadsBack(t *testing.T) {
+	key := generate(t)
+	pub, err := seal.ParsePublic(key.Public().Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pub.Fingerprint() != key.Fingerprint() || len(pub.Fingerprint()) != 32 {
+		t.Errorf("fingerprint %q, want %q", pub.Fingerprint(), key.Fingerprint())
+	}
+	if _, err := seal.ParsePublic([]byte("short")); err == nil {
+		t.Error("5 bytes were taken for a key")
+	}
+}
+
+// FuzzOpen holds that no bytes but the sealed ones open.
+func FuzzOpen(f *testing.F) {
+	key := generate(f)
+	sealed, err := seal.Seal(key.Public(), nil, []byte("x"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(nil))
+	f.Add(sealed[:seal.Overhead-1])
+	f.Add(append([]byte{1}, make([]byte, 64)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, err := key.Open(nil, b); err == nil && !bytes.Equal(b, sealed) {
+			t.Errorf("%x opened to %x", b, got)
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	key := generate(b)
+	for _, size := range []int{4 << 10, 150_000, 4 << 20} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			plaintext := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := seal.Seal(key.Public(), nil, plaintext); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
