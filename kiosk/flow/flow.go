@@ -425,6 +425,10 @@ func (p Policy) saving(s State, at time.Duration, in Input) (State, []Effect) {
 			s.Phase, s.Until = Waiting, at+p.AnswerIn
 			return s, nil
 		}
+	case Deferred, Answered: // the deliverer has it, so it is stored, and its word came first
+		if next, fx := p.waiting(s, at, in); next.Phase != s.Phase {
+			return next, fx
+		}
 	case Unstored:
 		if in.Record == s.Record {
 			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError})

@@ -1,0 +1,339 @@
+package flow_test
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"image"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden traces")
+
+var policy = flow.Standard()
+
+// see is what analysis says of a face of the given width (share of the short
+// side) in a 1280x720 frame, looking straight in good light.
+func see(frame kiosk.FrameID, width, live float32) kiosk.Assessment {
+	half := int(width * 720 / 2)
+	return kiosk.Assessment{
+		Frame: frame, Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
+		Face: image.Rect(640-half, 360-half, 640+half, 360+half),
+		IED:  0.45 * 2 * float32(half), EyesOpen: 0.08, FaceLuma: 120, Background: 110,
+		Sharpness: 200 + float32(frame%7), Live: live, LiveUsable: true,
+	}
+}
+
+// TestGoldenTraces runs the scenarios of testdata. A line "> 2s..4s saw 0.33
+// live=0.9" stands for one frame every 100 ms. Each step that changes anything
+// is written down.
+func TestGoldenTraces(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.trace")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("found %d scenarios, %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".trace"), func(t *testing.T) {
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *update {
+				if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(want) {
+				t.Errorf("the flow takes another course; got:\n%s", got)
+			}
+		})
+	}
+}
+
+func play(t *testing.T, script string) string {
+	t.Helper()
+	var out strings.Builder
+	s := flow.State{Phase: flow.Idle}
+	var frame kiosk.FrameID
+	step := func(at time.Duration, in flow.Input) {
+		before := s
+		var fx []flow.Effect
+		s, fx = policy.Step(s, at, in)
+		if len(fx) == 0 && s.Phase == before.Phase && s.Guide.Hint == before.Guide.Hint && s.Locale == before.Locale {
+			return
+		}
+		v := policy.View(s)
+		fmt.Fprintf(&out, "  %-5v %s", at, s.Phase)
+		if v.Screen != kiosk.Screen(s.Phase) {
+			fmt.Fprintf(&out, " [%s]", v.Screen)
+		}
+		if v.Hint != "" {
+			fmt.Fprintf(&out, " %s", v.Hint)
+		}
+		for _, e := range fx {
+			fmt.Fprintf(&out, "  %s%v", strings.TrimPrefix(fmt.Sprintf("%T", e), "flow."), e)
+		}
+		out.WriteString("\n")
+	}
+	for sc := bufio.NewScanner(strings.NewReader(script)); sc.Scan(); {
+		line := sc.Text()
+		if !strings.HasPrefix(line, "> ") {
+			if strings.HasPrefix(line, "#") {
+				fmt.Fprintln(&out, line)
+			}
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		f := strings.Fields(line[2:])
+		from, to, isSpan := strings.Cut(f[0], "..")
+		at := parse(t, from)
+		end := at
+		if isSpan {
+			end = parse(t, to)
+		}
+		for ; at <= end; at += 100 * time.Millisecond {
+			if f[1] == "saw" {
+				frame++
+			}
+			step(at, input(t, frame, f[1], f[2:]))
+		}
+	}
+	return out.String()
+}
+
+func parse(t *testing.T, s string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func input(t *testing.T, frame kiosk.FrameID, kind string, args []string) flow.Input {
+	t.Helper()
+	switch kind {
+	case "launched":
+		return flow.Launched{Session: kiosk.SessionID(args[0]), Locale: kiosk.English, Theme: kiosk.Light, NoTimeLimit: len(args) > 1}
+	case "tapped":
+		return flow.Tapped{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
+	case "saw":
+		a := kiosk.Assessment{Frame: frame, Size: image.Pt(1280, 720), Luma: 110}
+		if args[0] != "nobody" {
+			width, err := strconv.ParseFloat(args[0], 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live, err := strconv.ParseFloat(strings.TrimPrefix(args[1], "live="), 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a = see(frame, float32(width), float32(live))
+		}
+		return flow.Saw{Assessment: a}
+	case "stored":
+		return flow.Stored{Record: kiosk.RecordID(args[0])}
+	case "unstored":
+		return flow.Unstored{Record: kiosk.RecordID(args[0])}
+	case "deferred":
+		return flow.Deferred{Record: kiosk.RecordID(args[0])}
+	case "answered":
+		return flow.Answered{Record: kiosk.RecordID(args[0]), Action: kiosk.Action(args[1])}
+	case "fault":
+		return flow.Faulted{Fault: kiosk.Fault(args[0]), Active: args[1] == "on"}
+	case "tick":
+		return flow.Tick{}
+	}
+	t.Fatalf("unknown input %q", kind)
+	return nil
+}
+
+// TestWalk takes random walks over the inputs and checks what must hold after
+// every step, whatever happened before.
+func TestWalk(t *testing.T) {
+	if err := policy.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	reached := map[kiosk.Screen]int{}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		w := walker{t: t, seed: seed, rng: rng, s: flow.State{Phase: flow.Idle}, submitted: map[kiosk.RecordID]kiosk.SessionID{}}
+		for range 1500 {
+			w.step()
+			reached[policy.View(w.s).Screen]++
+		}
+	}
+	for _, screen := range kiosk.Screens() {
+		if reached[screen] == 0 {
+			t.Errorf("no walk ever reached screen %s", screen)
+		}
+	}
+}
+
+type walker struct {
+	t         *testing.T
+	seed      uint64
+	rng       *rand.Rand
+	s         flow.State
+	at        time.Duration
+	frame     kiosk.FrameID
+	sessions  int
+	consented bool
+	held      map[kiosk.Pose]bool
+	submitted map[kiosk.RecordID]kiosk.SessionID
+	records   []kiosk.RecordID
+	watching  bool
+}
+
+func (w *walker) input() flow.Input {
+	session := kiosk.SessionID("S" + strconv.Itoa(max(0, w.sessions-w.rng.IntN(2)*w.rng.IntN(2))))
+	record := kiosk.RecordID("none")
+	if n := len(w.records); n > 0 {
+		record = w.records[max(0, n-1-w.rng.IntN(2)*w.rng.IntN(3))]
+	}
+	switch w.rng.IntN(40) {
+	case 0:
+		w.sessions++
+		return flow.Launched{Session: kiosk.SessionID("S" + strconv.Itoa(w.sessions)), Locale: kiosk.Indonesian, NoTimeLimit: w.rng.IntN(5) == 0}
+	case 1, 2:
+		return flow.Tapped{Session: session, Control: kiosk.Agree}
+	case 3:
+		controls := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch}
+		return flow.Tapped{Session: session, Control: controls[w.rng.IntN(len(controls))]}
+	case 4, 5, 6:
+		return flow.Stored{Record: record}
+	case 7:
+		return flow.Unstored{Record: record}
+	case 8:
+		return flow.Deferred{Record: record}
+	case 9, 10:
+		actions := []kiosk.Action{kiosk.PollAgain, kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure}
+		return flow.Answered{Record: record, Action: actions[w.rng.IntN(len(actions))]}
+	case 11:
+		faults := []kiosk.Fault{kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault}
+		return flow.Faulted{Fault: faults[w.rng.IntN(len(faults))], Active: w.rng.IntN(4) == 0}
+	case 12:
+		w.at += time.Duration(w.rng.IntN(30)) * time.Second
+		return flow.Tick{}
+	case 13:
+		w.frame++
+		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, Size: image.Pt(1280, 720), Luma: 90}}
+	}
+	w.frame++
+	width := float32(0.33)
+	if w.s.Phase == flow.Near && w.rng.IntN(10) > 0 {
+		width = 0.5
+	}
+	live := float32(0.95)
+	if w.sessions%3 == 0 {
+		live = 0.1
+	}
+	return flow.Saw{Assessment: see(w.frame, width, live)}
+}
+
+func (w *walker) step() {
+	w.t.Helper()
+	in := w.input()
+	w.at += time.Duration(w.rng.IntN(200)) * time.Millisecond
+	before := w.s
+	var fx []flow.Effect
+	w.s, fx = policy.Step(before, w.at, in)
+	fail := func(format string, args ...any) {
+		w.t.Helper()
+		w.t.Fatalf("seed %d at %v, %s + %T%+v -> %s: %s", w.seed, w.at, before.Phase, in, in, w.s.Phase, fmt.Sprintf(format, args...))
+	}
+	if w.s.Session != before.Session {
+		w.consented = false
+	}
+	for _, e := range fx {
+		w.effect(e, in, before, fail)
+	}
+	v := policy.View(w.s)
+	switch {
+	case w.s.Phase != flow.Idle && w.s.Phase != flow.OutOfService && w.s.Until == 0:
+		fail("no deadline")
+	case (w.s.Phase == flow.Far || w.s.Phase == flow.Near) && !w.consented:
+		fail("a face is analysed without consent")
+	case w.watching != (w.s.Phase == flow.Far || w.s.Phase == flow.Near):
+		fail("camera on is %v", w.watching)
+	case w.s.Phase == flow.Idle && (w.s.Session != "" || w.s.Record != "" || len(w.held) > 0):
+		fail("something of the visitor is left: %+v", w.s)
+	case v.Screen == kiosk.GrantedScreen && before.Outcome != kiosk.GrantedScreen:
+		if a, ok := in.(flow.Answered); !ok || w.submitted[a.Record] != w.s.Session || a.Record != before.Record {
+			fail("granted by somebody else's answer")
+		}
+	case v.Screen == kiosk.SavedScreen && before.Phase != flow.Waiting && before.Outcome != kiosk.SavedScreen:
+		if d, ok := in.(flow.Deferred); !ok || d.Record != before.Record {
+			fail("called saved without being stored")
+		}
+	case w.s.Phase == flow.Waiting && before.Phase == flow.Saving:
+		if st, ok := in.(flow.Stored); !ok || st.Record != before.Record {
+			fail("called saved without being stored")
+		}
+	case w.s.Attempt > policy.Attempts:
+		fail("attempt %d of %d", w.s.Attempt, policy.Attempts)
+	}
+}
+
+func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail func(string, ...any)) {
+	w.t.Helper()
+	switch e := e.(type) {
+	case flow.Watch:
+		w.watching = e.On
+	case flow.Consented:
+		if tap, ok := in.(flow.Tapped); !ok || tap.Control != kiosk.Agree || tap.Session != w.s.Session {
+			fail("consent without a tap of this visitor")
+		}
+		w.consented = true
+	case flow.Hold:
+		if saw, ok := in.(flow.Saw); !ok || saw.Frame != e.Frame || saw.Faces == 0 {
+			fail("holds frame %d, which is not the one just seen, or shows nobody", e.Frame)
+		}
+		if w.held == nil {
+			w.held = map[kiosk.Pose]bool{}
+		}
+		w.held[e.Pose] = true
+	case flow.Drop:
+		w.held = nil
+	case flow.Submit:
+		switch {
+		case !w.held[kiosk.Far] || !e.Single && !w.held[kiosk.Near]:
+			fail("submits without evidence: %v", w.held)
+		case w.submitted[e.Record] != "":
+			fail("submits %s twice", e.Record)
+		case !e.Review && (e.LiveFar < policy.LiveMin || e.LiveNear < policy.LiveMin):
+			fail("submits unflagged with liveness %g and %g", e.LiveFar, e.LiveNear)
+		case e.Review && e.AttemptsLeft > 0:
+			fail("flags a capture though attempts are left")
+		}
+		w.submitted[e.Record] = before.Session
+		w.records = append(w.records, e.Record)
+		w.held = nil
+	case flow.Report:
+		if e.Status == "" {
+			fail("reports nothing")
+		}
+	case flow.Forget:
+		w.held, w.consented = nil, false
+	}
+}
+
+func TestAStaleTapMeansNothing(t *testing.T) {
+	s, _ := policy.Step(flow.State{Phase: flow.Idle}, 0, flow.Launched{Session: "S2", Locale: kiosk.English})
+	for _, session := range []kiosk.SessionID{"S1", ""} {
+		if after, fx := policy.Step(s, time.Second, flow.Tapped{Session: session, Control: kiosk.Agree}); after != s || fx != nil {
+			t.Errorf("a tap of session %q moved session S2 to %s, %v", session, after.Phase, fx)
+		}
+	}
+}
