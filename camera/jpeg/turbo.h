@@ -1,0 +1,48 @@
+// Calls of TurboJPEG 2.1 that return their results by value, so that no Go
+// variable has to move to the heap for them.
+
+#include <string.h>
+#include <turbojpeg.h>
+
+typedef struct {
+	int width, height, colorspace, rc;
+} kiosk_info;
+
+static kiosk_info kiosk_header(tjhandle h, const unsigned char *src, unsigned long n)
+{
+	kiosk_info i = {0, 0, 0, 0};
+	int subsampling;
+
+	i.rc = tjDecompressHeader3(h, src, n, &i.width, &i.height, &subsampling, &i.colorspace);
+	return i;
+}
+
+// kiosk_decode returns 0 for an image that decoded without damage. The library
+// keeps the text of the first warning only. Cameras often leave padding before
+// the end marker; where that is the first warning, all of the image had been
+// decoded without one.
+static int kiosk_decode(tjhandle h, const unsigned char *src, unsigned long n,
+			unsigned char *dst, int width, int height, int flags)
+{
+	int rc = tjDecompress2(h, src, n, dst, width, 4 * width, height, TJPF_RGBA, flags);
+
+	if (rc != 0 && tjGetErrorCode(h) == TJERR_WARNING && !(flags & TJFLAG_STOPONWARNING) &&
+	    strstr(tjGetErrorStr2(h), "extraneous bytes before marker 0xd9") != NULL)
+		rc = 0;
+	return rc;
+}
+
+typedef struct {
+	unsigned long n;
+	int rc;
+} kiosk_jpeg;
+
+static kiosk_jpeg kiosk_encode(tjhandle h, const unsigned char *src, int width, int pitch, int height,
+			       unsigned char *dst, unsigned long n, int subsampling, int quality)
+{
+	kiosk_jpeg j = {n, 0};
+
+	j.rc = tjCompress2(h, src, width, pitch, height, TJPF_RGBA, &dst, &j.n, subsampling, quality,
+			   TJFLAG_NOREALLOC);
+	return j;
+}

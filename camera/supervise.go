@@ -1,0 +1,379 @@
+package camera
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"livekiosk/kiosk"
+)
+
+// Times of the supervisor.
+const (
+	firstPause = 250 * time.Millisecond // before the first reopening, doubling
+	lastPause  = 5 * time.Second
+	tick       = 250 * time.Millisecond // of heartbeat and watch
+	grace      = 5 * time.Second        // for a source to end
+)
+
+// Errors that Options.Fault may be given, besides those of the source.
+var (
+	ErrStalled = errors.New("no frame in time")
+	ErrEnded   = errors.New("source ended by itself")
+)
+
+// ErrHung is a source that did not end when it was told to. Its device cannot
+// be opened again by this process.
+var ErrHung = errors.New("source does not end")
+
+// Options of a Camera.
+type Options struct {
+	// Source makes the frames. Required. The camera is its only user.
+	Source Source
+
+	// Put receives each frame while it is wanted, and owns it. Required. It is
+	// called from the source's goroutine, must not block, and must not call
+	// Want. Ids are given anew, so that they rise from 1 without end however
+	// often the device was reopened.
+	Put func(*kiosk.Frame)
+
+	// Fault is told when a wanted camera fails (true, and why), and when frames
+	// flow again (false, nil); changes only, starting from false. It is called
+	// from Run and must not block. Nil: nobody asks.
+	Fault func(active bool, err error)
+
+	// Stall is how long no frame may come before the device is closed and
+	// opened again; 0 means 2 s.
+	Stall time.Duration
+
+	// Start is the same for the first frame after opening, which takes some
+	// devices longer; 0 means Stall.
+	Start time.Duration
+
+	// Beat is called from Run at least once a second while it takes its steps:
+	// also while there is no camera, but no more when a source does not end.
+	// Nil: no watchdog.
+	Beat func()
+
+	// Log receives faults and reopenings; nil: nobody reads them.
+	Log *slog.Logger
+}
+
+// Validate returns what is missing or impossible.
+func (o Options) Validate() error {
+	switch {
+	case o.Source == nil:
+		return errors.New("camera: no source")
+	case o.Put == nil:
+		return errors.New("camera: nobody to put frames to")
+	case o.Stall < 0 || o.Start < 0:
+		return fmt.Errorf("camera: negative time: stall %v, start %v", o.Stall, o.Start)
+	default:
+		return nil
+	}
+}
+
+// Stats count since the camera was made.
+type Stats struct {
+	Frames   uint64 // put
+	Skipped  uint64 // lost before they got here: gaps in the driver's numbers
+	Unwanted uint64 // released because nobody wanted them any more, or yet
+	Reopened uint64 // openings after a failure
+}
+
+// A Camera keeps a source streaming while it is wanted, and looks after it
+// while it fails. At rest the device is closed, so that its light is off and
+// nobody is filmed between sessions.
+type Camera struct {
+	opt    Options
+	change chan struct{} // wanted changed
+	first  chan struct{} // the first frame of a stream came
+
+	mu       sync.Mutex // held while Put runs
+	wanted   bool
+	live     bool      // a stream is being watched: its frames count
+	got      bool      // a frame came in this stream
+	since    time.Time // of the first frame, if got
+	last     time.Time // of the last frame; if not got, of opening
+	sequence uint32    // of the last frame, if got
+	id       kiosk.FrameID
+	stats    Stats
+}
+
+// New returns a camera at rest, or what Options.Validate finds wrong.
+func New(o Options) (*Camera, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Fault == nil {
+		o.Fault = func(bool, error) {}
+	}
+	if o.Beat == nil {
+		o.Beat = func() {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Stall == 0 {
+		o.Stall = 2 * time.Second
+	}
+	if o.Start == 0 {
+		o.Start = o.Stall
+	}
+	return &Camera{opt: o, change: make(chan struct{}, 1), first: make(chan struct{}, 1)}, nil
+}
+
+// Want says whether frames are wanted. Any goroutine may call it, at any time,
+// but Options.Put may not. Once Want(false) has returned, nothing is put any
+// more: what was put before can then be drained and erased for good.
+func (c *Camera) Want(on bool) {
+	c.mu.Lock()
+	changed := c.wanted != on
+	c.wanted = on
+	c.mu.Unlock()
+	if changed {
+		signal(c.change)
+	}
+}
+
+// Stats returns the counters.
+func (c *Camera) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// Run streams while frames are wanted, until ctx ends, and returns nil then.
+//
+// A device that fails, is absent or gives no frame in time is not an error of
+// Run: it is reported as a fault and opened again after 250 ms, doubling to
+// 5 s. While that fault lasts, Run goes on trying although nothing is wanted
+// any more, until one frame arrives (and is dropped): an out-of-service screen
+// ends by itself. The one error of Run is a source that does not end.
+func (c *Camera) Run(ctx context.Context) error {
+	var (
+		faulty bool
+		pause  = firstPause
+		opened bool // since the last time at rest
+	)
+	for ctx.Err() == nil {
+		if !faulty && !c.isWanted() {
+			opened = false
+			c.rest(ctx, 0)
+			continue
+		}
+		if opened {
+			c.mu.Lock()
+			c.stats.Reopened++
+			c.mu.Unlock()
+		}
+		opened = true
+		err := c.stream(ctx, &faulty)
+		if errors.Is(err, ErrHung) {
+			return fmt.Errorf("camera: %w", err)
+		}
+		if err == nil {
+			opened, pause = false, firstPause
+			continue
+		}
+		if !faulty && !c.isWanted() {
+			continue // it broke while it was being closed: nobody was waiting
+		}
+		if c.worked() {
+			pause = firstPause // this is another failure
+		}
+		if !faulty {
+			faulty = true
+			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("error", err))
+			c.opt.Fault(true, err)
+		} else {
+			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("error", err), slog.Duration("pause", pause))
+		}
+		c.rest(ctx, pause)
+		pause = min(2*pause, lastPause)
+	}
+	return nil
+}
+
+// rest waits, with a beating heart, until d has passed or, if d is 0, until
+// Want was called or ctx ended. A camera newly wanted cuts a pause short: the
+// person in front of it should not wait for a backoff.
+func (c *Camera) rest(ctx context.Context, d time.Duration) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	var end <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		end = timer.C
+	}
+	for {
+		c.opt.Beat()
+		select {
+		case <-ctx.Done():
+			return
+		case <-end:
+			return
+		case <-c.change:
+			if d == 0 || c.isWanted() {
+				return
+			}
+		case <-t.C:
+		}
+	}
+}
+
+// stream opens the source once and watches it. It returns nil when it was
+// closed on purpose: frames are wanted no more, or ctx ended. It reports the
+// end of a fault when the first frame comes, and sets *faulty.
+func (c *Camera) stream(ctx context.Context, faulty *bool) error {
+	c.mu.Lock()
+	c.live, c.got, c.last = true, false, time.Now()
+	c.mu.Unlock()
+	drain(c.first)
+	drain(c.change) // watch looks for itself
+	defer func() {
+		c.mu.Lock()
+		c.live = false
+		c.mu.Unlock()
+	}()
+
+	sctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.opt.Source.Stream(sctx, c.put) }()
+
+	ended, why := c.watch(ctx, done, faulty)
+	if ended {
+		return why
+	}
+	cancel()
+	if !c.ends(ctx, done) {
+		return fmt.Errorf("%w within %v", ErrHung, grace)
+	}
+	return why
+}
+
+// watch returns when the source should be closed, and why; or when it ended.
+func (c *Camera) watch(ctx context.Context, done <-chan error, faulty *bool) (ended bool, why error) {
+	t := time.NewTicker(min(tick, max(c.opt.Stall/4, time.Millisecond)))
+	defer t.Stop()
+	for *faulty || c.isWanted() {
+		c.opt.Beat()
+		select {
+		case err := <-done:
+			switch {
+			case ctx.Err() != nil:
+				return true, nil
+			case err == nil:
+				return true, ErrEnded
+			default:
+				return true, err
+			}
+		case <-ctx.Done():
+			return false, nil
+		case <-c.first:
+			if *faulty {
+				*faulty = false
+				c.opt.Log.LogAttrs(ctx, slog.LevelInfo, "camera works again")
+				c.opt.Fault(false, nil)
+			}
+		case <-c.change:
+		case <-t.C:
+			if silent, limit := c.silence(); silent >= limit {
+				return false, fmt.Errorf("%w: none for %v", ErrStalled, limit)
+			}
+		}
+	}
+	return false, nil
+}
+
+// ends waits for the source to end after its ctx did. The heart beats on only
+// for as long as that may take.
+func (c *Camera) ends(ctx context.Context, done <-chan error) bool {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for range int(grace / tick) {
+		c.opt.Beat()
+		select {
+		case err := <-done:
+			if err != nil {
+				c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera failed while closing", slog.Any("error", err))
+			}
+			return true
+		case <-t.C:
+		}
+	}
+	return false
+}
+
+// put numbers a frame and passes it on, if anybody wants it.
+func (c *Camera) put(f *kiosk.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.live {
+		c.stats.Unwanted++
+		f.Release()
+		return
+	}
+	if c.got {
+		// A gap of half the range is a counter that began anew.
+		if gap := f.Sequence - c.sequence; gap > 1 && gap < 1<<31 {
+			c.stats.Skipped += uint64(gap - 1)
+		}
+	} else {
+		c.since = time.Now()
+		signal(c.first)
+	}
+	c.got, c.sequence, c.last = true, f.Sequence, time.Now()
+	if !c.wanted {
+		c.stats.Unwanted++
+		f.Release()
+		return
+	}
+	c.id++
+	f.ID = c.id
+	c.stats.Frames++
+	c.opt.Put(f)
+}
+
+func (c *Camera) isWanted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted
+}
+
+// worked tells whether frames came for a while in the stream that ended.
+func (c *Camera) worked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.got && c.last.Sub(c.since) >= c.opt.Stall
+}
+
+// silence returns since when no frame came, and how long that may last.
+func (c *Camera) silence() (silent, limit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit = c.opt.Stall
+	if !c.got {
+		limit = c.opt.Start
+	}
+	return time.Since(c.last), limit
+}
+
+func signal(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func drain(ch <-chan struct{}) {
+	select {
+	case <-ch:
+	default:
+	}
+}
