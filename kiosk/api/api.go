@@ -1,0 +1,363 @@
+// Package api is the kiosk's local interface: JSON over HTTP on a Unix socket,
+// for the partner's front end, staff and fleet engines. It launches sessions,
+// tells how they go and end, and shows the daemon's state and the outbox.
+// openapi.yaml beside this file describes every route.
+//
+// Nothing that passes through here is logged with a user token, a user id or
+// any other personal data.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"livekiosk/kiosk"
+)
+
+// A Launcher starts sessions and knows their results. It must be safe for
+// concurrent use.
+type Launcher interface {
+	// Launch starts a session, or returns a *kiosk.LaunchError and has started
+	// nothing. It never waits for the session.
+	Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, error)
+
+	// Result returns the result so far of a session that the launcher knows.
+	Result(id kiosk.SessionID) (kiosk.Result, bool)
+}
+
+// A Queue lists the outbox without personal data, oldest first. It must be
+// safe for concurrent use.
+type Queue interface {
+	Entries(ctx context.Context) ([]kiosk.Entry, error)
+}
+
+// Options are what a Server needs. All are required but Listener and Logger.
+type Options struct {
+	Launcher Launcher
+	Queue    Queue
+	Log      *Events
+	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
+	Listener net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
+	Logger   *slog.Logger  // nil: nothing is logged
+}
+
+// Validate reports the first required option that is missing.
+func (o Options) Validate() error {
+	switch {
+	case o.Launcher == nil:
+		return errors.New("api: Options.Launcher is missing")
+	case o.Queue == nil:
+		return errors.New("api: Options.Queue is missing")
+	case o.Log == nil:
+		return errors.New("api: Options.Log is missing")
+	case o.Status == nil:
+		return errors.New("api: Options.Status is missing")
+	}
+	return nil
+}
+
+// A Server answers the local API. As an http.Handler it answers anybody; only
+// Run, with a listener of Listen, checks who is calling.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	mux     *http.ServeMux
+	routes  []string
+	closing chan struct{} // closed once: streams end
+	close   sync.Once
+}
+
+// New returns a server that serves nothing until it is run or used as a
+// handler.
+func New(o Options) (*Server, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), closing: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	for _, r := range []struct {
+		method, path string
+		handle       http.HandlerFunc
+	}{
+		{http.MethodPost, "/v1/sessions", s.postSession},
+		{http.MethodGet, "/v1/sessions/{id}", s.getSession},
+		{http.MethodGet, "/v1/sessions/{id}/events", s.getSessionEvents},
+		{http.MethodGet, "/v1/events", s.getEvents},
+		{http.MethodGet, "/v1/status", s.getStatus},
+		{http.MethodGet, "/v1/queue", s.getQueue},
+		{http.MethodGet, "/healthz", s.getHealth},
+		{http.MethodGet, "/readyz", s.getReady},
+	} {
+		s.routes = append(s.routes, r.method+" "+r.path)
+		s.mux.Handle(r.method+" "+r.path, r.handle)
+		s.mux.HandleFunc(r.path, func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("Allow", r.method)
+			s.write(w, q, http.StatusMethodNotAllowed, problem{Message: "only " + r.method + " is allowed here"})
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
+		s.write(w, q, http.StatusNotFound, problem{Message: "no such route: see openapi.yaml"})
+	})
+	return s, nil
+}
+
+// Routes returns the method and path of every route, such as
+// "GET /v1/sessions/{id}".
+func (s *Server) Routes() []string { return append([]string(nil), s.routes...) }
+
+// ServeHTTP answers one request without checking who sent it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// The time limits of a connection. Streams lift all but stallTimeout.
+const (
+	requestTimeout  = 10 * time.Second // to send a request, or to take its answer
+	idleTimeout     = 2 * time.Minute
+	stallTimeout    = 10 * time.Second // to take one line of a stream
+	shutdownTimeout = 3 * time.Second  // for requests in flight when Run is asked to stop
+)
+
+// Run serves on Options.Listener until ctx ends, then ends the streams, lets
+// other requests finish, and returns nil. Callers without a claim to the
+// socket (see Listen) are answered with 403. A server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	if s.o.Listener == nil {
+		return errors.New("api: nothing to serve on: Options.Listener is nil")
+	}
+	srv := &http.Server{
+		Handler:           s.admit(s),
+		ConnContext:       connContext,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ReadHeaderTimeout: requestTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(s.o.Listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the local API: %w", err)
+	case <-ctx.Done():
+	}
+	s.close.Do(func() { close(s.closing) })
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		s.log.WarnContext(grace, "requests cut short", slog.Any("err", err))
+		if err := srv.Close(); err != nil {
+			return fmt.Errorf("close the local API: %w", err)
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("stop the local API: %w", err)
+	}
+	return nil
+}
+
+// write answers with v as JSON.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.log.DebugContext(r.Context(), "answer not taken", slog.Any("err", err))
+	}
+}
+
+func (s *Server) getSession(w http.ResponseWriter, r *http.Request) {
+	res, known := s.o.Launcher.Result(kiosk.SessionID(r.PathValue("id")))
+	if !known {
+		s.unknownSession(w, r)
+		return
+	}
+	s.write(w, r, http.StatusOK, NewResult(res))
+}
+
+func (s *Server) unknownSession(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusNotFound, problem{Message: "no such session since the kiosk started"})
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
+	st := s.o.Status()
+	if st.Faults == nil {
+		st.Faults = []kiosk.Fault{}
+	}
+	st.Queue = nil
+	entries, err := s.o.Queue.Entries(r.Context())
+	if err != nil {
+		s.log.WarnContext(r.Context(), "outbox not read for the status", slog.Any("err", err))
+	} else {
+		st.Queue = new(Count(entries))
+	}
+	s.write(w, r, http.StatusOK, st)
+}
+
+func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
+	entries, err := s.o.Queue.Entries(r.Context())
+	if err != nil {
+		s.log.WarnContext(r.Context(), "outbox not listed", slog.Any("err", err))
+		w.Header().Set("Retry-After", retryAfter)
+		s.write(w, r, http.StatusServiceUnavailable, problem{Message: "the outbox cannot be read now: see the kiosk's log"})
+		return
+	}
+	if entries == nil {
+		entries = []kiosk.Entry{}
+	}
+	s.write(w, r, http.StatusOK, entries)
+}
+
+// getHealth answers as long as the process serves at all.
+func (s *Server) getHealth(w http.ResponseWriter, r *http.Request) {
+	s.write(w, r, http.StatusOK, problem{Message: "ok"})
+}
+
+func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
+	st := s.o.Status()
+	if st.Ready {
+		s.write(w, r, http.StatusOK, problem{Message: "ready"})
+		return
+	}
+	msg := "not ready"
+	if len(st.Faults) > 0 {
+		msg = fmt.Sprintf("out of service: %s", st.Faults)
+	}
+	w.Header().Set("Retry-After", retryAfter)
+	s.write(w, r, http.StatusServiceUnavailable, problem{Message: msg})
+}
+
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
+	from, follow, err := streamQuery(r, false)
+	if err != nil {
+		s.write(w, r, http.StatusBadRequest, problem{Message: err.Error()})
+		return
+	}
+	ctx, cancel := s.streamContext(r.Context())
+	defer cancel()
+	walk := s.o.Log.Replay
+	if follow {
+		walk = s.o.Log.Follow
+	}
+	s.streamed(r, walk(ctx, from, "", stream(w)))
+}
+
+// errEnd ends a session's stream.
+var errEnd = errors.New("session ended")
+
+// getSessionEvents streams a session's events until its result, and what has
+// come after that: the delivery of a capture that was saved may end much later.
+func (s *Server) getSessionEvents(w http.ResponseWriter, r *http.Request) {
+	id := kiosk.SessionID(r.PathValue("id"))
+	if _, known := s.o.Launcher.Result(id); !known {
+		s.unknownSession(w, r)
+		return
+	}
+	from, follow, err := streamQuery(r, true)
+	if err != nil {
+		s.write(w, r, http.StatusBadRequest, problem{Message: err.Error()})
+		return
+	}
+	ctx, cancel := s.streamContext(r.Context())
+	defer cancel()
+	line := stream(w)
+	if follow && !s.ended(id) {
+		err := s.o.Log.Follow(ctx, from, id, func(e kiosk.Event) error {
+			if err := line(e); err != nil {
+				return err
+			}
+			from = e.Seq + 1
+			// After a gap the result may be among what is missing.
+			if e.Kind == kiosk.EventResult || e.Kind == EventGap && s.ended(id) {
+				return errEnd
+			}
+			return nil
+		})
+		if !errors.Is(err, errEnd) {
+			s.streamed(r, err)
+			return
+		}
+	}
+	s.streamed(r, s.o.Log.Replay(ctx, from, id, line))
+}
+
+// ended reports whether a session has its result.
+func (s *Server) ended(id kiosk.SessionID) bool {
+	res, known := s.o.Launcher.Result(id)
+	return !known || res.Status != kiosk.Running
+}
+
+// streamed notes why a stream broke off.
+func (s *Server) streamed(r *http.Request, err error) {
+	if err != nil {
+		s.log.DebugContext(r.Context(), "event stream broke off", slog.Any("err", err))
+	}
+}
+
+// streamQuery reads from and follow.
+func streamQuery(r *http.Request, follow bool) (uint64, bool, error) {
+	var from uint64
+	for name, values := range r.URL.Query() {
+		var err error
+		switch value := values[0]; name {
+		case "from":
+			from, err = strconv.ParseUint(value, 10, 63)
+		case "follow":
+			follow, err = strconv.ParseBool(value)
+		default:
+			return 0, false, errors.New("there is no such parameter: only from and follow")
+		}
+		if err != nil {
+			return 0, false, errors.New(name + " must be a number from 0 for from, 0 or 1 for follow")
+		}
+	}
+	return from, follow, nil
+}
+
+// streamContext returns a request's context, ended too when the server stops.
+func (s *Server) streamContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// stream starts an answer of one JSON event a line and returns what writes
+// one. Each line is flushed, and a reader who does not take one in time is
+// given up.
+func stream(w http.ResponseWriter) func(kiosk.Event) error {
+	rc := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	// A ResponseWriter without deadlines (a recorder of a test) has none to lift.
+	if err := rc.SetReadDeadline(time.Time{}); err == nil {
+		_ = rc.SetWriteDeadline(time.Now().Add(stallTimeout))
+	}
+	_ = rc.Flush() // the header, so that the reader knows it is heard
+	enc := json.NewEncoder(w)
+	return func(e kiosk.Event) error {
+		_ = rc.SetWriteDeadline(time.Now().Add(stallTimeout))
+		if err := enc.Encode(e); err != nil {
+			return fmt.Errorf("write event %d: %w", e.Seq, err)
+		}
+		if err := rc.Flush(); err != nil {
+			return fmt.Errorf("flush event %d: %w", e.Seq, err)
+		}
+		return nil
+	}
+}

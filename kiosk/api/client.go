@@ -1,0 +1,195 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"livekiosk/kiosk"
+)
+
+// Errors of a Client that callers test for.
+var (
+	ErrUnreachable = errors.New("the daemon does not answer")
+	ErrForbidden   = errors.New("no permission to use the daemon's socket")
+	ErrBroken      = errors.New("the connection to the daemon broke off")
+)
+
+// A RefusalError is an answer of the daemon that is not a success.
+type RefusalError struct {
+	HTTP       int // status
+	Message    string
+	ErrorCode  kiosk.ErrorCode
+	Detail     kiosk.DetailedCode // 0 for all but launches
+	Field      string             // of a launch, as the API spells it; "" if no single one is at fault
+	Retriable  bool               // the same launch may succeed later
+	RetryAfter time.Duration      // the daemon's wish; 0 if none
+}
+
+func (e *RefusalError) Error() string {
+	if e.Detail == kiosk.NoDetail {
+		return e.Message
+	}
+	return fmt.Sprintf("%s (%d)", e.Message, e.Detail)
+}
+
+// A Client talks to the daemon over its Unix socket. It is safe for concurrent
+// use. Its methods return ErrUnreachable, ErrForbidden or a *RefusalError,
+// wrapped or not.
+type Client struct {
+	http *http.Client
+}
+
+// NewClient returns a client of the daemon that listens at path. It connects
+// at each call.
+func NewClient(path string) *Client {
+	var d net.Dialer
+	return &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives:     true,
+		ResponseHeaderTimeout: requestTimeout,
+	}}}
+}
+
+// Launch starts a session.
+func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
+	body, err := json.Marshal(struct {
+		BaseURL       string       `json:"baseUrl,omitempty"`
+		CorrelationID string       `json:"correlationId"`
+		Token         string       `json:"token,omitempty"`
+		UserID        string       `json:"userId,omitempty"`
+		UserIDType    string       `json:"userIdType,omitempty"`
+		Theme         kiosk.Theme  `json:"theme,omitempty"`
+		Locale        kiosk.Locale `json:"locale,omitempty"`
+		NoTimeLimit   bool         `json:"noTimeLimit,omitempty"`
+	}(l))
+	if err != nil {
+		return "", fmt.Errorf("encode launch: %w", err)
+	}
+	var out launched
+	err = c.call(ctx, http.MethodPost, "/v1/sessions", body, &out)
+	return out.SessionID, err
+}
+
+// Result returns a session's result so far.
+func (c *Client) Result(ctx context.Context, id kiosk.SessionID) (Result, error) {
+	var out Result
+	err := c.call(ctx, http.MethodGet, "/v1/sessions/"+url.PathEscape(string(id)), nil, &out)
+	return out, err
+}
+
+// Status returns the daemon's state.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var out Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &out)
+	return out, err
+}
+
+// Queue returns the records of the outbox.
+func (c *Client) Queue(ctx context.Context) ([]kiosk.Entry, error) {
+	var out []kiosk.Entry
+	err := c.call(ctx, http.MethodGet, "/v1/queue", nil, &out)
+	return out, err
+}
+
+// Events calls fn for the events from Seq from on (0: the oldest kept), and
+// with follow for new ones until ctx ends. It returns fn's error as it is.
+func (c *Client) Events(ctx context.Context, from uint64, follow bool, fn func(kiosk.Event) error) error {
+	q := url.Values{"from": {strconv.FormatUint(from, 10)}, "follow": {strconv.FormatBool(follow)}}
+	return c.stream(ctx, "/v1/events?"+q.Encode(), fn)
+}
+
+// Session calls fn for each event of a session from its launch, and returns
+// nil once the session has ended. It returns fn's error as it is.
+func (c *Client) Session(ctx context.Context, id kiosk.SessionID, fn func(kiosk.Event) error) error {
+	return c.stream(ctx, "/v1/sessions/"+url.PathEscape(string(id))+"/events", fn)
+}
+
+func (c *Client) stream(ctx context.Context, path string, fn func(kiosk.Event) error) error {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	dec := json.NewDecoder(resp.Body)
+	for {
+		var e kiosk.Event
+		switch err := dec.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is lost by it
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("%w: read the answer: %w", ErrBroken, err)
+	}
+	return nil
+}
+
+// do sends a request and returns a successful answer, whose body the caller
+// closes.
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://kioskd"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: %w", ErrForbidden, cause(err))
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, cause(err))
+	case resp.StatusCode < http.StatusBadRequest:
+		return resp, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // an error is on its way already
+	var p problem
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&p); err != nil || p.Message == "" {
+		p.Message = "the daemon answered " + resp.Status
+	}
+	if resp.StatusCode == http.StatusForbidden {
+		return nil, fmt.Errorf("%w: %s", ErrForbidden, p.Message)
+	}
+	refused := &RefusalError{
+		HTTP: resp.StatusCode, Message: p.Message, ErrorCode: p.ErrorCode, Detail: p.DetailedErrorCode,
+		Field: p.Field, Retriable: p.Retriable != nil && *p.Retriable,
+	}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+		refused.RetryAfter = time.Duration(s) * time.Second
+	}
+	return nil, refused
+}
+
+// cause takes the made-up URL off a transport error.
+func cause(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}

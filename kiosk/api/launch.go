@@ -1,0 +1,154 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"livekiosk/kiosk"
+)
+
+// maxBody bounds the body of a launch, bytes. A user token is a few KB.
+const maxBody = 64 << 10
+
+// retryAfter is what a kiosk that is out of service asks for, in seconds:
+// cameras are reopened and disks probed within a minute.
+const retryAfter = "30"
+
+// ParseLocale maps what a launch may say to what the kiosk speaks. The gateway's
+// own spellings, id_ID and en_ID, are accepted, since partners have them at
+// hand. What it does not know it returns as it is, for Launch.Validate to judge.
+func ParseLocale(s string) kiosk.Locale {
+	switch s {
+	case "id_ID":
+		return kiosk.Indonesian
+	case "en_ID":
+		return kiosk.English
+	default:
+		return kiosk.Locale(s)
+	}
+}
+
+// decodeLaunch reads a launch strictly: an unknown, doubled or mistyped field
+// is an error, since a misspelt name would otherwise change what the visitor
+// sees without anybody noticing. Its errors are *kiosk.LaunchError and never
+// repeat a value.
+func decodeLaunch(body []byte) (kiosk.Launch, error) {
+	l := kiosk.Launch{Theme: kiosk.NoPreference, Locale: kiosk.Indonesian}
+	var theme, locale string
+	fields := map[string]any{
+		"baseUrl":       &l.BaseURL,
+		"correlationId": &l.CorrelationID,
+		"token":         &l.Token,
+		"userId":        &l.UserID,
+		"userIdType":    &l.UserIDType,
+		"theme":         &theme,
+		"locale":        &locale,
+		"noTimeLimit":   &l.NoTimeLimit,
+	}
+	bad := func(field, reason string) error {
+		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: field, Reason: reason}
+	}
+	if len(body) > maxBody {
+		return l, bad("", fmt.Sprintf("the body is longer than %d bytes", maxBody))
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return l, bad("", "the body is not a JSON object")
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return l, bad("", "the body is not valid JSON")
+		}
+		name, _ := t.(string)
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return l, bad("", "the body is not valid JSON")
+		}
+		if len(name) > 64 {
+			return l, bad("", "a field's name is longer than 64 bytes")
+		}
+		to, known := fields[name]
+		switch {
+		case !known:
+			return l, bad(name, "is not a field of a launch, or is given twice")
+		case string(raw) == "null":
+			return l, bad(name, "is null: leave it out instead")
+		case json.Unmarshal(raw, to) != nil:
+			return l, bad(name, "has the wrong type")
+		}
+		delete(fields, name)
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return l, bad("", "the body is not valid JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return l, bad("", "something follows the JSON object")
+	}
+	if _, absent := fields["theme"]; !absent {
+		l.Theme = kiosk.Theme(theme)
+	}
+	if _, absent := fields["locale"]; !absent {
+		l.Locale = ParseLocale(locale)
+	}
+	return l, l.Validate()
+}
+
+// postSession starts a session.
+func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
+	// One byte more than allowed is enough to know.
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	defer clear(body) // it holds a token
+	if err != nil {
+		s.write(w, r, http.StatusBadRequest, problem{Message: "the body could not be read"})
+		return
+	}
+	launch, err := decodeLaunch(body)
+	if err != nil {
+		s.refuse(w, r, launch, err)
+		return
+	}
+	session, err := s.o.Launcher.Launch(r.Context(), launch)
+	if err != nil {
+		s.refuse(w, r, launch, err)
+		return
+	}
+	s.log.InfoContext(r.Context(), "launch accepted", slog.String("session", string(session)), slog.Any("launch", launch))
+	w.Header().Set("Location", "/v1/sessions/"+string(session))
+	s.write(w, r, http.StatusCreated, launched{SessionID: session})
+}
+
+// refuse answers a launch that failed with err.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, l kiosk.Launch, err error) {
+	le, ok := errors.AsType[*kiosk.LaunchError](err)
+	if !ok {
+		s.log.ErrorContext(r.Context(), "launch failed", slog.Any("launch", l), slog.Any("err", err))
+		s.write(w, r, http.StatusInternalServerError, problem{Message: "the launch failed on the kiosk: see its log"})
+		return
+	}
+	p := problem{
+		Message:           le.Reason,
+		ErrorCode:         class(le.Code),
+		DetailedErrorCode: le.Code,
+		Field:             le.Field,
+		Retriable:         new(le.Busy || le.Down || !le.Reused && le.Code.Retriable()),
+	}
+	if le.Field != "" {
+		p.Message = le.Field + " " + le.Reason
+	}
+	code := http.StatusBadRequest
+	switch {
+	case le.Down, le.Busy && len(s.o.Status().Faults) > 0:
+		code = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", retryAfter)
+	case le.Busy, le.Reused:
+		code = http.StatusConflict
+	}
+	s.log.InfoContext(r.Context(), "launch turned down", slog.Int("status", code), slog.Int("code", int(le.Code)), slog.String("field", le.Field))
+	s.write(w, r, code, p)
+}
