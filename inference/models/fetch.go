@@ -114,6 +114,8 @@ func (m Manifest) Fetch(ctx context.Context, o FetchOptions) error {
 			return fmt.Errorf("fetch models: convert %s: %w", c.From, err)
 		}
 	}
+	// Files may have been put right by other means, with tarballs left over.
+	_ = os.RemoveAll(f.work)
 	f.say("models: ready in %s\n", o.Dir)
 	return nil
 }
