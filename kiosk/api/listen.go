@@ -20,6 +20,10 @@ import (
 // StaffGroup is the group whose members may use the socket.
 const StaffGroup = "kiosk-staff"
 
+// SystemSocket is where the daemon listens when systemd gives it
+// RuntimeDirectory=kioskd.
+const SystemSocket = "/run/kioskd/kioskd.sock"
+
 // A Peer is the process at the other end of a connection, as the kernel knows
 // it (SO_PEERCRED, unix(7)).
 type Peer struct {

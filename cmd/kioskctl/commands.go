@@ -1,0 +1,396 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/trace"
+)
+
+func commands() []command {
+	return []command{
+		{
+			name: "launch", args: "--correlation-id ID (--user-id ID | --token-file F) [flags]",
+			summary: "start a session",
+			more: `The correlation id is the partner's name for the session; each may be used once
+for ever. The visitor is named by a user token, or by a user id with which the
+kiosk asks the partner backend for a token. A token on the command line is
+visible to every user of this machine: use --token-file, or "--token -" and
+standard input.
+
+With --follow the exit code tells how the session ended: 0 when it completed,
+and also when it was saved for later delivery, since nothing is left to do for
+the visitor; 1 when it ended otherwise.`,
+			flags: launchFlags,
+		},
+		{
+			name: "follow", args: "SESSION [flags]", summary: "show a session's events until its result",
+			more:  "The exit code tells how the session ended, as for launch --follow.",
+			flags: noFlags(follow),
+		},
+		{
+			name: "result", args: "SESSION [flags]", summary: "show a session's result so far",
+			more:  "The exit code tells how the session ended, as for launch --follow; 75 while it\nis running.",
+			flags: noFlags(result),
+		},
+		{name: "status", args: "[flags]", summary: "show the daemon's state", flags: noFlags(status)},
+		{name: "queue", args: "[flags]", summary: "list the records of the outbox", flags: noFlags(queue)},
+		{
+			name: "events", args: "[flags]", summary: "show the events of all sessions",
+			more: "Only the newest few thousand are kept, and none over a restart of the daemon.",
+			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
+				goOn := fs.Bool("follow", false, "go on with new events until interrupted")
+				return func(ctx context.Context, c call, args []string) error { return events(ctx, c, args, *goOn) }
+			},
+		},
+		{
+			name: "replay", args: "TRACE... [flags]", summary: "run recorded sessions again and compare every step",
+			more:  "Needs no daemon. A TRACE of - is standard input.",
+			flags: noFlags(replay),
+		},
+		{
+			name: "version", args: "", summary: "print the version of this command",
+			flags: noFlags(func(_ context.Context, c call, args []string) error {
+				if err := words(args); err != nil {
+					return err
+				}
+				return c.print(map[string]string{"version": version}, version)
+			}),
+		},
+	}
+}
+
+func noFlags(f func(context.Context, call, []string) error) func(*flag.FlagSet) func(context.Context, call, []string) error {
+	return func(*flag.FlagSet) func(context.Context, call, []string) error { return f }
+}
+
+// words checks that a command was given exactly these arguments.
+func words(args []string, names ...string) error {
+	switch {
+	case len(args) < len(names):
+		return usage("%s is missing", names[len(args)])
+	case len(args) > len(names):
+		return usage("%q is one argument too many", args[len(names)])
+	}
+	for i, a := range args {
+		if a == "" {
+			return usage("%s is empty", names[i])
+		}
+	}
+	return nil
+}
+
+// callTimeout bounds every exchange with the daemon but following.
+const callTimeout = 10 * time.Second
+
+// client returns a client of the daemon's socket.
+func (c call) client() *api.Client { return api.NewClient(c.socketPath()) }
+
+// socketPath returns the socket to use: see the package comment.
+func (c call) socketPath() string {
+	if c.socket != "" {
+		return c.socket
+	}
+	if path := c.getenv("KIOSKD_SOCKET"); path != "" {
+		return path
+	}
+	if dir := c.getenv("XDG_RUNTIME_DIR"); dir != "" {
+		// Anything but its absence is the system socket's own matter to report.
+		if _, err := os.Lstat(api.SystemSocket); errors.Is(err, os.ErrNotExist) {
+			return filepath.Join(dir, "kioskd", "kioskd.sock")
+		}
+	}
+	return api.SystemSocket
+}
+
+// explain says which socket an error is about and what to do.
+func (c call) explain(err error) error {
+	switch {
+	case errors.Is(err, api.ErrUnreachable):
+		return fmt.Errorf("%w: is kioskd running with its socket at %s?", err, c.socketPath())
+	case errors.Is(err, api.ErrForbidden):
+		return fmt.Errorf("%w: run it as a member of the group %s (%s)", err, api.StaffGroup, c.socketPath())
+	default:
+		return err
+	}
+}
+
+func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
+	var l kiosk.Launch
+	var tokenFile, theme, locale string
+	var goOn bool
+	fs.StringVar(&l.CorrelationID, "correlation-id", "", "the partner's `id` of the session, never used before")
+	fs.StringVar(&l.UserID, "user-id", "", "the visitor's `id` at the partner")
+	fs.StringVar(&l.UserIDType, "user-id-type", "", "what kind of id that is; default as configured (`type`)")
+	fs.StringVar(&l.Token, "token", "", "the user `token`; - reads standard input")
+	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
+	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
+	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE or NO_PREFERENCE")
+	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
+	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
+	fs.BoolVar(&goOn, "follow", false, "show the session's events until its result")
+	return func(ctx context.Context, c call, args []string) error {
+		if err := words(args); err != nil {
+			return err
+		}
+		var err error
+		if l.Token, err = token(c.in, l.Token, tokenFile); err != nil {
+			return err
+		}
+		l.Theme, l.Locale = kiosk.Theme(theme), api.ParseLocale(locale)
+		// A malformed launch is told as such also where no daemon runs.
+		if err = l.Validate(); err != nil {
+			return launchError(err)
+		}
+		short, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		id, err := c.client().Launch(short, l)
+		if err != nil {
+			return launchError(c.explain(err))
+		}
+		if err := c.print(map[string]kiosk.SessionID{"sessionId": id}, "session "+string(id)); err != nil || !goOn {
+			return err
+		}
+		return followSession(ctx, c, id)
+	}
+}
+
+// token returns the token of one of the two flags.
+func token(in io.Reader, value, file string) (string, error) {
+	const longest = 32 << 10
+	switch {
+	case value != "" && file != "":
+		return "", usage("--token and --token-file are both given: give one")
+	case value == "-":
+		file = value
+	case file == "":
+		return value, nil
+	}
+	if file != "-" {
+		f, err := os.Open(file) //nolint:gosec // the caller's own file
+		if err != nil {
+			return "", usage("--token-file: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, longest+1))
+	t := strings.TrimSpace(string(b))
+	switch {
+	case err != nil:
+		return "", usage("--token-file: %w", err)
+	case t == "":
+		return "", usage("--token-file: it holds no token")
+	case len(b) > longest:
+		return "", usage("--token-file: it is longer than %d bytes", longest)
+	}
+	return t, nil
+}
+
+// launchError puts a refusal into the words of the command line.
+func launchError(err error) error {
+	flags := strings.NewReplacer("token and userId are", "--token-file (or --token) and --user-id are",
+		"correlationId", "--correlation-id", "userIdType", "--user-id-type", "userId", "--user-id", "baseUrl", "--base-url",
+		"token ", "--token ", "locale ", "--locale ", "theme ", "--theme ")
+	if l, ok := errors.AsType[*kiosk.LaunchError](err); ok {
+		return usage("%s %s (%d)", strings.TrimSpace(flags.Replace(l.Field+" ")), flags.Replace(l.Reason), l.Code)
+	}
+	r, ok := errors.AsType[*api.RefusalError](err)
+	if !ok {
+		return err
+	}
+	told := *r
+	if r.Field != "" {
+		told.Message = flags.Replace(r.Message)
+	}
+	if r.Retriable {
+		told.Message += ": try later"
+	}
+	return &told
+}
+
+func follow(ctx context.Context, c call, args []string) error {
+	if err := words(args, "SESSION"); err != nil {
+		return err
+	}
+	return followSession(ctx, c, kiosk.SessionID(args[0]))
+}
+
+// followSession prints a session's events and its result.
+func followSession(ctx context.Context, c call, id kiosk.SessionID) error {
+	cl, show := c.client(), c.eventPrinter(false)
+	err := cl.Session(ctx, id, show)
+	if ctx.Err() != nil {
+		return &exitError{exitLater, fmt.Errorf("interrupted; the session goes on: kioskctl follow %s", id)}
+	}
+	if err != nil {
+		return c.explain(err)
+	}
+	res, err := settled(ctx, cl, id)
+	if err != nil {
+		return c.explain(err)
+	}
+	return c.ended(res)
+}
+
+// settled returns the session's result. The last event may be told a moment
+// before the result can be asked for.
+func settled(ctx context.Context, cl *api.Client, id kiosk.SessionID) (api.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for range 20 {
+		res, err := cl.Result(ctx, id)
+		if err != nil || res.Status != kiosk.Running {
+			return res, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
+	}
+	return cl.Result(ctx, id)
+}
+
+func result(ctx context.Context, c call, args []string) error {
+	if err := words(args, "SESSION"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	res, err := c.client().Result(ctx, kiosk.SessionID(args[0]))
+	if err != nil {
+		return c.explain(err)
+	}
+	return c.ended(res)
+}
+
+// ended prints a result and returns what its exit code is.
+func (c call) ended(r api.Result) error {
+	if err := c.print(r, resultText(r)); err != nil {
+		return err
+	}
+	switch {
+	case r.Status == kiosk.Completed, saved(r):
+		return nil
+	case r.Status == kiosk.Running:
+		return &exitError{code: exitLater}
+	default:
+		return &exitError{code: exitEnded}
+	}
+}
+
+func status(ctx context.Context, c call, args []string) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	st, err := c.client().Status(ctx)
+	if err != nil {
+		return c.explain(err)
+	}
+	return c.print(st, statusText(st))
+}
+
+func queue(ctx context.Context, c call, args []string) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	entries, err := c.client().Queue(ctx)
+	if err != nil {
+		return c.explain(err)
+	}
+	if !c.json {
+		return c.print(nil, queueText(entries))
+	}
+	for _, e := range entries {
+		if err := c.print(e, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func events(ctx context.Context, c call, args []string, goOn bool) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	err := c.client().Events(ctx, 0, goOn, c.eventPrinter(true))
+	select {
+	case <-ctx.Done(): // the way to end it
+		return nil
+	default:
+		return c.explain(err)
+	}
+}
+
+func replay(ctx context.Context, c call, args []string) error {
+	if len(args) == 0 {
+		return usage("TRACE is missing")
+	}
+	var worst error
+	for _, name := range args {
+		if ctx.Err() != nil {
+			return &exitError{exitLater, errors.New("interrupted")}
+		}
+		if err := c.replayOne(name); err != nil {
+			if worst != nil { // only the last is left for run to tell
+				c.complain(worst)
+			}
+			worst = err
+		}
+	}
+	return worst
+}
+
+// replayOne replays one trace and tells what came out.
+func (c call) replayOne(name string) error {
+	in := c.in
+	if name != "-" {
+		f, err := os.Open(name) //nolint:gosec // the caller's own file
+		if err != nil {
+			return &exitError{exitData, err}
+		}
+		defer f.Close()
+		in = f
+	}
+	sum, err := trace.Replay(in)
+	if err != nil {
+		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
+	}
+	if err := c.print(replayed{Trace: name, Reproduces: len(sum.Mismatches) == 0, Summary: sum}, replayText(name, sum)); err != nil {
+		return err
+	}
+	if n := len(sum.Mismatches); n > 0 {
+		return &exitError{exitData, fmt.Errorf("%s does not reproduce: %d of %d inputs led elsewhere", name, n, sum.Inputs)}
+	}
+	return nil
+}
+
+// print writes v as a line of JSON, or else the text.
+func (c call) print(v any, text string) error {
+	var err error
+	if c.json {
+		err = json.NewEncoder(c.out).Encode(v)
+	} else {
+		_, err = fmt.Fprintln(c.out, text)
+	}
+	if err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
