@@ -1,0 +1,426 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	_ "embed" // the portrait and its geometry
+	"fmt"
+	"image"
+	"image/draw"
+	"image/jpeg"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+//go:embed portraits/grace_hopper.jpg
+var portraitJPEG []byte
+
+//go:embed portraits/grace_hopper.mesh
+var portraitMesh []byte
+
+//go:embed portraits/grace_hopper.outline
+var portraitOutline []byte
+
+// A portrait is a photograph of a person and what is known of its geometry, in
+// its pixels.
+type portrait struct {
+	img     *image.RGBA
+	mesh    []vec        // face landmarks; z away from the camera
+	outline [][2]float64 // of the person, closed; reaches outside the picture
+
+	face vec     // centre of the detector's face box
+	box  float64 // its width
+}
+
+func loadPortrait() (*portrait, error) {
+	img, err := jpeg.Decode(bytes.NewReader(portraitJPEG))
+	if err != nil {
+		return nil, fmt.Errorf("decode portrait: %w", err)
+	}
+	p := &portrait{face: vec{266.3, 243.4, 0}, box: 196.4}
+	p.img = image.NewRGBA(image.Rectangle{Max: img.Bounds().Size()})
+	draw.Draw(p.img, p.img.Rect, img, img.Bounds().Min, draw.Src)
+	mesh, err := numbers(portraitMesh, 3)
+	if err != nil {
+		return nil, fmt.Errorf("read portrait's mesh: %w", err)
+	}
+	for _, v := range mesh {
+		p.mesh = append(p.mesh, vec{v[0], v[1], v[2]})
+	}
+	outline, err := numbers(portraitOutline, 2)
+	if err != nil {
+		return nil, fmt.Errorf("read portrait's outline: %w", err)
+	}
+	for _, v := range outline {
+		p.outline = append(p.outline, [2]float64{v[0], v[1]})
+	}
+	return p, nil
+}
+
+// numbers reads n numbers from each line.
+func numbers(text []byte, n int) ([][]float64, error) {
+	var out [][]float64
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) != n {
+			return nil, fmt.Errorf("line %d: %d numbers, want %d", len(out)+1, len(fields), n)
+		}
+		row := make([]float64, n)
+		for i, f := range fields {
+			v, err := strconv.ParseFloat(f, 64)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
+			}
+			row[i] = v
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// The sheet is the part of the plane around the portrait that the figure's
+// texture covers: room for the arms beside it and for the coat below it, which
+// is seen while the visitor is far away.
+const (
+	sheetLeft, sheetTop     = -40, -16
+	sheetWidth, sheetHeight = 600, 1120
+)
+
+// newHead makes the portrait's person a surface in depth.
+func newHead(p *portrait) *figure {
+	f := &figure{box: p.box, texels: 1, pivot: vec{0, 130, 70}}
+	f.levels = append(f.levels, p.cutOut())
+	f.levels = append(f.levels, f.levels[0].halve())
+	f.levels = append(f.levels, f.levels[1].halve())
+
+	relief := p.relief()
+	var flat [][2]float64
+	taken := map[[2]float64]bool{}
+	place := func(x, y, z float64) {
+		if taken[[2]float64{x, y}] {
+			return
+		}
+		taken[[2]float64{x, y}] = true
+		flat = append(flat, [2]float64{x, y})
+		// The photograph was taken from a few feet: undo its perspective.
+		const shotFrom = 1800
+		k := (shotFrom + z) / shotFrom
+		f.vertices = append(f.vertices, vertex{
+			at: vec{(x - p.face.x) * k, (y - p.face.y) * k, z},
+			u:  x - sheetLeft, v: y - sheetTop,
+			// The head turns, the shoulders stay; the neck is in between.
+			turn: 1 - smooth((y-335)/100),
+		})
+	}
+	for _, v := range p.mesh {
+		place(v.x, v.y, v.z)
+	}
+	face := hull(flat)
+	const step = 24
+	for row := 0; row*step <= sheetHeight-4; row++ {
+		for col := 0; col*step <= sheetWidth-4; col++ {
+			// Rows are staggered and bent, as four points on one circle have
+			// two triangulations.
+			x := 2 + float64(col*step) + float64(row%2)*3 + 0.37*float64(col%3)
+			y := 2 + float64(row*step) + 0.29*float64(col%5)
+			x, y = sheetLeft+min(x, sheetWidth-3), sheetTop+min(y, sheetHeight-3)
+			if outside(face, x, y) > 7 {
+				place(x, y, relief(x, y))
+			}
+		}
+	}
+	for _, t := range triangulate(flat) {
+		if f.visible(t) {
+			f.triangles = append(f.triangles, t)
+		}
+	}
+	depth := func(t triangle) float64 { return f.vertices[t[0]].at.z + f.vertices[t[1]].at.z + f.vertices[t[2]].at.z }
+	slices.SortStableFunc(f.triangles, func(a, b triangle) int { return cmp.Compare(depth(b), depth(a)) })
+	return f
+}
+
+// visible reports whether any texel around a triangle is not transparent.
+func (f *figure) visible(t triangle) bool {
+	a, b, c := f.vertices[t[0]], f.vertices[t[1]], f.vertices[t[2]]
+	tex := f.levels[0]
+	for y := int(min(a.v, b.v, c.v)) - 2; y <= int(max(a.v, b.v, c.v))+2; y++ {
+		for x := int(min(a.u, b.u, c.u)) - 2; x <= int(max(a.u, b.u, c.u))+2; x++ {
+			if x >= 0 && y >= 0 && x < tex.w && y < tex.h && tex.pix[y*tex.w+x] != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// relief returns the depth of the person around the face, which the landmarks do
+// not tell: a smooth surface through the face's rim and a few points of an
+// ordinary head, cap and shoulders (Shepard's interpolation).
+func (p *portrait) relief() func(x, y float64) float64 {
+	known := []vec{
+		{260, 25, 15}, {185, 65, 40}, {345, 65, 40}, {158, 105, 60}, {366, 105, 60}, {260, 112, -25}, // cap
+		{155, 200, 98}, {375, 195, 98}, {170, 285, 105}, {355, 295, 105}, // ears and hair
+		{210, 345, 80}, {325, 340, 80}, {268, 365, 65}, {268, 420, 50}, // neck and collar
+		{58, 385, 90}, {490, 395, 90}, {10, 560, 90}, {535, 560, 90}, // shoulders and arms
+		{150, 500, 35}, {400, 500, 35}, {268, 520, 28}, {268, 700, 25}, {100, 720, 45}, {440, 720, 45}, {268, 1050, 25}, {20, 1050, 80}, {530, 1050, 80},
+	}
+	var flat [][2]float64
+	for _, v := range p.mesh {
+		flat = append(flat, [2]float64{v.x, v.y})
+	}
+	for _, corner := range hull(flat) {
+		i := slices.Index(flat, corner)
+		known = append(known, p.mesh[i])
+	}
+	return func(x, y float64) float64 {
+		var sum, weights float64
+		for _, k := range known {
+			d := math.Hypot(x-k.x, y-k.y) + 1
+			w := 1 / (d * d * d)
+			sum += w * k.z
+			weights += w
+		}
+		return sum / weights
+	}
+}
+
+// cutOut returns the person without the studio behind, on the sheet.
+func (p *portrait) cutOut() texture {
+	const w, h = sheetWidth, sheetHeight
+	mask := coverage(p.outline)
+	// The outermost pixels hold the studio's light. They get the colour of
+	// their neighbours further in.
+	colours := make([]colour, w*h)
+	known := make([]bool, w*h)
+	cloth := p.cloth()
+	for y := range h {
+		for x := range w {
+			i := y*w + x
+			px, py := x+sheetLeft, y+sheetTop
+			in := mask[i] == 1 && x > 1 && x < w-2 && y > 1 && y < h-2 &&
+				mask[i-2] == 1 && mask[i+2] == 1 && mask[i-2*w] == 1 && mask[i+2*w] == 1
+			if !in {
+				continue
+			}
+			known[i] = true
+			c := cloth(px, py)
+			if px >= 2 && py >= 0 && px < 510 && py < 598 {
+				share := smooth(float64(598-py)/6) * smooth(float64(510-px)/8) * smooth(float64(px)/8)
+				if py < 430 {
+					share = 1
+				}
+				c = c.mix(p.at(px, py), share)
+			}
+			colours[i] = c
+		}
+	}
+	for range 6 {
+		grown := slices.Clone(known)
+		for y := 1; y < h-1; y++ {
+			for x := 1; x < w-1; x++ {
+				i := y*w + x
+				if known[i] {
+					continue
+				}
+				var sum colour
+				var n float64
+				for _, j := range [8]int{i - 1, i + 1, i - w, i + w, i - w - 1, i - w + 1, i + w - 1, i + w + 1} {
+					if known[j] {
+						for k := range sum {
+							sum[k] += colours[j][k]
+						}
+						n++
+					}
+				}
+				if n > 0 {
+					colours[i] = colour{sum[0] / n, sum[1] / n, sum[2] / n}
+					grown[i] = true
+				}
+			}
+		}
+		known = grown
+	}
+	for range 2 {
+		mask = binomial(mask, w, h)
+	}
+	tex := texture{w: w, h: h, pix: make([]uint32, w*h)}
+	for y := 1; y < h-1; y++ {
+		for x := 1; x < w-1; x++ {
+			i := y*w + x
+			if known[i] {
+				c := colours[i]
+				tex.pix[i] = texel(c[0], c[1], c[2], 255*smooth((float64(mask[i])-0.15)/0.8))
+			}
+		}
+	}
+	return tex
+}
+
+func (p *portrait) at(x, y int) colour {
+	px := p.img.Pix[y*p.img.Stride+4*x:][:3]
+	return colour{float64(px[0]), float64(px[1]), float64(px[2])}
+}
+
+// cloth continues the coat below and beside the portrait: each column as the
+// portrait's last rows have it, with the grain of the sleeve and soft folds, and
+// the row of buttons.
+func (p *portrait) cloth() func(x, y int) colour {
+	const (
+		top, bottom = 560, 597
+		buttonX     = 245
+		buttonY     = 587
+		buttonR     = 13
+		apart       = 96
+		spread      = 14 // columns to each side that a column is averaged with
+		grainX      = 40 // a plain part of the coat
+		grainY      = 538
+		grainW      = 150
+		grainH      = 40
+	)
+	mean := func(x0, y0, x1, y1 int) colour {
+		var c colour
+		var n float64
+		for y := y0; y < y1; y++ {
+			for x := x0; x < x1; x++ {
+				if math.Hypot(float64(x-buttonX), float64(y-buttonY)) <= buttonR+3 {
+					continue
+				}
+				c = c.plus(p.at(x, y), 1)
+				n++
+			}
+		}
+		return c.lit(1 / n)
+	}
+	left, right := 24, 506 // beyond, the last rows show the studio
+	columns := make([]colour, 512)
+	for x := range columns {
+		at := max(left, min(right, x))
+		columns[x] = mean(max(left-6, at-spread), top, min(right+6, at+spread), bottom)
+	}
+	plain := mean(grainX, grainY, grainX+grainW, grainY+grainH)
+	return func(x, y int) colour {
+		if y > buttonY+apart/2 && y < buttonY+4*apart {
+			dx, dy := x-buttonX, (y-buttonY+apart/2)%apart-apart/2
+			if math.Hypot(float64(dx), float64(dy)) <= buttonR-1 {
+				return p.at(buttonX+dx, buttonY+min(dy, 11))
+			}
+		}
+		c := columns[max(0, min(len(columns)-1, x))]
+		grain := p.at(grainX+mirror(x, grainW), grainY+mirror(y, grainH)).plus(plain, -1)
+		below := smooth(float64(y-bottom) / 80)
+		fold := 1 + below*(0.10*math.Sin(float64(x)/31+math.Sin(float64(y)/90))+0.08*math.Sin(float64(x)/13+float64(y)/70))
+		return c.plus(grain, 1).lit(fold)
+	}
+}
+
+// mirror folds x into 0..n-1, there and back again.
+func mirror(x, n int) int {
+	x = ((x % (2 * n)) + 2*n) % (2 * n)
+	return min(x, 2*n-1-x)
+}
+
+// coverage returns how much of each pixel of the sheet is inside the outline,
+// smoothed to a curve through its points.
+func coverage(outline [][2]float64) []float32 {
+	curve := round(outline)
+	mask := make([]float32, sheetWidth*sheetHeight)
+	const sub = 4
+	var cuts []float64
+	for line := range sheetHeight * sub {
+		y := sheetTop + (float64(line)+0.5)/sub
+		cuts = cuts[:0]
+		for i, a := range curve {
+			b := curve[(i+1)%len(curve)]
+			if (a[1] <= y) != (b[1] <= y) {
+				cuts = append(cuts, a[0]+(b[0]-a[0])*(y-a[1])/(b[1]-a[1])-sheetLeft)
+			}
+		}
+		slices.Sort(cuts)
+		row := mask[line/sub*sheetWidth:][:sheetWidth]
+		for i := 0; i+1 < len(cuts); i += 2 {
+			l, r := max(0, cuts[i]), min(sheetWidth, cuts[i+1])
+			for x := int(l); x < int(math.Ceil(r)); x++ {
+				row[x] += float32(min(r, float64(x+1))-max(l, float64(x))) / sub
+			}
+		}
+	}
+	for i, v := range mask {
+		if v > 0.999 {
+			mask[i] = 1
+		}
+	}
+	return mask
+}
+
+// round returns a closed Catmull-Rom curve through points.
+func round(points [][2]float64) [][2]float64 {
+	const steps = 6
+	n := len(points)
+	var out [][2]float64
+	for i := range n {
+		a, b, c, d := points[(i+n-1)%n], points[i], points[(i+1)%n], points[(i+2)%n]
+		for s := range steps {
+			t := float64(s) / steps
+			var p [2]float64
+			for k := range 2 {
+				p[k] = 0.5 * (2*b[k] + (c[k]-a[k])*t + (2*a[k]-5*b[k]+4*c[k]-d[k])*t*t + (3*b[k]-a[k]-3*c[k]+d[k])*t*t*t)
+			}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// binomial blurs a picture of one channel by 1-2-1 both ways.
+func binomial(in []float32, w, h int) []float32 {
+	across, out := slices.Clone(in), slices.Clone(in)
+	for i := 1; i < w*h-1; i++ {
+		across[i] = (in[i-1] + 2*in[i] + in[i+1]) / 4
+	}
+	for i := w; i < w*(h-1); i++ {
+		out[i] = (across[i-w] + 2*across[i] + across[i+w]) / 4
+	}
+	return out
+}
+
+// hull returns the convex hull of points, clockwise on a screen (Andrew's
+// monotone chain).
+func hull(points [][2]float64) [][2]float64 {
+	sorted := slices.Clone(points)
+	slices.SortFunc(sorted, func(a, b [2]float64) int {
+		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
+	})
+	var out [][2]float64
+	for range 2 {
+		first := len(out)
+		for _, p := range sorted {
+			for len(out) > first+1 && side(out[len(out)-2], out[len(out)-1], p) <= 0 {
+				out = out[:len(out)-1]
+			}
+			out = append(out, p)
+		}
+		out = out[:len(out)-1]
+		slices.Reverse(sorted)
+	}
+	return out
+}
+
+// side is positive where p lies to the right of the way from a to b, on a
+// screen.
+func side(a, b, p [2]float64) float64 {
+	return (b[0]-a[0])*(p[1]-a[1]) - (b[1]-a[1])*(p[0]-a[0])
+}
+
+// outside returns how far (x, y) is outside a convex hull; negative inside.
+// Beyond a corner it is the distance from the farther side.
+func outside(hull [][2]float64, x, y float64) float64 {
+	far := math.Inf(-1)
+	for i, a := range hull {
+		b := hull[(i+1)%len(hull)]
+		far = max(far, -side(a, b, [2]float64{x, y})/math.Hypot(b[0]-a[0], b[1]-a[1]))
+	}
+	return far
+}

@@ -1,0 +1,290 @@
+package replay
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// The print shows this part of the portrait, with a rim of bare paper.
+const (
+	printLeft, printTop     = 16, 0
+	printWidth, printHeight = 484, 470
+	printRim                = 14
+	printTexels             = 1.5 // of the texture per portrait pixel
+)
+
+// newPrint makes the portrait a faded print on paper, held up by a hand. It is
+// flat: nothing about it depends on the distance.
+func newPrint(p *portrait, seed uint64) *figure {
+	f := &figure{box: 1.05 * p.box, texels: printTexels, pivot: vec{0, 40, 0}, yaw: rad(4), pitch: rad(-3), roll: rad(1.5)}
+	f.levels = append(f.levels, handheld(p, seed))
+	f.levels = append(f.levels, f.levels[0].halve())
+	f.levels = append(f.levels, f.levels[1].halve())
+
+	// A grid fine enough that each triangle is as good as affine.
+	const step = 48
+	cols, rows := f.levels[0].w/step, f.levels[0].h/step
+	for row := range rows + 1 {
+		for col := range cols + 1 {
+			u := 2 + float64(col)*float64(f.levels[0].w-5)/float64(cols)
+			v := 2 + float64(row)*float64(f.levels[0].h-5)/float64(rows)
+			f.vertices = append(f.vertices, vertex{
+				at: vec{u/printTexels + sheetLeft - p.face.x, v/printTexels + sheetTop - p.face.y, 0},
+				u:  u, v: v, turn: 1,
+			})
+			if row > 0 && col > 0 {
+				i := row*(cols+1) + col
+				j := i - cols - 1
+				f.triangles = append(f.triangles, triangle{j - 1, j, i - 1}, triangle{j, i, i - 1})
+			}
+		}
+	}
+	return f
+}
+
+// handheld returns the print with the hand and the sleeve that hold it.
+func handheld(p *portrait, seed uint64) texture {
+	w, h := int(sheetWidth*printTexels), int(sheetHeight*printTexels)
+	tex := texture{w: w, h: h, pix: make([]uint32, w*h)}
+	paper := newPaper(p, seed)
+	// In portrait pixels, soft as all that is out of focus.
+	const soft = 3.0
+	for y := 1; y < h-1; y++ {
+		for x := 1; x < w-1; x++ {
+			px, py := (float64(x)+0.5)/printTexels+sheetLeft, (float64(y)+0.5)/printTexels+sheetTop
+			var c colour
+			var alpha float64
+			over := func(d colour, inside float64) {
+				a := smooth(inside/soft + 0.5)
+				if a == 0 {
+					return
+				}
+				sum := a + alpha*(1-a)
+				c = c.mix(d, a/sum)
+				alpha = sum
+			}
+			arm, hand, thumb := sleeve(px, py), fist(px, py), thumb(px, py)
+			over(colour{74, 78, 88}.lit(0.85+0.2*smooth(arm/40)+0.06*math.Sin(px/17+py/60)), arm)
+			over(colour{176, 132, 108}.lit(0.70+0.24*smooth(hand/30)), hand)
+			over(paper.at(x, y), paper.inside(px, py))
+			over(colour{190, 143, 118}.lit(0.80+0.22*smooth(thumb/14)), thumb)
+			over(colour{214, 172, 152}, nail(px, py))
+			if alpha > 0 {
+				tex.pix[y*w+x] = texel(c[0], c[1], c[2], 255*alpha)
+			}
+		}
+	}
+	return tex
+}
+
+// Where the hand is: right of the middle of the lower edge.
+const gripX, gripY = 300.0, float64(printTop + printHeight + printRim)
+
+// ellipse is the distance into an ellipse, roughly; negative outside.
+func ellipse(x, y, cx, cy, rx, ry, angle float64) float64 {
+	sin, cos := math.Sincos(angle)
+	dx, dy := x-cx, y-cy
+	u, v := (dx*cos+dy*sin)/rx, (dy*cos-dx*sin)/ry
+	return (1 - math.Hypot(u, v)) * min(rx, ry)
+}
+
+// fist is the back of the hand below the paper, as seen from the thumb's side.
+func fist(x, y float64) float64 {
+	return max(ellipse(x, y, gripX+8, gripY+26, 50, 44, 0.2), ellipse(x, y, gripX+2, gripY+70, 36, 70, 0.05))
+}
+
+// thumb lies on the paper.
+func thumb(x, y float64) float64 {
+	return max(ellipse(x, y, gripX-16, gripY-20, 14, 34, -0.25), ellipse(x, y, gripX-5, gripY+18, 20, 34, -0.3))
+}
+
+// nail is the thumb's nail.
+func nail(x, y float64) float64 { return ellipse(x, y, gripX-22, gripY-38, 7, 11, -0.25) }
+
+// sleeve is the arm that comes up from below.
+func sleeve(x, y float64) float64 {
+	half := 50 + (y-gripY-100)*0.16
+	return min(y-gripY-104+(x-gripX)*0.1, half-math.Abs(x-gripX-(y-gripY)*0.08))
+}
+
+// Paper is printed paper in texels of the sheet's texture, sRGB.
+type paper struct {
+	left, top, w, h int
+	pix             []colour
+}
+
+func (p *paper) at(x, y int) colour {
+	x, y = max(0, min(p.w-1, x-p.left)), max(0, min(p.h-1, y-p.top))
+	return p.pix[y*p.w+x]
+}
+
+// inside is the distance into the paper from its edge, in portrait pixels.
+func (*paper) inside(x, y float64) float64 {
+	return min(x-printLeft+printRim, printLeft+printWidth+printRim-x, y-printTop+printRim, printTop+printHeight+printRim-y)
+}
+
+// What became of the ink, in linear light.
+const (
+	inkContrast   = 0.5
+	inkBlack      = 0.18
+	inkSaturation = 0.85
+	inkDots       = 0.35 // depth of the halftone
+	dotPitch      = 3.0  // texels
+	fibreDepth    = 0.03
+	defocus       = 2.2 // standard deviation of the blur, texels
+)
+
+// newPaper prints the portrait: less contrast and colour, three rotated screens
+// of dots, the paper's fibres, and the blur of a print too close to the lens.
+func newPaper(p *portrait, seed uint64) *paper {
+	out := &paper{
+		left: int((printLeft - printRim - sheetLeft) * printTexels), top: int((printTop - printRim - sheetTop) * printTexels),
+		w: int((printWidth + 2*printRim) * printTexels), h: int((printHeight + 2*printRim) * printTexels),
+	}
+	linear := linearTable()
+	rng := rand.New(rand.NewPCG(seed, 4))
+	fibre := make([]float32, out.w*out.h)
+	for i := range fibre {
+		fibre[i] = float32(rng.NormFloat64())
+	}
+	blur(fibre, out.w, out.h, 1.2)
+	// Blurred noise has less spread: bring it back to one.
+	const spread = 2 * 1.7724538509 * 1.2
+	cosine := cosineTable()
+	var planes [3][]float32
+	for k, angle := range [3]float64{0.79, 1.31, 0.26} {
+		plane := make([]float32, out.w*out.h)
+		sin, cos := math.Sincos(angle)
+		tint := [3]float32{1.0, 0.98, 0.93}[k]
+		for y := range out.h {
+			for x := range out.w {
+				i := y*out.w + x
+				v := float32(0.86)
+				px := (float64(x+out.left)+0.5)/printTexels + sheetLeft
+				py := (float64(y+out.top)+0.5)/printTexels + sheetTop
+				if px >= printLeft && px < printLeft+printWidth && py >= printTop && py < printTop+printHeight {
+					c := p.between(px, py, linear)
+					grey := (c[0] + c[1] + c[2]) / 3
+					v = inkBlack + inkContrast*(grey+(c[k]-grey)*inkSaturation)
+					s, t := (float64(x)*cos+float64(y)*sin)/dotPitch, (float64(y)*cos-float64(x)*sin)/dotPitch
+					dot := 0.25 * (cosine.at(s) + cosine.at(t))
+					v += inkDots * dot * float32(math.Sqrt(float64(max(0, v*(1-v)))))
+				}
+				plane[i] = v * (1 + fibreDepth*spread*fibre[i]) * tint
+			}
+		}
+		blur(plane, out.w, out.h, defocus)
+		planes[k] = plane
+	}
+	out.pix = make([]colour, out.w*out.h)
+	srgb := srgbTable()
+	for i := range out.pix {
+		for k := range 3 {
+			out.pix[i][k] = srgb.at(planes[k][i])
+		}
+	}
+	return out
+}
+
+// between returns the portrait's linear light between its pixels' centres.
+func (p *portrait) between(x, y float64, linear [256]float32) [3]float32 {
+	x, y = max(0, x-0.5), max(0, y-0.5)
+	x0, y0 := min(int(x), p.img.Rect.Dx()-2), min(int(y), p.img.Rect.Dy()-2)
+	fx, fy := float32(x)-float32(x0), float32(y)-float32(y0)
+	var out [3]float32
+	a := p.img.Pix[y0*p.img.Stride+4*x0:][:8]
+	b := p.img.Pix[(y0+1)*p.img.Stride+4*x0:][:8]
+	for k := range out {
+		top := linear[a[k]] + (linear[a[k+4]]-linear[a[k]])*fx
+		bottom := linear[b[k]] + (linear[b[k+4]]-linear[b[k]])*fx
+		out[k] = top + (bottom-top)*fy
+	}
+	return out
+}
+
+// blur spreads one channel by a Gaussian of a standard deviation in pixels;
+// what is beyond the edge is as the edge.
+func blur(pix []float32, w, h int, sigma float64) {
+	radius := int(math.Ceil(3 * sigma))
+	kernel := make([]float32, 2*radius+1)
+	var sum float32
+	for i := range kernel {
+		d := float64(i - radius)
+		kernel[i] = float32(math.Exp(-d * d / (2 * sigma * sigma)))
+		sum += kernel[i]
+	}
+	for i := range kernel {
+		kernel[i] /= sum
+	}
+	line := make([]float32, max(w, h)+2*radius)
+	pass := func(start, step, n int) {
+		for i := range n + 2*radius {
+			line[i] = pix[start+step*max(0, min(n-1, i-radius))]
+		}
+		for i := range n {
+			var v float32
+			for k, weight := range kernel {
+				v += weight * line[i+k]
+			}
+			pix[start+step*i] = v
+		}
+	}
+	for y := range h {
+		pass(y*w, 1, w)
+	}
+	for x := range w {
+		pass(x, w, h)
+	}
+}
+
+// linearTable is the light of each sRGB value, 0..1 (IEC 61966-2-1).
+func linearTable() [256]float32 {
+	var t [256]float32
+	for i := range t {
+		c := float64(i) / 255
+		if c <= 0.04045 {
+			t[i] = float32(c / 12.92)
+		} else {
+			t[i] = float32(math.Pow((c+0.055)/1.055, 2.4))
+		}
+	}
+	return t
+}
+
+// A table holds a function's values over its domain.
+type table []float32
+
+// srgbTable is the sRGB value, 0..255, of light 0..1.
+func srgbTable() table {
+	t := make(table, 4096)
+	for i := range t {
+		l := float64(i) / float64(len(t)-1)
+		if l <= 0.0031308 {
+			t[i] = float32(255 * 12.92 * l)
+		} else {
+			t[i] = float32(255 * (1.055*math.Pow(l, 1/2.4) - 0.055))
+		}
+	}
+	return t
+}
+
+func (t table) at(l float32) float64 {
+	return float64(t[int(max(0, min(1, l))*float32(len(t)-1)+0.5)])
+}
+
+// A wave is one period of the cosine.
+type wave []float32
+
+func cosineTable() wave {
+	w := make(wave, 1024)
+	for i := range w {
+		w[i] = float32(math.Cos(2 * math.Pi * float64(i) / float64(len(w))))
+	}
+	return w
+}
+
+// at returns the cosine of x turns.
+func (w wave) at(x float64) float32 {
+	x -= math.Floor(x)
+	return w[int(x*float64(len(w)))%len(w)]
+}
