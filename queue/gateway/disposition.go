@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"livekiosk/kiosk"
+)
+
+// A rule is one row of the table that says what a failed call means. An empty
+// call, a zero status and an empty cause match everything; a status below 10
+// matches its class (5 is 5xx).
+type rule struct {
+	call   string
+	status int
+	cause  string
+	voice  voice
+	then   kiosk.Disposition
+}
+
+// A voice is who must have answered for a rule to hold.
+type voice int
+
+const (
+	anybody   voice = iota
+	gateway         // the answer has the gateway's envelope
+	bystander       // it has not: a portal, a proxy, a balancer
+)
+
+// dispositions is the table, first match wins: the HTTP status decides, then
+// the cause; never the envelope's code, which means different things on
+// different calls. Nothing but the gateway's own word ends a record: a page
+// from a captive portal or a proxy's 404 never does.
+func dispositions() []rule {
+	return []rule{
+		// The partner backend. Whether it knows this kiosk is for an operator
+		// to mend, and not a reason to give a capture up.
+		{callToken, http.StatusBadRequest, "", gateway, kiosk.Final},
+		{callToken, http.StatusConflict, "", gateway, kiosk.Final},
+		{callToken, http.StatusUnprocessableEntity, "", gateway, kiosk.Final},
+		{callToken, 0, "", anybody, kiosk.RetryLater},
+
+		// The object store, which has no envelope.
+		{callUpload, http.StatusRequestEntityTooLarge, "", anybody, kiosk.Recapture},
+		{callUpload, http.StatusBadRequest, "EntityTooLarge", anybody, kiosk.Recapture},
+		{callUpload, http.StatusBadRequest, "RequestTimeout", anybody, kiosk.RetryLater},
+		{callUpload, http.StatusProxyAuthRequired, "", anybody, kiosk.RetryLater},
+		{callUpload, http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
+		{callUpload, http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
+		{callUpload, 4, "", anybody, kiosk.NewURLs},
+		{callUpload, 0, "", anybody, kiosk.RetryLater},
+
+		// The gateway.
+		{"", http.StatusUnauthorized, "", anybody, kiosk.NewToken},
+		{"", http.StatusProxyAuthRequired, "", anybody, kiosk.RetryLater},
+		{"", http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
+		{"", http.StatusTooEarly, "", anybody, kiosk.RetryLater},
+		{"", http.StatusTooManyRequests, "SUBMISSION_QUOTA_EXCEEDED", gateway, kiosk.Final},
+		{"", http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
+		{"", 4, "", bystander, kiosk.RetryLater},
+		{callConfirm, http.StatusConflict, "", gateway, kiosk.PollOn},
+		{callConfirm, http.StatusUnprocessableEntity, "", gateway, kiosk.Recapture},
+		// A submission that the gateway has lost took no effect: the same
+		// capture goes into another one.
+		{callConfirm, http.StatusNotFound, "SUBMISSION_DOES_NOT_EXIST", gateway, kiosk.NewURLs},
+		{callStatus, http.StatusNotFound, "SUBMISSION_DOES_NOT_EXIST", gateway, kiosk.NewURLs},
+		{"", http.StatusConflict, "", gateway, kiosk.RetryLater},
+		{"", 4, "", gateway, kiosk.Final},
+		{"", 0, "", anybody, kiosk.RetryLater}, // 5xx, redirects, and successes that are none
+	}
+}
+
+func disposition(call string, status int, cause string, from voice) kiosk.Disposition {
+	for _, r := range dispositions() {
+		switch {
+		case r.call != "" && r.call != call:
+		case r.status >= 10 && r.status != status:
+		case r.status > 0 && r.status < 10 && r.status != status/100:
+		case r.cause != "" && r.cause != cause:
+		case r.voice != anybody && r.voice != from:
+		default:
+			return r.then
+		}
+	}
+	return kiosk.RetryLater
+}
+
+// retryAfter reads the header of that name: seconds or a date. It is bounded
+// to a day; 0 means that none was wished.
+func retryAfter(s string, now time.Time) time.Duration {
+	const most = 24 * time.Hour
+	s = strings.TrimSpace(s)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Duration(min(max(n, 0), int64(most/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return min(max(at.Sub(now), 0), most)
+	}
+	return 0
+}

@@ -1,0 +1,117 @@
+package gatewaysim
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// An Event is one thing that happened in the simulated world. It holds no
+// token, no user and no image.
+type Event struct {
+	Seq         int       `json:"seq"` // from 1
+	At          time.Time `json:"at"`
+	Call        string    `json:"call"` // a call, or "verdict"
+	Status      int       `json:"status,omitempty"`
+	Cause       string    `json:"cause,omitempty"`
+	Correlation string    `json:"correlationId,omitempty"`
+	Submission  string    `json:"submissionId,omitempty"`
+	Document    string    `json:"document,omitempty"`
+	Bytes       int64     `json:"bytes,omitempty"`
+	SHA256      string    `json:"sha256,omitempty"` // of an uploaded document
+	Result      string    `json:"result,omitempty"`
+	Reason      string    `json:"reasonCode,omitempty"`
+	Fault       string    `json:"fault,omitempty"`
+}
+
+// journalSize bounds how many events are kept.
+const journalSize = 20_000
+
+// A journal keeps the newest events and wakes those who follow it.
+type journal struct {
+	mu    sync.Mutex
+	seq   int
+	kept  []Event // the newest
+	fresh chan struct{}
+}
+
+func newJournal() *journal { return &journal{fresh: make(chan struct{})} }
+
+func (j *journal) add(ev Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.seq++
+	ev.Seq = j.seq
+	if len(j.kept) >= journalSize {
+		j.kept = append(j.kept[:0], j.kept[journalSize/10:]...)
+	}
+	j.kept = append(j.kept, ev)
+	close(j.fresh)
+	j.fresh = make(chan struct{})
+}
+
+// since returns the kept events after seq, and a channel that is closed when
+// there are newer ones.
+func (j *journal) since(seq int) ([]Event, <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var events []Event
+	for _, ev := range j.kept {
+		if ev.Seq > seq {
+			events = append(events, ev)
+		}
+	}
+	return events, j.fresh
+}
+
+// Events returns the newest events, oldest first.
+func (s *Sim) Events() []Event {
+	events, _ := s.events.since(0)
+	return events
+}
+
+// Await waits until an event is as wanted and returns it. It looks at events
+// that have happened, too.
+func (s *Sim) Await(ctx context.Context, want func(Event) bool) (Event, error) {
+	seq := 0
+	for {
+		events, fresh := s.events.since(seq)
+		for _, ev := range events {
+			if seq = ev.Seq; want(ev) {
+				return ev, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
+		case <-fresh:
+		}
+	}
+}
+
+// serveEvents writes the events as NDJSON, and goes on with ?follow=1.
+func (s *Sim) serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	follow := r.URL.Query().Get("follow") == "1"
+	enc := json.NewEncoder(w)
+	seq := 0
+	for {
+		events, fresh := s.events.since(seq)
+		for _, ev := range events {
+			seq = ev.Seq
+			if enc.Encode(ev) != nil {
+				return // the client has gone
+			}
+		}
+		if !follow || http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-fresh:
+		}
+	}
+}
