@@ -1,0 +1,178 @@
+package systemd_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tool runs one of systemd's programs and returns what it said and whether it
+// was content.
+func tool(t *testing.T, name string, args ...string) (said string, ok bool) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is needed to judge the units: apt-get install systemd", name)
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Env = append(os.Environ(), "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=", "LC_ALL=C.UTF-8")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	if _, failed := err.(*exec.ExitError); err != nil && !failed { //nolint:errorlint // as Run documents it
+		t.Fatal(err)
+	}
+	return out.String(), err == nil
+}
+
+// install copies the units to a folder of their own, as they would be
+// installed, changed by change, and with a program that exists here in place
+// of the daemon. It returns the unit's path.
+func install(t *testing.T, dropIns bool, change func(name, text string) string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("units")); err != nil {
+		t.Fatal(err)
+	}
+	if !dropIns {
+		if err := os.RemoveAll(filepath.Join(dir, "kioskd.service.d")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(files, more...) {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue // a folder
+		}
+		text := strings.Replace(string(b), "ExecStart=/usr/bin/kioskd\n", "ExecStart=/bin/true\n", 1)
+		if change != nil {
+			text = change(filepath.Base(f), text)
+		}
+		if err := os.WriteFile(f, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "kioskd.service")
+}
+
+func verify(t *testing.T, unit string) (said string, ok bool) {
+	t.Helper()
+	said, ok = tool(t, "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit)
+	return said, ok && said == ""
+}
+
+func TestSystemdAcceptsTheUnits(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		dropIns bool
+	}{
+		{"as installed on a board with a GPU", false},
+		{"with the drop-in for software rendering", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if said, ok := verify(t, install(t, tt.dropIns, nil)); !ok {
+				t.Errorf("systemd-analyze verify:\n%s", said)
+			}
+		})
+	}
+}
+
+// TestVerifyCanFail shows that the test above would notice.
+func TestVerifyCanFail(t *testing.T) {
+	for _, tt := range []struct{ name, file, old, new string }{
+		{"an unknown key", "kioskd.service", "Type=notify\n", "Type=notify\nFoo=bar\n"},
+		{"a time that is none", "kioskd.service", "WatchdogSec=10", "WatchdogSec=ten"},
+		{"an unknown group of system calls", "kioskd.service", "@raw-io", "@rawio"},
+		{"a program that does not exist", "kioskd.service", "/bin/true", "/nonexistent/kioskd"},
+		{"an unknown section", "kioskd.service", "[Service]", "[Servce]"},
+		{"an unknown key in a drop-in", "software-rendering.conf", "MemoryDenyWriteExecute", "MemoryDenyWriteExecutive"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			changed := false
+			unit := install(t, true, func(name, text string) string {
+				if name != tt.file {
+					return text
+				}
+				changed = changed || strings.Contains(text, tt.old)
+				return strings.Replace(text, tt.old, tt.new, 1)
+			})
+			if !changed {
+				t.Fatalf("%s has no %q to break", tt.file, tt.old)
+			}
+			if said, ok := verify(t, unit); ok {
+				t.Errorf("systemd-analyze verify accepts %s, and says %q", tt.name, said)
+			}
+		})
+	}
+}
+
+// TestTheSandboxHolds bounds systemd's exposure level: 0 is closed, 10 open.
+func TestTheSandboxHolds(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		dropIns bool
+	}{
+		{"as installed on a board with a GPU", false},
+		{"with the drop-in for software rendering", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", install(t, tt.dropIns, nil))
+			if !ok {
+				t.Errorf("exposure above 1.5:\n%s", said)
+			}
+		})
+	}
+}
+
+// TestWhatTheUnitPromises holds the lines that the product's guarantees stand
+// on and that no tool of systemd's would miss.
+func TestWhatTheUnitPromises(t *testing.T) {
+	b, err := os.ReadFile("units/kioskd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, why := range map[string]string{
+		"Type=notify":                 "the daemon says when it is ready",
+		"WatchdogSec=10":              "a hung part ends in a restart",
+		"Restart=always":              "it always comes up",
+		"RestartPreventExitStatus=78": "a bad config is not retried",
+		"LimitCORE=0":                 "no face in a core dump",
+		"MemorySwapMax=0":             "no face in swap",
+		"UMask=0077":                  "what it writes is its own",
+		"StateDirectoryMode=0700":     "the outbox is its own",
+		"User=kiosk":                  "it never runs as root",
+	} {
+		if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
+			t.Errorf("kioskd.service lacks %s: %s", line, why)
+		}
+	}
+}
+
+// TestSysusersMakesWhatTheUnitNeeds creates the user and groups in an empty
+// root and looks for those that the unit names.
+func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
+	conf, err := filepath.Abs("sysusers.d/kioskd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, ok := tool(t, "systemd-sysusers", "--dry-run", "--root="+t.TempDir(), conf)
+	if !ok {
+		t.Fatalf("systemd-sysusers:\n%s", said)
+	}
+	for _, want := range []string{"user 'kiosk'", "group 'kiosk'", "group 'video'", "group 'render'", "group 'gpio'", "group 'kiosk-staff'"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("systemd-sysusers makes no %s:\n%s", want, said)
+		}
+	}
+}
