@@ -1,0 +1,516 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"livekiosk/kiosk"
+	"livekiosk/queue/seal"
+)
+
+// Put stores s, sealed. It is durable when Put returns nil. A record that was
+// put before, in whatever state it is now, is left as it is and is no error.
+//
+// Put returns kiosk.ErrQueueFull when a limit or the disk is reached: after
+// Admit that happens only if something else filled the disk. s and its images
+// stay the caller's, who erases them.
+func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
+	if err := validate(s); err != nil {
+		return fmt.Errorf("put: %w", err)
+	}
+	parts, err := q.seal(s)
+	if err != nil {
+		return fmt.Errorf("put %s: %w", s.Record, err)
+	}
+	err = q.update(ctx, func(tx *bbolt.Tx) (change, error) {
+		if _, k := find(tx, s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
+			return change{}, errUnchanged
+		}
+		q.mu.Lock()
+		records, stored := q.records, q.bytes
+		q.mu.Unlock()
+		if records+1 > q.o.MaxRecords || stored+parts.size > q.o.MaxBytes {
+			return change{}, fmt.Errorf("%d of %d records, %d of %d bytes: %w",
+				records, q.o.MaxRecords, stored, q.o.MaxBytes, kiosk.ErrQueueFull)
+		}
+		return change{records: 1, bytes: parts.size}, parts.store(tx, q.tag(s.CorrelationID))
+	})
+	if err != nil {
+		return fmt.Errorf("put %s: %w", s.Record, err)
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func validate(s *kiosk.Submission) error {
+	switch {
+	case s.Record == "" || len(s.Record) > idMax:
+		return fmt.Errorf("record id of %d bytes, want 1 to %d", len(s.Record), idMax)
+	case s.Attempt < 1 || s.Attempt > 1<<16:
+		return fmt.Errorf("record %s: attempt %d", s.Record, s.Attempt)
+	case s.CorrelationID == "":
+		return fmt.Errorf("record %s: no correlation id", s.Record)
+	case len(s.Metadata) > MetadataMax:
+		return fmt.Errorf("record %s: metadata of %d bytes, at most %d are taken", s.Record, len(s.Metadata), MetadataMax)
+	case len(s.Images) == 0:
+		return fmt.Errorf("record %s: no images", s.Record)
+	}
+	for document, image := range s.Images {
+		if !slices.Contains(kiosk.Documents(), document) {
+			return fmt.Errorf("record %s: unknown document %q", s.Record, document)
+		}
+		if len(image) == 0 || len(image) > ImageMax {
+			return fmt.Errorf("record %s: %s of %d bytes, want 1 to %d", s.Record, document, len(image), ImageMax)
+		}
+	}
+	return nil
+}
+
+// A sealing is a submission ready to be stored.
+type sealing struct {
+	head   head
+	meta   []byte
+	images map[kiosk.Document][]byte
+	size   int64 // what weigh will say
+}
+
+func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
+	// Wall clock without its monotonic reading, as it will be read back.
+	now := time.Now().UTC().Round(0)
+	out := &sealing{
+		head: head{
+			Format: Format, Record: s.Record, Session: s.Session, Attempt: s.Attempt, Review: s.Review,
+			Key: q.o.Key.Fingerprint(), Queued: now, State: stateQueued,
+		},
+		images: map[kiosk.Document][]byte{},
+	}
+	b := body{
+		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
+		Token: s.Token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: s.Metadata,
+		Queued: now, Images: map[kiosk.Document]int64{},
+	}
+	for document, image := range s.Images {
+		sealed, err := seal.Seal(q.o.Key.Public(), out.head.binding(imagePrefix+string(document)).AAD(), image)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", document, err)
+		}
+		out.images[document] = sealed
+		out.size += int64(len(sealed))
+		b.Images[document] = int64(len(image))
+	}
+	plain, err := json.Marshal(b)
+	if err != nil {
+		return nil, errors.New("metadata is not JSON") // the cause could quote it
+	}
+	defer clear(plain)
+	if out.meta, err = seal.Seal(q.o.Key.Public(), out.head.binding(metaKey).AAD(), plain); err != nil {
+		return nil, fmt.Errorf("meta: %w", err)
+	}
+	out.size += int64(len(out.meta))
+	return out, nil
+}
+
+// store writes a record. Each image has a bucket of its own: a bucket's values
+// share pages, and pages are written whole, so marking a step would otherwise
+// write the images again.
+func (s *sealing) store(tx *bbolt.Tx, tag []byte) error {
+	pending := tx.Bucket([]byte(pendingBucket))
+	pending.FillPercent = 0.9 // keys come in order
+	n, err := pending.NextSequence()
+	if err != nil {
+		return err
+	}
+	record, err := pending.CreateBucket(recordKey(n, tag, s.head.Record))
+	if err != nil {
+		return err
+	}
+	if err := s.head.put(record); err != nil {
+		return err
+	}
+	if err := record.Put([]byte(metaKey), s.meta); err != nil {
+		return err
+	}
+	for document, sealed := range s.images {
+		image, err := record.CreateBucket([]byte(imagePrefix + string(document)))
+		if err != nil {
+			return err
+		}
+		if err := image.Put([]byte(sealedKey), sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Used reports whether a record pending, dead or in history has the
+// correlation id. The file holds a keyed hash of it only. History is bounded:
+// an id that fell out of it is no longer known.
+func (q *Queue) Used(ctx context.Context, correlationID string) (bool, error) {
+	want, used := q.tag(correlationID), false
+	err := q.view(ctx, func(tx *bbolt.Tx) error {
+		for _, name := range []string{pendingBucket, deadBucket, historyBucket} {
+			c := tx.Bucket([]byte(name)).Cursor()
+			for k, _ := c.First(); k != nil && !used; k, _ = c.Next() {
+				tag, _ := splitKey(k)
+				used = bytes.Equal(tag, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look up correlation id: %w", err)
+	}
+	return used, nil
+}
+
+// Pending returns the records that wait for delivery, oldest first.
+func (q *Queue) Pending(ctx context.Context) ([]kiosk.RecordID, error) {
+	var ids []kiosk.RecordID
+	err := q.view(ctx, func(tx *bbolt.Tx) error {
+		ids = nil
+		return tx.Bucket([]byte(pendingBucket)).ForEachBucket(func(k []byte) error {
+			if _, id := splitKey(k); id != "" {
+				ids = append(ids, id)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list pending: %w", err)
+	}
+	return ids, nil
+}
+
+// Job returns all of a pending record but its images. It returns
+// kiosk.ErrNoRecord if none is pending under id, and kiosk.ErrSealBroken if
+// the record does not open.
+func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
+	var h head
+	var meta, marks []byte
+	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
+		h = found
+		meta, marks = bytes.Clone(record.Get([]byte(metaKey))), bytes.Clone(record.Get([]byte(marksKey)))
+		return nil
+	})
+	if err != nil {
+		return kiosk.Job{}, fmt.Errorf("job %s: %w", id, err)
+	}
+	b, err := q.body(h, meta)
+	if err != nil {
+		return kiosk.Job{}, fmt.Errorf("job %s: %w", id, err)
+	}
+	var p progress
+	if marks != nil {
+		plain, err := q.o.Key.Open(h.binding(marksKey).AAD(), marks)
+		if err != nil {
+			return kiosk.Job{}, fmt.Errorf("job %s: marks: %w: %w", id, kiosk.ErrSealBroken, err)
+		}
+		defer clear(plain)
+		if p, err = decodeProgress(plain); err != nil {
+			return kiosk.Job{}, fmt.Errorf("job %s: %w: %w", id, kiosk.ErrSealBroken, err)
+		}
+	}
+	return kiosk.Job{
+		Record: id, Session: b.Session, Attempt: h.Attempt, AttemptsLeft: b.AttemptsLeft,
+		CorrelationID: b.CorrelationID, Token: b.Token, UserID: b.UserID, UserIDType: b.UserIDType,
+		Locale: b.Locale, Metadata: b.Metadata, Queued: b.Queued,
+		Marks: kiosk.Marks{Token: p.Token, SubmissionID: p.SubmissionID, Uploaded: p.Uploaded, Confirmed: p.Confirmed},
+	}, nil
+}
+
+// Image returns one image of a pending record, in new memory that the caller
+// owns and clears. It returns kiosk.ErrNoRecord if the record is not pending or
+// was put without that document, and kiosk.ErrSealBroken if the image does not
+// open.
+func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document) ([]byte, error) {
+	part := imagePrefix + string(document)
+	var h head
+	var meta, sealed []byte
+	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
+		h = found
+		if image := record.Bucket([]byte(part)); image != nil {
+			sealed = bytes.Clone(image.Get([]byte(sealedKey)))
+		}
+		if sealed == nil {
+			meta = bytes.Clone(record.Get([]byte(metaKey)))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("image %s of %s: %w", document, id, err)
+	}
+	if sealed == nil {
+		var b body
+		if b, err = q.body(h, meta); err != nil {
+			return nil, fmt.Errorf("image %s of %s: %w", document, id, err)
+		}
+		if _, was := b.Images[document]; was {
+			return nil, fmt.Errorf("image %s of %s: is gone: %w", document, id, kiosk.ErrSealBroken)
+		}
+		return nil, fmt.Errorf("image %s of %s: was not captured: %w", document, id, kiosk.ErrNoRecord)
+	}
+	image, err := q.o.Key.Open(h.binding(part).AAD(), sealed)
+	if err != nil {
+		return nil, fmt.Errorf("image %s of %s: %w: %w", document, id, kiosk.ErrSealBroken, err)
+	}
+	return image, nil
+}
+
+// read calls fn with a pending record. Whatever cannot be read of the record
+// is kiosk.ErrSealBroken: it is that record's trouble and not the file's,
+// which was walked when it was opened.
+func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Bucket, head) error) error {
+	err := q.view(ctx, func(tx *bbolt.Tx) error {
+		pending, k := find(tx, id, pendingBucket)
+		if k == nil {
+			return kiosk.ErrNoRecord
+		}
+		record := pending.Bucket(k)
+		h, err := readHead(record, k)
+		if err != nil {
+			return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		}
+		return fn(record, h)
+	})
+	if panicked(err) {
+		return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	return err
+}
+
+func (q *Queue) body(h head, sealed []byte) (body, error) {
+	plain, err := q.o.Key.Open(h.binding(metaKey).AAD(), sealed)
+	if err != nil {
+		return body{}, fmt.Errorf("meta: %w: %w", kiosk.ErrSealBroken, err)
+	}
+	defer clear(plain)
+	b, err := decodeBody(plain)
+	if err != nil {
+		return body{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	return b, nil
+}
+
+// Mark replaces a pending record's marks. They are durable when Mark returns
+// nil. It returns kiosk.ErrNoRecord if none is pending under id.
+func (q *Queue) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error {
+	plain, err := json.Marshal(progress{Token: m.Token, SubmissionID: m.SubmissionID, Uploaded: m.Uploaded, Confirmed: m.Confirmed})
+	if err == nil {
+		err = q.mark(ctx, id, m, plain)
+		clear(plain)
+	}
+	if err != nil {
+		return fmt.Errorf("mark %s: %w", id, err)
+	}
+	return nil
+}
+
+func (q *Queue) mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks, plain []byte) error {
+	return q.update(ctx, func(tx *bbolt.Tx) (change, error) {
+		pending, k := find(tx, id, pendingBucket)
+		if k == nil {
+			return change{}, kiosk.ErrNoRecord
+		}
+		record := pending.Bucket(k)
+		h, err := readHead(record, k)
+		if err != nil {
+			return change{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		}
+		if h.Key != q.o.Key.Fingerprint() {
+			return change{}, fmt.Errorf("sealed for key %s: %w", h.Key, kiosk.ErrSealBroken)
+		}
+		sealed, err := seal.Seal(q.o.Key.Public(), h.binding(marksKey).AAD(), plain)
+		if err != nil {
+			return change{}, err
+		}
+		h.State, h.SubmissionID, h.Changed = state(record, m), m.SubmissionID, time.Now().UTC().Round(0)
+		if err := h.put(record); err != nil {
+			return change{}, err
+		}
+		return change{}, record.Put([]byte(marksKey), sealed)
+	})
+}
+
+// state is how far a record is, in the words of its head.
+func state(record *bbolt.Bucket, m kiosk.Marks) string {
+	uploaded := true
+	c := record.Cursor()
+	for k, _ := c.Seek([]byte(imagePrefix)); k != nil; k, _ = c.Next() {
+		document, is := strings.CutPrefix(string(k), imagePrefix)
+		if !is {
+			break
+		}
+		uploaded = uploaded && m.Uploaded[kiosk.Document(document)]
+	}
+	switch {
+	case m.Confirmed:
+		return stateConfirmed
+	case uploaded:
+		return stateUploaded
+	case m.SubmissionID != "":
+		return stateSubmitted
+	default:
+		return stateQueued
+	}
+}
+
+// Settle removes a record's images and metadata and keeps a line of history.
+// A record settled before is left as it is and is no error; a dead letter can
+// still be settled. It returns kiosk.ErrNoRecord if id is unknown.
+func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
+	switch r.Action {
+	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure:
+	case kiosk.PollAgain:
+		return fmt.Errorf("settle %s: action %s settles nothing", id, r.Action)
+	default:
+		return fmt.Errorf("settle %s: unknown action %q", id, r.Action)
+	}
+	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
+		bucket, k := find(tx, id, pendingBucket, deadBucket)
+		if k == nil {
+			if _, k = find(tx, id, historyBucket); k != nil {
+				return change{}, errUnchanged
+			}
+			return change{}, kiosk.ErrNoRecord
+		}
+		h, err := readHead(bucket.Bucket(k), k)
+		if err != nil {
+			// The gateway's word stands even where the head no longer reads.
+			h = head{Record: id, Session: r.Session}
+		}
+		done := change{records: -1, bytes: -weigh(bucket.Bucket(k)), history: 1}
+		if err = bucket.DeleteBucket(k); err != nil {
+			return change{}, err
+		}
+		kept, err := json.Marshal(receipt{
+			Format: Format, Record: id, Session: h.Session, Attempt: h.Attempt, Review: h.Review,
+			SubmissionID: first(r.SubmissionID, h.SubmissionID), Action: r.Action, Reason: shorten(r.Reason),
+			Queued: h.Queued, Settled: time.Now().UTC().Round(0),
+		})
+		if err != nil {
+			return change{}, err
+		}
+		history := tx.Bucket([]byte(historyBucket))
+		if err = history.Put(k, kept); err != nil {
+			return change{}, err
+		}
+		forgotten, err := q.forget(history)
+		done.history -= forgotten
+		return done, err
+	})
+	if err != nil {
+		return fmt.Errorf("settle %s: %w", id, err)
+	}
+	return nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// forget removes the oldest history beyond its limit, one new entry included.
+func (q *Queue) forget(history *bbolt.Bucket) (int, error) {
+	q.mu.Lock()
+	extra := q.history + 1 - q.o.HistoryMax
+	q.mu.Unlock()
+	var old [][]byte
+	c := history.Cursor()
+	for k, _ := c.First(); k != nil && len(old) < extra; k, _ = c.Next() {
+		old = append(old, bytes.Clone(k))
+	}
+	for _, k := range old {
+		if err := history.Delete(k); err != nil {
+			return 0, err
+		}
+	}
+	return len(old), nil
+}
+
+// Dead sets a record aside that cannot be delivered, with the reason for
+// staff. It stays sealed in the file and counts towards the limits, but is no
+// longer pending. A dead record is left as it is and is no error. Dead returns
+// kiosk.ErrNoRecord if id is neither pending nor dead.
+func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
+	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
+		pending, k := find(tx, id, pendingBucket)
+		if k == nil {
+			if _, k = find(tx, id, deadBucket); k != nil {
+				return change{}, errUnchanged
+			}
+			return change{}, kiosk.ErrNoRecord
+		}
+		dead := tx.Bucket([]byte(deadBucket))
+		if err := pending.MoveBucket(k, dead); err != nil {
+			return change{}, err
+		}
+		record := dead.Bucket(k)
+		h, err := readHead(record, k)
+		if err != nil {
+			// Poison by its head: write one that reads.
+			h = head{Format: Format, Record: id, Attempt: 1}
+		}
+		h.State, h.Reason, h.Changed = stateDead, shorten(reason), time.Now().UTC().Round(0)
+		return change{}, h.put(record)
+	})
+	if err != nil {
+		return fmt.Errorf("set %s aside: %w", id, err)
+	}
+	return nil
+}
+
+// Entries returns what staff may see: pending records oldest first, then dead
+// letters oldest first, then history newest first. Bytes of settled records
+// are 0: their images are gone.
+func (q *Queue) Entries(ctx context.Context) ([]kiosk.Entry, error) {
+	var entries []kiosk.Entry
+	err := q.view(ctx, func(tx *bbolt.Tx) error {
+		entries = nil
+		for _, of := range []struct {
+			name  string
+			state string
+		}{{pendingBucket, stateQueued}, {deadBucket, stateDead}} {
+			bucket := tx.Bucket([]byte(of.name))
+			err := bucket.ForEachBucket(func(k []byte) error {
+				record := bucket.Bucket(k)
+				h, err := readHead(record, k)
+				if err != nil {
+					_, id := splitKey(k)
+					h = head{Record: id, State: of.state, Reason: "its head does not read"}
+				}
+				entries = append(entries, h.entry(weigh(record)))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		c := tx.Bucket([]byte(historyBucket)).Cursor()
+		for k, v := c.Last(); k != nil; k, v = c.Prev() {
+			r, err := decodeReceipt(v)
+			if err != nil {
+				_, id := splitKey(k)
+				r = receipt{Record: id, Reason: "its history does not read"}
+			}
+			entries = append(entries, r.entry())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list entries: %w", err)
+	}
+	return entries, nil
+}

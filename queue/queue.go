@@ -1,0 +1,463 @@
+// Package queue is the outbox: captures on their way to the gateway, in one
+// bbolt file, sealed to the device's key.
+//
+// A capture is durable when Put returns nil, and stays until Settle removes it
+// or Dead sets it aside. The file is bounded: Admit refuses a new session
+// before its capture, and nothing acknowledged is ever dropped to make room.
+// A damaged file is moved aside and an empty one started; a file of another
+// format, one that another process holds and one on a read-only mount are left
+// as they are. FORMAT.md holds the bytes and what they promise.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+
+	"livekiosk/kiosk"
+	"livekiosk/queue/seal"
+)
+
+// What one record and one session can need at most, in bytes. Put refuses a
+// larger record, so that Admit can promise room for a session.
+const (
+	ImageMax    = 4 << 20   // one JPEG
+	MetadataMax = 256 << 10 // Submission.Metadata
+	RecordMax   = 2*ImageMax + MetadataMax + 64<<10
+	SessionMax  = 3 * RecordMax // three attempts
+)
+
+// probeSlow is when a probe's commit is worth a warning.
+const probeSlow = time.Second
+
+// Options say where an outbox lies and how large it may grow. Path and Key are
+// required; zero values of the others are replaced as noted.
+type Options struct {
+	Path string    // of the bbolt file; its directory is made with mode 0700 if missing
+	Key  *seal.Key // the device's key
+
+	MaxRecords int   // records kept, dead letters included; 0: 1000; at least 3
+	MaxBytes   int64 // sealed bytes kept, dead letters included; 0: 512 MiB; at least SessionMax
+	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
+	HistoryMax int   // settled records remembered; 0: 2000; at least 1
+
+	Log *slog.Logger // nil: none
+}
+
+// Validate reports the first value that cannot work.
+func (o Options) Validate() error {
+	switch {
+	case o.Path == "":
+		return errors.New("outbox: path is missing")
+	case o.Key == nil:
+		return errors.New("outbox: key is missing")
+	case o.MaxRecords != 0 && o.MaxRecords < 3:
+		return fmt.Errorf("outbox: max records is %d: must be at least 3, the attempts of a session", o.MaxRecords)
+	case o.MaxBytes != 0 && o.MaxBytes < SessionMax:
+		return fmt.Errorf("outbox: max bytes is %d: must be at least %d, a session of the largest images", o.MaxBytes, SessionMax)
+	case o.Reserve < 0:
+		return fmt.Errorf("outbox: reserve is %d: must not be negative", o.Reserve)
+	case o.HistoryMax < 0:
+		return fmt.Errorf("outbox: history max is %d: must be at least 1", o.HistoryMax)
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxRecords == 0 {
+		o.MaxRecords = 1000
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 512 << 20
+	}
+	if o.Reserve == 0 {
+		o.Reserve = 16 << 20
+	}
+	if o.HistoryMax == 0 {
+		o.HistoryMax = 2000
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Queue is an open outbox. It is safe for concurrent use.
+type Queue struct {
+	// Quarantined is where Open moved a damaged file, "" if it did not. It is
+	// an alarm: records may be in there that nobody delivers. Read-only.
+	Quarantined string
+
+	// Orphans is how many records Open found that are sealed for another
+	// device key. It is an alarm: they cannot be delivered. Read-only.
+	Orphans int
+
+	o    Options
+	db   *bbolt.DB
+	file *os.File
+	tags []byte // key of the correlation tags
+
+	writer chan struct{} // one slot: held while writing, kept by Close
+	wake   chan struct{}
+	probed atomic.Int64 // nanoseconds the last probe took
+
+	mu       sync.Mutex
+	records  int   // pending and dead
+	bytes    int64 // sealed, pending and dead
+	history  int   // settled
+	stopped  error // why nothing works any more; nil: it does
+	panicked bool  // bbolt's locks may be held for ever
+
+	closing sync.Once
+	closed  error
+}
+
+// Open opens the outbox at o.Path, or makes an empty one where there is none.
+// It waits up to a second for another process to let go of it, and returns
+// early when ctx ends.
+//
+// A damaged file is moved to its name with ".bad-" and the time appended, an
+// empty outbox takes its place, and Quarantined tells. These are errors and
+// leave every byte where it is: kiosk.ErrQueueBusy, kiosk.ErrQueueNewer (also
+// for the bbolt file of another program), a read-only mount, a full disk, and
+// a damaged file that cannot be moved, which is kiosk.ErrQueueBad.
+func Open(ctx context.Context, o Options) (*Queue, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	tags, err := o.Key.Derive("correlation tag")
+	if err != nil {
+		return nil, fmt.Errorf("open outbox: %w", err)
+	}
+	q := &Queue{
+		o:      o,
+		tags:   tags,
+		writer: make(chan struct{}, 1),
+		wake:   make(chan struct{}, 1),
+	}
+	if err := q.open(ctx); err != nil {
+		return nil, fmt.Errorf("open outbox %s: %w", o.Path, err)
+	}
+	if q.Quarantined != "" {
+		o.Log.ErrorContext(ctx, "damaged outbox moved aside", slog.String("path", o.Path), slog.String("moved_to", q.Quarantined))
+	}
+	if q.Orphans > 0 {
+		o.Log.ErrorContext(ctx, "outbox has records sealed for another device key",
+			slog.Int("records", q.Orphans), slog.String("device_key", o.Key.Fingerprint()))
+	}
+	return q, nil
+}
+
+func (q *Queue) open(ctx context.Context) error {
+	place, err := enter(ctx, q.o.Path)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	file, err := place.claim(ctx)
+	if err == nil {
+		err = q.load(ctx, file)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		// An empty place beside a damaged file: moving it aside was cut short.
+		if q.Quarantined, err = place.lastAside(); err != nil {
+			return err
+		}
+		if file, err = place.create(); err != nil {
+			return err
+		}
+	case errors.Is(err, kiosk.ErrQueueBad):
+		damage := err
+		if file, q.Quarantined, err = place.replace(); err != nil {
+			return fmt.Errorf("%w; and moving it aside: %w", damage, err)
+		}
+	default:
+		return err
+	}
+	return q.load(ctx, file)
+}
+
+// load takes a locked file as the outbox, if it is sound. It closes the file
+// if it is not.
+func (q *Queue) load(ctx context.Context, file *os.File) error {
+	if err := survey(ctx, file); err != nil {
+		file.Close()
+		return err
+	}
+	err := guard(func() error {
+		options := boltOptions()
+		options.MaxSize = int(min(2*q.o.MaxBytes+SessionMax+32<<20, 1<<46))
+		options.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return file, nil }
+		db, err := bbolt.Open(q.o.Path, 0o600, options)
+		if err != nil {
+			return err
+		}
+		q.db, q.file = db, file
+		return db.View(q.count)
+	})
+	if err == nil {
+		return nil
+	}
+	if q.db != nil && !panicked(err) {
+		q.db.Close() //nolint:errcheck // nothing was written
+	}
+	q.db = nil
+	file.Close()
+	if panicked(err) {
+		return fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
+	}
+	return err
+}
+
+// boltOptions are bbolt's options for every file here. The page size is part
+// of the format, so that a file moves between boards.
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
+}
+
+// count fills in what the limits need to know.
+func (q *Queue) count(tx *bbolt.Tx) error {
+	q.records, q.bytes, q.history, q.Orphans = 0, 0, 0, 0
+	for _, name := range []string{pendingBucket, deadBucket} {
+		bucket := tx.Bucket([]byte(name))
+		err := bucket.ForEachBucket(func(k []byte) error {
+			record := bucket.Bucket(k)
+			q.records++
+			q.bytes += weigh(record)
+			if h, err := readHead(record, k); err == nil && h.Key != q.o.Key.Fingerprint() {
+				q.Orphans++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return tx.Bucket([]byte(historyBucket)).ForEach(func([]byte, []byte) error {
+		q.history++
+		return nil
+	})
+}
+
+// Close waits for what is under way and lets go of the file. Closing twice is
+// harmless.
+func (q *Queue) Close() error {
+	q.closing.Do(func() {
+		q.writer <- struct{}{} // kept: nobody writes any more
+		q.mu.Lock()
+		hung := q.panicked
+		q.stopped = errClosed
+		q.mu.Unlock()
+		if hung {
+			// bbolt may hold its own locks for ever. Closing the file frees the
+			// lock on it, which is what the next Open needs.
+			q.closed = q.file.Close()
+			return
+		}
+		q.closed = q.db.Close()
+	})
+	return q.closed
+}
+
+var (
+	errClosed    = errors.New("outbox is closed")
+	errUnchanged = errors.New("nothing to write") // rolls a transaction back without being an error
+)
+
+// Wake returns a channel that gets a token when Put stored something. Tokens
+// do not pile up: one may stand for several records.
+func (q *Queue) Wake() <-chan struct{} { return q.wake }
+
+// Admit reports whether a new session has room for three attempts with the
+// largest images, by count, by bytes and on the file system. It returns
+// kiosk.ErrQueueFull if not: the kiosk then refuses the session before
+// anything is captured.
+func (q *Queue) Admit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("admit session: %w", err)
+	}
+	q.mu.Lock()
+	records, bytes, stopped := q.records, q.bytes, q.stopped
+	q.mu.Unlock()
+	if stopped != nil {
+		return fmt.Errorf("admit session: %w", stopped)
+	}
+	if records+3 > q.o.MaxRecords {
+		return fmt.Errorf("admit session: %d of %d records: %w", records, q.o.MaxRecords, kiosk.ErrQueueFull)
+	}
+	if bytes+SessionMax > q.o.MaxBytes {
+		return fmt.Errorf("admit session: %d of %d bytes: %w", bytes, q.o.MaxBytes, kiosk.ErrQueueFull)
+	}
+	var disk unix.Statfs_t
+	dir := filepath.Dir(q.o.Path)
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return fmt.Errorf("admit session: free space of %s: %w", dir, err)
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < SessionMax || free-SessionMax < q.o.Reserve {
+		return fmt.Errorf("admit session: %d bytes free on the disk: %w", free, kiosk.ErrQueueFull)
+	}
+	return nil
+}
+
+// Probe commits a few bytes, so that a disk which no longer takes them is
+// noticed before a visitor is. Each call is two flushes of flash: once a
+// minute is enough. It returns what stops the outbox, if anything does.
+func (q *Queue) Probe(ctx context.Context) error {
+	start := time.Now()
+	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
+		bucket := tx.Bucket([]byte(outboxBucket))
+		n, err := bucket.NextSequence()
+		if err != nil {
+			return change{}, err
+		}
+		return change{}, bucket.Put([]byte(probeKey), number(n))
+	})
+	if err != nil {
+		return fmt.Errorf("probe outbox: %w", err)
+	}
+	took := time.Since(start)
+	q.probed.Store(int64(took))
+	if took > probeSlow {
+		q.o.Log.WarnContext(ctx, "outbox is slow", slog.Duration("probe", took))
+	}
+	return nil
+}
+
+// ProbeTime returns how long the last successful Probe took, 0 before it.
+func (q *Queue) ProbeTime() time.Duration { return time.Duration(q.probed.Load()) }
+
+// A change is what a transaction does to the counts once it is committed.
+type change struct {
+	records int
+	bytes   int64
+	history int
+}
+
+// update runs fn in a transaction of its own and commits it. It waits for
+// other writers until ctx ends; a commit once begun runs to its end.
+//
+// A failed flush leaves it open what the disk holds: the kernel forgets which
+// pages it could not write, so a later flush that succeeds proves nothing.
+// From then on everything returns an error until the outbox is opened anew.
+func (q *Queue) update(ctx context.Context, fn func(*bbolt.Tx) (change, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case q.writer <- struct{}{}:
+		defer func() { <-q.writer }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := q.usable(); err != nil {
+		return err
+	}
+	var done change
+	var flush bool // the error, if any, came from committing
+	err := guard(func() error {
+		tx, err := q.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		if done, err = fn(tx); err != nil {
+			if rolled := tx.Rollback(); rolled != nil {
+				return errors.Join(err, rolled)
+			}
+			return err
+		}
+		flush = true
+		return tx.Commit()
+	})
+	switch {
+	case err == nil:
+		q.mu.Lock()
+		q.records += done.records
+		q.bytes += done.bytes
+		q.history += done.history
+		q.mu.Unlock()
+		return nil
+	case panicked(err):
+		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
+		q.stop(err, true)
+	case errors.Is(err, errUnchanged):
+		return nil
+	case !flush:
+	case errors.Is(err, bolterrors.ErrMaxSizeReached), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		// New pages found no room; the pages in use, meta pages included, are
+		// overwritten in place and need none.
+		err = fmt.Errorf("%w: %w", kiosk.ErrQueueFull, err)
+	default:
+		q.stop(err, false)
+	}
+	return err
+}
+
+// view runs fn in a read transaction. What fn keeps must be copied.
+func (q *Queue) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.usable(); err != nil {
+		return err
+	}
+	err := guard(func() error { return q.db.View(fn) })
+	if panicked(err) {
+		return fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
+	}
+	return err
+}
+
+func (q *Queue) usable() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stopped
+}
+
+func (q *Queue) stop(cause error, hung bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stopped == nil {
+		q.stopped = fmt.Errorf("outbox must be opened anew after: %w", cause)
+	}
+	q.panicked = q.panicked || hung
+}
+
+// A panicError is a panic of bbolt, which trusts its file, or a page of the
+// file that could not be read.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("reading gave up: %v", e.value) }
+
+// guard turns panics of fn into errors. Reading a mapped page that the disk
+// cannot give raises SIGBUS, which ends a Go process unless it is asked to
+// panic instead.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{value: r}
+		}
+	}()
+	return fn()
+}
+
+func panicked(err error) bool {
+	var p *panicError
+	return errors.As(err, &p)
+}

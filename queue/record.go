@@ -1,0 +1,260 @@
+package queue
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"livekiosk/kiosk"
+	"livekiosk/queue/seal"
+)
+
+// Format is the version of the outbox format that this version reads and
+// writes. FORMAT.md says when it may change.
+const Format = 1
+
+const magic = "livekiosk outbox"
+
+// The names in the file. They are written down in FORMAT.md.
+const (
+	outboxBucket  = "outbox"
+	pendingBucket = "pending"
+	deadBucket    = "dead"
+	historyBucket = "history"
+
+	magicKey  = "magic"
+	formatKey = "format"
+	probeKey  = "probe"
+
+	headKey     = "head"
+	metaKey     = "meta"
+	marksKey    = "marks"
+	imagePrefix = "image/"
+	sealedKey   = "sealed"
+)
+
+// The states of a record, as heads and entries spell them.
+const (
+	stateQueued    = "queued"
+	stateSubmitted = "submitted" // the gateway knows it
+	stateUploaded  = "uploaded"  // every image is there
+	stateConfirmed = "confirmed"
+	stateDone      = "done"
+	stateDead      = "dead"
+)
+
+const (
+	sequenceSize = 8
+	tagSize      = 16
+	idMax        = 256 // bytes of a record id
+	reasonMax    = 256
+)
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// recordKey names a record in the file: its sequence number, which is the
+// order of delivery, the tag of its correlation id, and its id.
+func recordKey(sequence uint64, tag []byte, id kiosk.RecordID) []byte {
+	return slices.Concat(number(sequence), tag, []byte(id))
+}
+
+// splitKey returns the tag and the id in a record key. Both are zero if k is
+// none.
+func splitKey(k []byte) (tag []byte, id kiosk.RecordID) {
+	if n := len(k) - sequenceSize - tagSize; n < 1 || n > idMax {
+		return nil, ""
+	}
+	return k[sequenceSize : sequenceSize+tagSize], kiosk.RecordID(k[sequenceSize+tagSize:])
+}
+
+// tag is what is kept of a correlation id: enough to know it again with the
+// device key, and nothing without.
+func (q *Queue) tag(correlationID string) []byte {
+	mac := hmac.New(sha256.New, q.tags)
+	mac.Write([]byte(correlationID))
+	return mac.Sum(nil)[:tagSize]
+}
+
+// find returns the bucket and the key of record id. Both are nil if there is
+// none.
+func find(tx *bbolt.Tx, id kiosk.RecordID, names ...string) (*bbolt.Bucket, []byte) {
+	for _, name := range names {
+		bucket := tx.Bucket([]byte(name))
+		c := bucket.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if _, got := splitKey(k); got == id {
+				return bucket, bytes.Clone(k)
+			}
+		}
+	}
+	return nil, nil
+}
+
+// A head is what is readable of a record without the device key: what the
+// order of delivery and staff need, no personal data and no secret. It is
+// believed only where the sealed parts agree: its attempt and key are bound
+// into them.
+type head struct {
+	Format       uint16          `json:"format"`
+	Record       kiosk.RecordID  `json:"record"`
+	Session      kiosk.SessionID `json:"session"`
+	Attempt      int             `json:"attempt"`
+	Review       bool            `json:"review,omitempty"`
+	Key          string          `json:"key"`    // fingerprint of the key it is sealed for
+	Queued       time.Time       `json:"queued"` // wall clock, for people
+	State        string          `json:"state"`
+	SubmissionID string          `json:"submission_id,omitempty"`
+	Changed      time.Time       `json:"changed,omitzero"` // of State
+	Reason       string          `json:"reason,omitempty"` // of a dead letter
+}
+
+func decodeHead(b []byte) (head, error) {
+	var h head
+	if err := json.Unmarshal(b, &h); err != nil {
+		return head{}, fmt.Errorf("head: %w", err)
+	}
+	switch {
+	case h.Format != Format:
+		return head{}, fmt.Errorf("head: format %d", h.Format)
+	case h.Attempt < 1 || h.Attempt > 1<<16:
+		return head{}, fmt.Errorf("head: attempt %d", h.Attempt)
+	}
+	switch h.State {
+	case stateQueued, stateSubmitted, stateUploaded, stateConfirmed, stateDead:
+		return h, nil
+	default:
+		return head{}, errors.New("head: unknown state")
+	}
+}
+
+// readHead returns the head of the record in bucket, whose key is k.
+func readHead(bucket *bbolt.Bucket, k []byte) (head, error) {
+	h, err := decodeHead(bucket.Get([]byte(headKey)))
+	if err != nil {
+		return head{}, err
+	}
+	if _, id := splitKey(k); h.Record != id {
+		return head{}, errors.New("head: is another record's")
+	}
+	return h, nil
+}
+
+func (h head) put(bucket *bbolt.Bucket) error {
+	b, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return bucket.Put([]byte(headKey), b)
+}
+
+func (h head) entry(size int64) kiosk.Entry {
+	return kiosk.Entry{
+		Record: h.Record, Session: h.Session, Attempt: h.Attempt, State: h.State, Review: h.Review,
+		SubmissionID: h.SubmissionID, Reason: h.Reason, Queued: h.Queued, Bytes: size,
+	}
+}
+
+// weigh returns the sealed bytes of a record: metadata and images, which stay
+// the same for as long as it is stored.
+func weigh(record *bbolt.Bucket) int64 {
+	size := int64(len(record.Get([]byte(metaKey))))
+	c := record.Cursor()
+	for k, _ := c.Seek([]byte(imagePrefix)); bytes.HasPrefix(k, []byte(imagePrefix)); k, _ = c.Next() {
+		if image := record.Bucket(k); image != nil {
+			size += int64(len(image.Get([]byte(sealedKey))))
+		}
+	}
+	return size
+}
+
+// binding is where a part of the record belongs.
+func (h head) binding(part string) seal.Binding {
+	return seal.Binding{Format: h.Format, Attempt: uint32(h.Attempt), Record: string(h.Record), Part: part, Key: h.Key}
+}
+
+// A body is the sealed part "meta": all of a submission but its images.
+type body struct {
+	Session       kiosk.SessionID          `json:"session"`
+	AttemptsLeft  int                      `json:"attempts_left"`
+	Review        bool                     `json:"review,omitempty"`
+	CorrelationID string                   `json:"correlation_id"`
+	Token         string                   `json:"token,omitempty"`
+	UserID        string                   `json:"user_id,omitempty"`
+	UserIDType    string                   `json:"user_id_type,omitempty"`
+	Locale        kiosk.Locale             `json:"locale,omitempty"`
+	Metadata      json.RawMessage          `json:"metadata,omitempty"`
+	Queued        time.Time                `json:"queued"`
+	Images        map[kiosk.Document]int64 `json:"images"` // bytes in the clear
+}
+
+func decodeBody(b []byte) (body, error) {
+	var m body
+	if err := json.Unmarshal(b, &m); err != nil {
+		return body{}, errors.New("meta: is not JSON of its kind") // the cause could quote it
+	}
+	return m, nil
+}
+
+// A progress is the sealed part "marks".
+type progress struct {
+	Token        string                  `json:"token,omitempty"`
+	SubmissionID string                  `json:"submission_id,omitempty"`
+	Uploaded     map[kiosk.Document]bool `json:"uploaded,omitempty"`
+	Confirmed    bool                    `json:"confirmed,omitempty"`
+}
+
+func decodeProgress(b []byte) (progress, error) {
+	var p progress
+	if err := json.Unmarshal(b, &p); err != nil {
+		return progress{}, errors.New("marks: are not JSON of their kind")
+	}
+	return p, nil
+}
+
+// A receipt is what history keeps of a settled record.
+type receipt struct {
+	Format       uint16          `json:"format"`
+	Record       kiosk.RecordID  `json:"record"`
+	Session      kiosk.SessionID `json:"session"`
+	Attempt      int             `json:"attempt"`
+	Review       bool            `json:"review,omitempty"`
+	SubmissionID string          `json:"submission_id,omitempty"`
+	Action       kiosk.Action    `json:"action"`
+	Reason       string          `json:"reason,omitempty"`
+	Queued       time.Time       `json:"queued"`
+	Settled      time.Time       `json:"settled"`
+}
+
+func decodeReceipt(b []byte) (receipt, error) {
+	var r receipt
+	if err := json.Unmarshal(b, &r); err != nil {
+		return receipt{}, fmt.Errorf("receipt: %w", err)
+	}
+	if r.Format != Format {
+		return receipt{}, fmt.Errorf("receipt: format %d", r.Format)
+	}
+	return r, nil
+}
+
+func (r receipt) entry() kiosk.Entry {
+	return kiosk.Entry{
+		Record: r.Record, Session: r.Session, Attempt: r.Attempt, State: stateDone, Review: r.Review,
+		SubmissionID: r.SubmissionID, Outcome: r.Action, Reason: r.Reason, Queued: r.Queued,
+	}
+}
+
+// shorten cuts a reason to what is kept of it.
+func shorten(reason string) string {
+	if len(reason) <= reasonMax {
+		return reason
+	}
+	return string(bytes.ToValidUTF8([]byte(reason[:reasonMax]), nil))
+}
