@@ -25,11 +25,14 @@ type face struct {
 	rightX, rightY float32 // the person's right eye
 	leftX, leftY   float32
 	score          float32 // 0..1
-	width, height  float32 // before squaring, for overlaps
-	weight         float32 // of the boxes merged into this one
+	width, height  float32 // before squaring
 }
 
 func (f face) area() float32 { return f.side * f.side }
+
+func (f face) contains(x, y float32) bool {
+	return max(f.x-x, x-f.x) < f.side/2 && max(f.y-y, y-f.y) < f.side/2
+}
 
 // A detector finds faces with BlazeFace (Bazarevsky et al., 2019).
 type detector struct {
@@ -72,36 +75,71 @@ func newDetector(m Model) (*detector, error) {
 	return d, nil
 }
 
-// detect returns at most maxFaces faces in img, the largest first. The slice is
-// valid until the next call.
+// detect returns at most maxFaces faces in img, whose first pixel is at (0, 0),
+// the largest first. The slice is valid until the next call.
+//
+// It looks at the whole picture first. A face narrower than an eighth of the
+// longer side is too small there, so only when nobody is found does it look
+// closer, at squares of the shorter side that overlap by more than a face:
+// somebody far away must be asked to come closer, and passers-by behind a
+// visitor need not be seen.
 func (d *detector) detect(img *image.RGBA) ([]face, error) {
-	scale, left, top := d.letterbox(img)
-	if err := d.model.Run(); err != nil {
+	d.candidates = d.candidates[:0]
+	if err := d.look(img, img.Rect); err != nil {
 		return nil, err
 	}
-	d.candidates = d.candidates[:0]
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	if short, long := min(w, h), max(w, h); len(d.candidates) == 0 && long > short {
+		// Neighbours are at most half a side apart.
+		tiles := (2*(long-short)+short-1)/short + 1
+		for i := range tiles {
+			at := (long - short) * i / (tiles - 1)
+			region := image.Rect(at, 0, at+short, short)
+			if h > w {
+				region = image.Rect(0, at, short, at+short)
+			}
+			if err := d.look(img, region); err != nil {
+				return nil, err
+			}
+		}
+	}
+	d.merge()
+	return d.merged[:min(len(d.merged), maxFaces)], nil
+}
+
+// look adds what the network takes for faces in a region of img.
+func (d *detector) look(img *image.RGBA, region image.Rectangle) error {
+	part := image.RGBA{
+		Pix: img.Pix[img.PixOffset(region.Min.X, region.Min.Y):], Stride: img.Stride,
+		Rect: image.Rectangle{Max: region.Size()},
+	}
+	scale, left, top := d.letterbox(&part)
+	if err := d.model.Run(); err != nil {
+		return err
+	}
 	first := 0
 	for layer, n := range [...]int{512, 384} {
 		scores, boxes := d.model.Output(layer), d.model.Output(layer+2)
 		for i := range n {
-			if scores[i] <= minLogit { // false for NaN, which fails below
+			if !(scores[i] > minLogit) || len(d.candidates) == cap(d.candidates) {
 				continue
 			}
-			if f, ok := decode(boxes[i*anchorValues:][:anchorValues], d.anchors[first+i], scores[i]); ok {
-				d.candidates = append(d.candidates, f)
+			f, ok := decode(boxes[i*anchorValues:][:anchorValues], d.anchors[first+i], scores[i])
+			if !ok {
+				continue
 			}
+			for _, x := range [...]*float32{&f.x, &f.rightX, &f.leftX} {
+				*x = (*x-left)*scale + float32(region.Min.X)
+			}
+			for _, y := range [...]*float32{&f.y, &f.rightY, &f.leftY} {
+				*y = (*y-top)*scale + float32(region.Min.Y)
+			}
+			f.width, f.height = f.width*scale, f.height*scale
+			d.candidates = append(d.candidates, f)
 		}
 		first += n
 	}
-	d.merge()
-	for i := range d.merged {
-		f := &d.merged[i]
-		f.x, f.y, f.side = (f.x-left)*scale, (f.y-top)*scale, max(f.width, f.height)*scale
-		f.rightX, f.rightY = (f.rightX-left)*scale, (f.rightY-top)*scale
-		f.leftX, f.leftY = (f.leftX-left)*scale, (f.leftY-top)*scale
-	}
-	slices.SortStableFunc(d.merged, func(a, b face) int { return cmp.Compare(b.side, a.side) })
-	return d.merged[:min(len(d.merged), maxFaces)], nil
+	return nil
 }
 
 // letterbox fills the input tensor with the whole of img, averaged down,
@@ -167,7 +205,8 @@ func decode(v []float32, anchor [2]float32, logit float32) (face, bool) {
 }
 
 // merge joins the candidates of each face into their mean, weighted by score,
-// which shakes less from frame to frame than the best of them.
+// which shakes less from frame to frame than the best of them, and sorts the
+// faces by size.
 func (d *detector) merge() {
 	d.merged = d.merged[:0]
 	slices.SortStableFunc(d.candidates, func(a, b face) int { return cmp.Compare(b.score, a.score) })
@@ -182,20 +221,31 @@ func (d *detector) merge() {
 				continue
 			}
 			s := c.score
-			sum.weight += s
+			sum.score += s
 			sum.x, sum.y = sum.x+s*c.x, sum.y+s*c.y
 			sum.width, sum.height = sum.width+s*c.width, sum.height+s*c.height
 			sum.rightX, sum.rightY = sum.rightX+s*c.rightX, sum.rightY+s*c.rightY
 			sum.leftX, sum.leftY = sum.leftX+s*c.leftX, sum.leftY+s*c.leftY
 		}
-		n := sum.weight
+		n := sum.score
 		d.merged = append(d.merged, face{
 			x: sum.x / n, y: sum.y / n, width: sum.width / n, height: sum.height / n,
+			side:   max(sum.width, sum.height) / n,
 			rightX: sum.rightX / n, rightY: sum.rightY / n, leftX: sum.leftX / n, leftY: sum.leftY / n,
 			score: best.score,
 		})
 		rest = kept
 	}
+	slices.SortStableFunc(d.merged, func(a, b face) int { return cmp.Compare(b.side, a.side) })
+	// A face cut by the edge of a square may come twice, the boxes too unlike
+	// to overlap well. Nobody's face is centred within another's.
+	kept := d.merged[:0]
+	for _, f := range d.merged {
+		if !slices.ContainsFunc(kept, func(k face) bool { return k.contains(f.x, f.y) }) {
+			kept = append(kept, f)
+		}
+	}
+	d.merged = kept
 }
 
 // overlap returns the intersection over union of two boxes, 0..1.

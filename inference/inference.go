@@ -155,14 +155,14 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	if len(faces) == 0 {
 		return result, nil
 	}
-	face := faces[0]
+	main := faces[0]
 	scale := scaling{
 		x: float32(f.Size.X) / float32(img.Rect.Dx()),
 		y: float32(f.Size.Y) / float32(img.Rect.Dy()),
 	}
-	result.Face = scale.square(face)
+	result.Face = scale.square(main)
 	if len(faces) > 1 {
-		result.Second = min(faces[1].area()/face.area(), 1)
+		result.Second = min(faces[1].area()/main.area(), 1)
 	}
 
 	pose := a.mesh.Pose()
@@ -174,15 +174,15 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	light := quality.Expose(a.luma, &a.mesh)
 	result.FaceLuma, result.Under, result.Over = light.Mean, light.Under, light.Over
 	result.Uneven = quality.Uneven(a.luma, &a.mesh, ied, light.Mean)
-	box := scaling{1, 1}.square(face)
+	box := scaling{1, 1}.square(main)
 	result.Background = light.Mean // no background in sight, no contrast to it
 	if mean, ok := quality.Background(a.luma, box); ok {
 		result.Background = mean
 	}
-	result.Sharpness = quality.Sharpness(a.luma, face.x, face.y, face.side)
+	result.Sharpness = quality.Sharpness(a.luma, main.x, main.y, main.side)
 
-	if len(faces) == 1 && face.side >= liveWidth && light.Mean >= liveLuma {
-		if result.Live, err = a.liveness.score(img, face); err != nil {
+	if len(faces) == 1 && main.side >= liveWidth && light.Mean >= liveLuma {
+		if result.Live, err = a.liveness.score(img, main); err != nil {
 			return kiosk.Assessment{}, fmt.Errorf("assess frame %d: PAD: %w", f.ID, err)
 		}
 		result.LiveUsable = true
@@ -237,29 +237,35 @@ func (a *Analyser) Run(
 	put func(context.Context, kiosk.Assessment, *kiosk.Frame) error,
 ) error {
 	for ctx.Err() == nil {
-		f, err := take(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("take frame: %w", err)
-		}
-		assessment, err := a.Assess(f)
-		if errors.Is(err, ErrFrame) {
-			f.Release()
-			a.skipped.Add(1)
-			continue
-		}
-		if err != nil {
-			f.Release()
+		if err := a.step(ctx, take, put); err != nil && ctx.Err() == nil {
 			return err
 		}
-		if err := put(ctx, assessment, f); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("put assessment: %w", err)
-		}
+	}
+	return nil
+}
+
+// step passes one frame on.
+func (a *Analyser) step(
+	ctx context.Context,
+	take func(context.Context) (*kiosk.Frame, error),
+	put func(context.Context, kiosk.Assessment, *kiosk.Frame) error,
+) error {
+	f, err := take(ctx)
+	if err != nil {
+		return fmt.Errorf("take frame: %w", err)
+	}
+	assessment, err := a.Assess(f)
+	switch {
+	case errors.Is(err, ErrFrame):
+		f.Release()
+		a.skipped.Add(1)
+		return nil
+	case err != nil:
+		f.Release()
+		return err
+	}
+	if err := put(ctx, assessment, f); err != nil {
+		return fmt.Errorf("put assessment: %w", err)
 	}
 	return nil
 }

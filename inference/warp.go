@@ -2,12 +2,11 @@ package inference
 
 import "image"
 
-// A layout says where a tensor keeps the channels of a pixel and how it counts
-// them: value = channel*gain + bias, at pixel*step + offset of the channel.
+// A layout says where a tensor keeps a pixel's channels, at pixel*step and the
+// channel's offset, and what it multiplies them by.
 type layout struct {
-	step       int
-	r, g, b    int
-	gain, bias float32
+	step, r, g, b int
+	gain          float32
 }
 
 // A window is a square of a picture, by its centre, its side and the unit
@@ -17,40 +16,31 @@ type window struct {
 	cos, sin   float32
 }
 
-// sample fills the tensor dst, side pixels square, with what img shows in w.
-// Where a source pixel is much smaller than the tensor's, several are
-// averaged, or the network would see aliasing, which PAD takes for moire.
-// Beyond its edge the picture goes on with the pixels at the edge.
+// sample fills the tensor dst, side pixels square, with what img, whose first
+// pixel is at (0, 0), shows in w. Beyond its edge the picture goes on with the
+// pixels at the edge.
+//
+// It interpolates between four pixels and averages no more where the picture
+// is reduced, because the networks were trained on pictures reduced like this:
+// the PAD network takes a print for live twice as often when its dots have
+// been averaged away.
 func sample(dst []float32, side int, l layout, img *image.RGBA, w window) {
-	step := w.side / float32(side)
-	sub := 1
-	if step > 1.5 {
-		sub = min(int(step+0.5), 8)
-	}
 	var (
-		fine   = step / float32(sub)
-		ux, uy = fine * w.cos, fine * w.sin // one sample to the right
-		vx, vy = -uy, ux                    // one sample down
-		half   = float32(side*sub-1) / 2
+		step   = w.side / float32(side)
+		ux, uy = step * w.cos, step * w.sin // one tensor pixel to the right
+		vx, vy = -uy, ux                    // one tensor pixel down
+		half   = float32(side-1) / 2
 		x0     = w.x - half*ux - half*vx - 0.5
 		y0     = w.y - half*uy - half*vy - 0.5
-		gain   = l.gain / float32(sub*sub)
 	)
 	for j := range side {
+		x, y := x0+float32(j)*vx, y0+float32(j)*vy
 		for i := range side {
-			var r, g, b float32
-			for n := range sub {
-				v := float32(j*sub + n)
-				for m := range sub {
-					u := float32(i*sub + m)
-					dr, dg, db := bilinear(img, x0+u*ux+v*vx, y0+u*uy+v*vy)
-					r, g, b = r+dr, g+dg, b+db
-				}
-			}
+			r, g, b := bilinear(img, x+float32(i)*ux, y+float32(i)*uy)
 			at := (j*side + i) * l.step
-			dst[at+l.r] = r*gain + l.bias
-			dst[at+l.g] = g*gain + l.bias
-			dst[at+l.b] = b*gain + l.bias
+			dst[at+l.r] = r * l.gain
+			dst[at+l.g] = g * l.gain
+			dst[at+l.b] = b * l.gain
 		}
 	}
 }

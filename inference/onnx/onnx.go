@@ -104,9 +104,9 @@ func open(path string) (*Session, error) {
 	}
 	outNames, outValues := make([]string, len(outputs)), make([]ort.Value, len(outputs))
 	for i, o := range outputs {
-		t, err := s.tensor(o)
-		if err != nil {
-			return nil, errors.Join(err, s.Close())
+		t, bad := s.tensor(o)
+		if bad != nil {
+			return nil, errors.Join(bad, s.Close())
 		}
 		s.outputs = append(s.outputs, t)
 		outNames[i], outValues[i] = o.Name, t
