@@ -26,7 +26,6 @@ const (
 type header struct {
 	size        image.Point
 	progressive bool
-	ownTables   bool // Huffman tables are given; cameras may leave out the standard ones
 }
 
 var (
@@ -82,9 +81,7 @@ func parse(src []byte) (h header, err error) {
 		switch {
 		case marker == markerDQT:
 			quantised = true
-		case marker == markerDHT:
-			h.ownTables = true
-		case marker >= markerSOF0 && marker < markerRST0 && marker != markerJPG && marker != markerDAC:
+		case marker >= markerSOF0 && marker < markerRST0 && marker != markerDHT && marker != markerJPG && marker != markerDAC:
 			if h.size != (image.Point{}) {
 				return header{}, errFrames
 			}

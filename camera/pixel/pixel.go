@@ -103,6 +103,12 @@ func Grey(dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Ra
 	w := dst.Rect.Dx()
 	for y := range dst.Rect.Dy() {
 		out := dst.Pix[y*dst.Stride:][:4*w]
+		if n == 1 {
+			for x, v := range src[y*stride:][:w] {
+				m.put(out[4*x:], int32(v), none)
+			}
+			continue
+		}
 		for x := range w {
 			var luma int32
 			for j := range n {

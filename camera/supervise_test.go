@@ -1,0 +1,434 @@
+package camera_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livekiosk/camera"
+	"livekiosk/camera/cameratest"
+	"livekiosk/kiosk"
+)
+
+// A rig is a camera on a scripted source, with all that it says.
+type rig struct {
+	*camera.Camera
+	src *cameratest.Scripted
+
+	mu     sync.Mutex
+	ids    []kiosk.FrameID
+	faults []string // "true: why" or "false: <nil>"
+	beats  []time.Time
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{src: cameratest.NewScripted()}
+	var err error
+	r.Camera, err = camera.New(camera.Options{
+		Source: r.src,
+		Put: func(f *kiosk.Frame) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.ids = append(r.ids, f.ID)
+			f.Release()
+		},
+		Fault: func(active bool, err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.faults = append(r.faults, fault(active, err))
+		},
+		Beat: func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.beats = append(r.beats, time.Now())
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func fault(active bool, err error) string {
+	switch {
+	case !active && err == nil:
+		return "cleared"
+	case errors.Is(err, cameratest.ErrUnplugged):
+		return "unplugged"
+	case errors.Is(err, camera.ErrStalled):
+		return "stalled"
+	case errors.Is(err, camera.ErrEnded):
+		return "ended"
+	default:
+		return "unknown"
+	}
+}
+
+// wait lets d pass and everything settle.
+func wait(d time.Duration) {
+	t := time.NewTimer(d)
+	<-t.C
+	synctest.Wait()
+}
+
+// want compares the faults told so far.
+func (r *rig) want(t *testing.T, faults ...string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(r.faults, faults) {
+		t.Errorf("faults %q, want %q", r.faults, faults)
+	}
+}
+
+func (r *rig) frames() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ids)
+}
+
+func TestCameraStreamsOnlyWhileWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		wait(time.Minute)
+		if r.src.Opened() != 0 {
+			t.Fatal("the device was opened although nobody wants it")
+		}
+		for session := 1; session <= 3; session++ {
+			r.Want(true)
+			wait(time.Second)
+			if !r.src.Streaming() || r.frames() < 25*session {
+				t.Fatalf("session %d: streaming %v, %d frames", session, r.src.Streaming(), r.frames())
+			}
+			r.Want(false)
+			n := r.frames()
+			wait(time.Minute)
+			if r.src.Streaming() || r.frames() != n {
+				t.Fatalf("session %d is over: streaming %v, %d frames more", session, r.src.Streaming(), r.frames()-n)
+			}
+		}
+		r.want(t)
+		if s := r.Stats(); s.Reopened != 0 || s.Skipped != 0 || s.Frames != uint64(r.frames()) || r.src.Opened() != 3 || r.src.Out() != 0 {
+			t.Errorf("stats %+v, opened %d, %d frames leaked", s, r.src.Opened(), r.src.Out())
+		}
+	})
+}
+
+func TestCameraNumbersFramesOnAndOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		for range 3 {
+			r.Want(true)
+			wait(time.Second)
+			r.Want(false)
+			wait(time.Second)
+		}
+		for i, id := range r.ids {
+			if id != kiosk.FrameID(i+1) {
+				t.Fatalf("frame %d has id %d", i+1, id)
+			}
+		}
+	})
+}
+
+func TestCameraUnpluggedIsReopenedWithBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.Want(true)
+		wait(10 * time.Second)
+		r.src.Unplug()
+		synctest.Wait()
+		r.want(t, "unplugged")
+		// Openings after 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75 s.
+		before := r.src.Opened()
+		for _, c := range []struct {
+			after  time.Duration
+			opened int
+		}{{240 * time.Millisecond, 0}, {20 * time.Millisecond, 1}, {500 * time.Millisecond, 2}, {time.Second, 3}, {2 * time.Second, 4}, {4 * time.Second, 5}, {5 * time.Second, 6}, {5 * time.Second, 7}} {
+			wait(c.after)
+			if got := r.src.Opened() - before; got != c.opened {
+				t.Errorf("opened %d times again, want %d", got, c.opened)
+			}
+		}
+		r.want(t, "unplugged")
+		r.src.Plug()
+		wait(6 * time.Second)
+		r.want(t, "unplugged", "cleared")
+		if !r.src.Streaming() || r.Stats().Reopened != 8 {
+			t.Errorf("streaming %v, stats %+v", r.src.Streaming(), r.Stats())
+		}
+		// It worked: the next failure is retried soon.
+		wait(5 * time.Second)
+		r.src.Unplug()
+		synctest.Wait()
+		r.src.Plug()
+		wait(400 * time.Millisecond)
+		r.want(t, "unplugged", "cleared", "unplugged", "cleared")
+	})
+}
+
+func TestCameraThatGivesNoFrameIsReopened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.Want(true)
+		wait(time.Second)
+		r.src.Freeze()
+		wait(1900 * time.Millisecond)
+		r.want(t)
+		wait(400 * time.Millisecond)
+		r.want(t, "stalled")
+		r.src.Thaw()
+		wait(3 * time.Second)
+		r.want(t, "stalled", "cleared")
+		if r.src.Opened() != 2 {
+			t.Errorf("opened %d times, want 2", r.src.Opened())
+		}
+	})
+}
+
+func TestCameraFaultClearsByItselfBetweenSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.src.Unplug()
+		r.Want(true)
+		wait(time.Second)
+		r.Want(false)
+		wait(time.Minute)
+		r.want(t, "unplugged")
+		r.src.Plug()
+		wait(6 * time.Second)
+		r.want(t, "unplugged", "cleared")
+		if r.src.Streaming() || r.frames() != 0 || r.src.Out() != 0 || r.Stats().Unwanted == 0 {
+			t.Errorf("streaming %v, %d frames put, %d leaked, %+v: want one frame dropped and the light off",
+				r.src.Streaming(), r.frames(), r.src.Out(), r.Stats())
+		}
+		n := r.src.Opened()
+		wait(time.Minute)
+		if r.src.Opened() != n {
+			t.Error("it goes on trying although it works")
+		}
+	})
+}
+
+func TestCameraNewlyWantedDoesNotWaitForABackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.src.Unplug()
+		r.Want(true)
+		wait(time.Second)
+		r.Want(false)
+		wait(time.Minute)
+		n := r.src.Opened()
+		for r.src.Opened() == n {
+			wait(10 * time.Millisecond)
+		}
+		r.src.Plug() // five seconds before the next try
+		r.Want(true)
+		wait(100 * time.Millisecond)
+		if r.frames() == 0 {
+			t.Error("no frame 100 ms after a session began with a camera that works")
+		}
+	})
+}
+
+func TestCameraThatIsNotWantedAnyMoreCannotFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.Want(true)
+		wait(time.Second)
+		r.Want(false)
+		r.src.Unplug()
+		wait(time.Minute)
+		r.want(t)
+	})
+}
+
+func TestCameraCountsWhatTheDriverLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.Want(true)
+		wait(time.Second)
+		r.src.Lose(3)
+		wait(time.Second)
+		r.src.Lose(2)
+		wait(time.Second)
+		if got := r.Stats().Skipped; got != 5 {
+			t.Errorf("skipped %d, want 5", got)
+		}
+	})
+}
+
+func TestCameraBeatsAtLeastOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		begun := time.Now()
+		run(t, r.Run)
+		wait(5 * time.Second)
+		r.Want(true)
+		wait(5 * time.Second)
+		r.src.Freeze()
+		wait(30 * time.Second)
+		r.src.Unplug()
+		wait(30 * time.Second)
+		last := begun
+		for _, at := range append(r.beats, time.Now()) {
+			if at.Sub(last) > time.Second {
+				t.Fatalf("no beat from %v to %v", last.Sub(begun), at.Sub(begun))
+			}
+			last = at
+		}
+	})
+}
+
+func TestCameraWhoseSourceHangsEndsTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		done := make(chan error, 1)
+		go func() { done <- r.Run(t.Context()) }()
+		r.Want(true)
+		wait(time.Second)
+		r.src.Hang()
+		r.src.Freeze()
+		wait(20 * time.Second)
+		select {
+		case err := <-done:
+			if !errors.Is(err, camera.ErrHung) {
+				t.Errorf("Run() = %v, want %v", err, camera.ErrHung)
+			}
+		default:
+			t.Error("Run goes on although its source does not end")
+		}
+		r.src.Unhang()
+		synctest.Wait()
+	})
+}
+
+func TestCameraEndsWithItsContext(t *testing.T) {
+	for name, prepare := range map[string]func(*rig){
+		"at rest":         func(*rig) {},
+		"while streaming": func(r *rig) { r.Want(true) },
+		"while it fails":  func(r *rig) { r.src.Unplug(); r.Want(true) },
+		"while it stalls": func(r *rig) { r.src.Freeze(); r.Want(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- r.Run(ctx) }()
+				prepare(r)
+				wait(1500 * time.Millisecond)
+				cancel()
+				synctest.Wait()
+				select {
+				case err := <-done:
+					if err != nil || r.src.Streaming() {
+						t.Errorf("Run() = %v, streaming %v", err, r.src.Streaming())
+					}
+				default:
+					t.Error("Run did not return")
+				}
+			})
+		})
+	}
+}
+
+// ending is a source that comes to its end.
+type ending struct{}
+
+func (ending) Stream(context.Context, func(*kiosk.Frame)) error { return nil }
+
+func TestCameraSourceThatEndsByItselfIsAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var faults []string
+		c, err := camera.New(camera.Options{
+			Source: ending{}, Put: (*kiosk.Frame).Release,
+			Fault: func(active bool, err error) { faults = append(faults, fault(active, err)) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, c.Run)
+		c.Want(true)
+		wait(time.Second)
+		if !slices.Equal(faults, []string{"ended"}) {
+			t.Errorf("faults %q", faults)
+		}
+	})
+}
+
+func TestNewRefusesImpossibleOptions(t *testing.T) {
+	put := (*kiosk.Frame).Release
+	for name, o := range map[string]camera.Options{
+		"no source":      {Put: put},
+		"no put":         {Source: ending{}},
+		"negative stall": {Source: ending{}, Put: put, Stall: -1},
+		"negative start": {Source: ending{}, Put: put, Start: -1},
+	} {
+		if _, err := camera.New(o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestWantFalseIsFinal checks, at full speed, that nothing is put once
+// Want(false) has returned.
+func TestWantFalseIsFinal(t *testing.T) {
+	src := cameratest.NewScripted()
+	src.Interval = 50 * time.Microsecond
+	var mu sync.Mutex
+	closed, late, n := false, 0, 0
+	c, err := camera.New(camera.Options{Source: src, Put: func(f *kiosk.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		if closed {
+			late++
+		}
+		f.Release()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, c.Run)
+	for range 20 {
+		mu.Lock()
+		closed = false
+		before := n
+		mu.Unlock()
+		c.Want(true)
+		for deadline := time.Now().Add(5 * time.Second); ; {
+			mu.Lock()
+			enough := n > before+5
+			mu.Unlock()
+			if enough {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("no frames")
+			}
+			timer := time.NewTimer(time.Millisecond)
+			<-timer.C
+		}
+		c.Want(false)
+		mu.Lock()
+		closed = true
+		mu.Unlock()
+	}
+	if late > 0 {
+		t.Errorf("%d frames were put after Want(false)", late)
+	}
+}
