@@ -187,7 +187,7 @@ func phraseEnglish(k Key) string {
 	case Starting:
 		return "Starting the camera"
 	case ScrollOn:
-		return "Swipe up to read on"
+		return "There is more below"
 	case Receipt:
 		return "Receipt code"
 	case ClosesSoon:

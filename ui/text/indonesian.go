@@ -187,7 +187,7 @@ func phraseIndonesian(k Key) string {
 	case Starting:
 		return "Menyalakan kamera"
 	case ScrollOn:
-		return "Geser ke atas untuk membaca lanjutannya"
+		return "Masih ada lanjutannya di bawah"
 	case Receipt:
 		return "Kode tanda terima"
 	case ClosesSoon:

@@ -1,0 +1,113 @@
+package ui
+
+import (
+	"fmt"
+	"image"
+	"os"
+	"time"
+
+	"gioui.org/f32"
+	"gioui.org/gpu/headless"
+	"gioui.org/io/input"
+	"gioui.org/io/pointer"
+	"gioui.org/layout"
+	"gioui.org/op"
+
+	"livekiosk/kiosk"
+	"livekiosk/ui/screens"
+)
+
+// A Renderer draws screens without a display, by EGL: on a GPU where there is
+// one, and in software elsewhere. It holds some 20 MB for its buffers. Its
+// methods must not be called concurrently.
+type Renderer struct {
+	win     *headless.Window
+	screens *screens.Screens
+	router  input.Router
+	ops     op.Ops
+	size    image.Point
+}
+
+// NewRenderer returns a renderer of the given size in pixels, which the caller
+// must Close.
+func NewRenderer(size image.Point) (*Renderer, error) { return newRenderer(size, nil) }
+
+func newRenderer(size image.Point, tap func(kiosk.Tap)) (*Renderer, error) {
+	if os.Getenv("EGL_PLATFORM") == "" {
+		// Newer Mesa takes the first platform it was built with, not the one
+		// that needs no display.
+		if err := os.Setenv("EGL_PLATFORM", "surfaceless"); err != nil {
+			return nil, fmt.Errorf("choose EGL platform: %w", err)
+		}
+	}
+	s, err := screens.New(tap)
+	if err != nil {
+		return nil, fmt.Errorf("load fonts: %w", err)
+	}
+	win, err := headless.NewWindow(size.X, size.Y)
+	if err != nil {
+		return nil, fmt.Errorf("open headless renderer of %dx%d (are libegl1 and libgl1-mesa-dri installed?): %w", size.X, size.Y, err)
+	}
+	return &Renderer{win: win, screens: s, size: size}, nil
+}
+
+// Close frees the renderer's buffers.
+func (r *Renderer) Close() { r.win.Release() }
+
+// draw renders one frame at the given time of animation.
+func (r *Renderer) draw(now time.Time, v kiosk.View, p screens.Preview) error {
+	r.ops.Reset()
+	gtx := layout.Context{Ops: &r.ops, Source: r.router.Source(), Now: now, Constraints: layout.Exact(r.size)}
+	r.screens.Layout(gtx, v, p)
+	r.router.Frame(&r.ops)
+	if err := r.win.Frame(&r.ops); err != nil {
+		return fmt.Errorf("render %s: %w", v.Screen, err)
+	}
+	return nil
+}
+
+// read copies what was drawn last into img, which has the renderer's size.
+func (r *Renderer) read(img *image.RGBA) error {
+	if err := r.win.Screenshot(img); err != nil {
+		return fmt.Errorf("read rendered picture: %w", err)
+	}
+	return nil
+}
+
+// Render draws v, with preview as the camera image or none if nil, and returns
+// the picture. Equal arguments give equal pictures, whatever was drawn before.
+func (r *Renderer) Render(v kiosk.View, preview *image.RGBA) (*image.RGBA, error) {
+	s, err := screens.New(nil)
+	if err != nil {
+		return nil, fmt.Errorf("load fonts: %w", err)
+	}
+	r.screens, r.router = s, input.Router{}
+	if err := r.draw(time.Unix(0, 0), v, screens.Preview{Image: preview, Seq: 1}); err != nil {
+		return nil, err
+	}
+	img := image.NewRGBA(image.Rectangle{Max: r.size})
+	return img, r.read(img)
+}
+
+// Render draws one frame of v at the given size, with preview as the camera
+// image or none if nil. For many frames a Renderer is cheaper.
+func Render(size image.Point, v kiosk.View, preview *image.RGBA) (*image.RGBA, error) {
+	r, err := NewRenderer(size)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.Render(v, preview)
+}
+
+// touch presses a finger on the middle of the control, or lifts it there. It
+// reports whether the control is on screen.
+func (r *Renderer) touch(c kiosk.Control, kind pointer.Kind) bool {
+	b, shown := r.screens.Bounds(c)
+	if !shown {
+		return false
+	}
+	mid := b.Min.Add(b.Max).Div(2)
+	r.router.Queue(pointer.Event{Kind: kind, Source: pointer.Touch, Position: f32.Pt(float32(mid.X), float32(mid.Y))})
+	return true
+}

@@ -1,0 +1,125 @@
+package screens
+
+import (
+	"image"
+	"image/color"
+
+	"gioui.org/f32"
+	"gioui.org/font"
+	"gioui.org/layout"
+	"gioui.org/op"
+	"gioui.org/op/clip"
+	"gioui.org/op/paint"
+	giotext "gioui.org/text"
+
+	"livekiosk/kiosk"
+	"livekiosk/ui/text"
+)
+
+// consent draws the text the visitor is asked to agree to, and the choice.
+// Agreeing, declining, help and the language are all in the lower half, where
+// a seated person reaches them.
+func (f *frame) consent() {
+	l := f.v.Locale
+	margin := f.px(40)
+	title := item{text: text.Title(l, kiosk.ConsentScreen), size: 52, weight: font.Bold, color: f.p.Ink}
+	intro := item{gap: 10, text: text.Body(l, kiosk.ConsentScreen), size: 28, color: f.p.Soft}
+	if f.upright {
+		f.wordmark(image.Pt(margin, margin))
+		head := image.Rect(margin, margin+f.px(84), f.size.X-margin, margin+f.px(216))
+		f.column(head, giotext.Start, 0, title, intro)
+		foot := image.Rect(margin, f.size.Y-margin-f.px(252), f.size.X-margin, f.size.Y-margin)
+		f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(124)), kiosk.Agree, main)
+		rest := f.row(image.Rect(foot.Min.X, foot.Max.Y-f.px(108), foot.Max.X, foot.Max.Y), 3)
+		f.button(rest[0], kiosk.Decline, quiet)
+		f.button(rest[1], kiosk.Help, quiet)
+		f.button(rest[2], kiosk.Switch, quiet)
+		f.terms(image.Rect(margin, head.Max.Y+f.px(12), f.size.X-margin, foot.Min.Y-f.px(24)))
+		return
+	}
+	panel := image.Rect(0, 0, f.size.X*9/25, f.size.Y)
+	f.fill(panel, f.p.Tint)
+	in := image.Rect(margin, margin, panel.Max.X-margin, f.size.Y-margin)
+	f.wordmark(in.Min)
+	foot := image.Rect(in.Min.X, in.Max.Y-f.px(356), in.Max.X, in.Max.Y)
+	f.column(image.Rect(in.Min.X, in.Min.Y+f.px(92), in.Max.X, foot.Min.Y-f.px(24)), giotext.Start, 0.4, title, intro)
+	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(116)), kiosk.Agree, main)
+	f.button(image.Rect(foot.Min.X, foot.Min.Y+f.px(136), foot.Max.X, foot.Min.Y+f.px(236)), kiosk.Decline, quiet)
+	rest := f.row(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), 2)
+	f.button(rest[0], kiosk.Help, quiet)
+	f.button(rest[1], kiosk.Switch, quiet)
+	f.terms(image.Rect(panel.Max.X+margin, margin, f.size.X-margin, f.size.Y-margin))
+}
+
+// terms draws the sections of the consent on a card that scrolls by finger,
+// wheel or drag, and says so while there is more below.
+func (f *frame) terms(r image.Rectangle) {
+	radius := f.px(20)
+	f.round(r, radius, f.p.Card)
+	pad := f.px(28)
+	view := image.Rect(r.Min.X+pad, r.Min.Y+f.px(4), r.Max.X-pad, r.Max.Y-f.px(4))
+	width := view.Dx() - f.px(16)
+
+	var items []item
+	for i, sec := range text.Consent(f.v.Locale) {
+		gap := float32(26)
+		if i == 0 {
+			gap = 0
+		}
+		items = append(items,
+			item{gap: gap, text: sec.Heading, size: 30, weight: font.Bold, color: f.p.Ink},
+			item{gap: 6, text: sec.Body, size: 27, color: f.p.Soft})
+	}
+	height, fits := f.measure(image.Rect(0, 0, width, 1<<20), 1, items)
+	if !fits {
+		f.clipped = append(f.clipped, "consent")
+	}
+	edge := f.px(24)
+
+	func() {
+		defer op.Offset(view.Min).Push(f.Ops).Pop()
+		defer clip.Rect(image.Rectangle{Max: view.Size()}).Push(f.Ops).Pop()
+		gtx := f.Context
+		gtx.Constraints = layout.Exact(view.Size())
+		f.scroll.Layout(gtx, 1, func(layout.Context, int) layout.Dimensions {
+			f.column(image.Rect(0, edge, width, edge+height), giotext.Start, 0, items...)
+			return layout.Dimensions{Size: image.Pt(width, height+2*edge)}
+		})
+	}()
+
+	total := height + 2*edge
+	over := total - view.Dy()
+	at := f.scroll.Position.Offset
+	if over > 0 {
+		// Where one is in the text; a picture, not a control.
+		track := image.Rect(r.Max.X-f.px(18), r.Min.Y+f.px(20), r.Max.X-f.px(10), r.Max.Y-f.px(20))
+		f.round(track, track.Dx()/2, f.p.Faint)
+		long := track.Dy() * view.Dy() / total
+		y := track.Min.Y + (track.Dy()-long)*min(at, over)/over
+		f.round(image.Rect(track.Min.X, y, track.Max.X, y+long), track.Dx()/2, f.p.Line)
+	}
+	if at < over-f.px(8) {
+		// The next line looks out from beneath the cue: there is more.
+		cue := image.Rect(r.Min.X, r.Max.Y-f.px(112), r.Max.X-f.px(20), r.Max.Y)
+		f.fade(image.Rect(cue.Min.X, cue.Min.Y, cue.Max.X, cue.Max.Y-f.px(56)))
+		f.round(image.Rect(cue.Min.X, cue.Max.Y-f.px(56), cue.Max.X, cue.Max.Y), radius, f.p.Card)
+		row := image.Rect(view.Min.X, cue.Max.Y-f.px(56), cue.Max.X, cue.Max.Y-f.px(8))
+		f.icon(image.Rect(row.Min.X, row.Min.Y+f.px(10), row.Min.X+f.px(28), row.Min.Y+f.px(38)), iconDown, f.p.Brand)
+		row.Min.X += f.px(44)
+		f.column(row, giotext.Start, 0.5, item{
+			text: text.Phrase(f.v.Locale, text.ScrollOn), size: 27, weight: font.Medium, color: f.p.Brand,
+		})
+	}
+	f.outline(r, radius, f.px(2), f.p.Faint)
+}
+
+// fade paints r from clear at the top to the card's colour at the bottom.
+func (f *frame) fade(r image.Rectangle) {
+	defer clip.Rect(r).Push(f.Ops).Pop()
+	c := f.p.Card
+	paint.LinearGradientOp{
+		Stop1: f32.Pt(0, float32(r.Min.Y)), Color1: color.NRGBA{c.R, c.G, c.B, 0},
+		Stop2: f32.Pt(0, float32(r.Max.Y)), Color2: c,
+	}.Add(f.Ops)
+	paint.PaintOp{}.Add(f.Ops)
+}

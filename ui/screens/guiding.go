@@ -1,0 +1,228 @@
+package screens
+
+import (
+	"image"
+
+	"gioui.org/f32"
+	"gioui.org/font"
+	"gioui.org/op"
+	"gioui.org/op/clip"
+	"gioui.org/op/paint"
+	giotext "gioui.org/text"
+
+	"livekiosk/kiosk"
+	"livekiosk/ui/text"
+)
+
+// tall is the height of the oval divided by its width: that of a face.
+const tall = 1.3
+
+// guiding draws the mirror with the oval in it, the one hint, and the way out.
+func (f *frame) guiding(p Preview) {
+	margin := f.px(40)
+	if f.upright {
+		mirror := image.Rect(0, 0, f.size.X, f.size.Y-f.px(480))
+		f.mirror(mirror, p)
+		f.step(image.Pt(f.px(28), f.px(28)))
+		foot := image.Rect(margin, f.size.Y-margin-f.px(116), f.size.X-margin, f.size.Y-margin)
+		note := image.Rect(margin, foot.Min.Y-f.px(76), f.size.X-margin, foot.Min.Y-f.px(28))
+		f.column(note, giotext.Middle, 0.5, f.attempts())
+		hint := image.Rect(margin, mirror.Max.Y+f.px(20), f.size.X-margin, note.Min.Y-f.px(8))
+		f.hint(hint)
+		r := f.row(foot, 2)
+		f.button(r[0], kiosk.Cancel, quiet)
+		f.button(r[1], kiosk.Help, quiet)
+		return
+	}
+	mirror := image.Rect(0, 0, f.size.X-f.px(500), f.size.Y)
+	f.mirror(mirror, p)
+	f.step(image.Pt(f.px(28), f.px(28)))
+	side := image.Rect(mirror.Max.X+margin, margin, f.size.X-margin, f.size.Y-margin)
+	f.wordmark(side.Min)
+	foot := image.Rect(side.Min.X, side.Max.Y-f.px(220), side.Max.X, side.Max.Y)
+	note := image.Rect(side.Min.X, foot.Min.Y-f.px(84), side.Max.X, foot.Min.Y-f.px(20))
+	f.column(note, giotext.Start, 0.5, f.attempts())
+	f.hint(image.Rect(side.Min.X, side.Min.Y+f.px(80), side.Max.X, note.Min.Y-f.px(8)))
+	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(100)), kiosk.Help, quiet)
+	f.button(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
+}
+
+func (f *frame) attempts() item {
+	return item{text: text.Attempts(f.v.Locale, f.v.AttemptsLeft), size: 28, color: f.p.Soft}
+}
+
+// step tells which of the two captures this is, on a pill over the mirror.
+func (f *frame) step(at image.Point) {
+	key := text.FarStep
+	if f.v.Pose == kiosk.Near {
+		key = text.NearStep
+	}
+	it := item{text: text.Phrase(f.v.Locale, key), size: 28, weight: font.Medium, color: f.p.Ink}
+	w, _ := f.extent(it, f.size.X, 1)
+	r := image.Rectangle{Min: at, Max: at.Add(image.Pt(w+f.px(48), f.px(56)))}
+	f.round(r, r.Dy()/2, f.p.Card)
+	f.column(r, giotext.Middle, 0.5, it)
+}
+
+// hint draws the one thing to do: the picture in a disc, the words beside it
+// or, lying, beneath it.
+func (f *frame) hint(r image.Rectangle) {
+	words := text.Hint(f.v.Locale, f.v.Hint)
+	if f.v.Hint == kiosk.NoHint {
+		words = text.Body(f.v.Locale, kiosk.GuidingScreen)
+	}
+	back, ink := f.p.Brand, f.p.OnBrand
+	if f.v.Hint == kiosk.GoodHold {
+		back, ink = f.p.Good, f.p.OnGood
+	}
+	it := item{text: words, size: 52, weight: font.Bold, color: f.p.Ink, even: true}
+	art := hintIcon(f.v.Hint)
+	if f.upright {
+		d := f.px(124)
+		y := (r.Min.Y + r.Max.Y - d) / 2
+		f.badge(image.Rect(r.Min.X, y, r.Min.X+d, y+d), art, back, ink)
+		f.column(image.Rect(r.Min.X+d+f.px(32), r.Min.Y, r.Max.X, r.Max.Y), giotext.Start, 0.5, it)
+		return
+	}
+	it.gap = 32
+	f.column(r, giotext.Start, 0.5, item{height: 132, draw: func(r image.Rectangle) {
+		r.Max.X = r.Min.X + r.Dy()
+		f.badge(r, art, back, ink)
+	}}, it)
+}
+
+// mirror draws the camera image as a mirror shows it, cut to r about its
+// centre, dimmed outside the oval that the face is to fill.
+func (f *frame) mirror(r image.Rectangle, p Preview) {
+	size := image.Pt(16, 9) // what a camera will most likely give
+	if p.Image != nil && !p.Image.Bounds().Empty() {
+		size = p.Image.Bounds().Size()
+	}
+	// The image covers r: the longer of the two scales.
+	k := max(float32(r.Dx())/float32(size.X), float32(r.Dy())/float32(size.Y))
+	oval := f.place(r, k*float32(min(size.X, size.Y)))
+
+	stack := clip.Rect(r).Push(f.Ops)
+	if p.Image == nil || p.Image.Bounds().Empty() {
+		f.fill(r, f.p.Tint)
+	} else {
+		if !f.haveSeq || p.Seq != f.videoSeq || f.video.Size() != size {
+			f.video, f.videoSeq, f.haveSeq = paint.NewImageOp(p.Image), p.Seq, true
+			// Linear filtering would build mipmaps for every camera image.
+			f.video.Filter = paint.FilterNearest
+		}
+		centre := r.Min.Add(r.Max).Div(2)
+		view := translate(float32(-size.X)/2, float32(-size.Y)/2).
+			Scale(f32.Point{}, f32.Pt(-k, k)).
+			Offset(f32.Pt(float32(centre.X), float32(centre.Y)))
+		tr := op.Affine(view).Push(f.Ops)
+		f.video.Add(f.Ops)
+		paint.PaintOp{}.Add(f.Ops)
+		tr.Pop()
+	}
+
+	shapes := f.shapes(r, oval)
+	if p.Image != nil {
+		paint.FillShape(f.Ops, f.p.Scrim, clip.Outline{Path: shapes.outside.spec}.Op())
+	}
+	paint.FillShape(f.Ops, f.p.Card, clip.Stroke{Path: shapes.rim.spec, Width: float32(f.px(8))}.Op())
+	paint.FillShape(f.Ops, f.p.Line, clip.Stroke{Path: shapes.rim.spec, Width: float32(f.px(3))}.Op())
+	if shapes.turn > 0 {
+		ink := f.p.Brand
+		if f.v.Hint == kiosk.GoodHold || shapes.turn == turns {
+			ink = f.p.Good
+		}
+		paint.FillShape(f.Ops, ink, clip.Stroke{Path: shapes.ring.spec, Width: float32(f.px(14))}.Op())
+	}
+	if p.Image == nil {
+		f.column(oval.Inset(f.px(48)), giotext.Middle, 0.5, item{
+			text: text.Phrase(f.v.Locale, text.Starting), size: 32, color: f.p.Soft,
+		})
+	}
+	f.arrow(r, oval)
+	stack.Pop()
+}
+
+// place returns the oval in r for a camera image whose short side is short
+// pixels on the display. It is as wide as the view asks, unless r is too small
+// for it.
+func (f *frame) place(r image.Rectangle, short float32) image.Rectangle {
+	goal := f.v.FaceGoal
+	if !(goal > 0) {
+		goal = 0.4
+	}
+	w := min(goal*short, float32(r.Dx())*0.86, float32(r.Dy())*0.92/tall)
+	half := image.Pt(int(w/2+0.5), int(w*tall/2+0.5))
+	centre := r.Min.Add(r.Max).Div(2)
+	return image.Rectangle{Min: centre.Sub(half), Max: centre.Add(half)}
+}
+
+// arrow points, beside the oval, to where the face has to go in the mirror.
+func (f *frame) arrow(r, oval image.Rectangle) {
+	d := f.px(100)
+	at := oval.Min.Add(oval.Max).Div(2)
+	off := d/2 + f.px(24)
+	ic := hintIcon(f.v.Hint)
+	switch ic {
+	case iconLeft:
+		at.X = oval.Min.X - off
+	case iconRight:
+		at.X = oval.Max.X + off
+	case iconUp:
+		at.Y = oval.Min.Y - off
+	case iconDown:
+		at.Y = oval.Max.Y + off
+	default:
+		return
+	}
+	edge := r.Inset(d/2 + f.px(12)) // a large oval leaves no room: lie on it
+	at.X = min(max(at.X, edge.Min.X), edge.Max.X)
+	at.Y = min(max(at.Y, edge.Min.Y), edge.Max.Y)
+	f.badge(image.Rectangle{Min: at, Max: at}.Inset(-d/2), ic, f.p.Brand, f.p.OnBrand)
+}
+
+// turns is how many steps the ring has: each is recorded once.
+const turns = 100
+
+// ovalShapes are the paths of one oval, kept from frame to frame: they change
+// with the size of the display or the pose only, and the ring with its step.
+type ovalShapes struct {
+	area, oval image.Rectangle
+	turn       int
+	outside    shape // area without the oval
+	rim        shape
+	ring       shape // from the top, clockwise, turn of turns
+}
+
+func (f *frame) shapes(area, oval image.Rectangle) *ovalShapes {
+	s := &f.oval
+	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
+	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
+	fresh := s.area != area || s.oval != oval
+	if fresh {
+		s.area, s.oval = area, oval
+		s.outside = record(func(p *clip.Path) {
+			lo, hi := f32.Pt(float32(area.Min.X), float32(area.Min.Y)), f32.Pt(float32(area.Max.X), float32(area.Max.Y))
+			p.MoveTo(lo)
+			p.LineTo(f32.Pt(hi.X, lo.Y))
+			p.LineTo(hi)
+			p.LineTo(f32.Pt(lo.X, hi.Y))
+			p.Close()
+			arc(p, centre, radius, 0, -360) // against the rectangle's sense: a hole
+			p.Close()
+		})
+		s.rim = record(func(p *clip.Path) {
+			arc(p, centre, radius, -90, 360)
+			p.Close()
+		})
+	}
+	turn := 0
+	if f.v.Ring > 0 {
+		turn = int(min(f.v.Ring, 1)*turns + 0.5)
+	}
+	if turn != s.turn || fresh {
+		s.turn = turn
+		s.ring = record(func(p *clip.Path) { arc(p, centre, radius, -90, 360*float32(turn)/turns) })
+	}
+	return s
+}
