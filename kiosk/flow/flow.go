@@ -504,11 +504,17 @@ func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (
 
 // rest returns to the state between sessions.
 func (p Policy) rest(s State) (State, []Effect) {
+	return s.Rested(), []Effect{Forget{}}
+}
+
+// Rested returns the state between sessions in which only the faults of s
+// stand.
+func (s State) Rested() State {
 	next := State{Phase: Idle, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock}
-	if next.fault() != kiosk.NoFault {
+	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
 	}
-	return next, []Effect{Forget{}}
+	return next
 }
 
 // fault notes that a fault came or went. A fault of the camera or the model
@@ -527,10 +533,7 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 	}
 	switch s.Phase {
 	case Idle, OutOfService:
-		s.Phase = Idle
-		if s.fault() != kiosk.NoFault {
-			s.Phase = OutOfService
-		}
+		return s.Rested(), nil
 	case Consent, Far, Near, Again:
 		switch {
 		case s.Camera:
@@ -543,19 +546,23 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 	return s, nil
 }
 
-// fault returns the fault to show first.
-func (s State) fault() kiosk.Fault {
-	switch {
-	case s.Storage:
-		return kiosk.StorageFault
-	case s.Model:
-		return kiosk.ModelFault
-	case s.Camera:
-		return kiosk.CameraFault
-	case s.Clock:
-		return kiosk.ClockFault
+// Faults returns the faults that stand, the one to show first in front.
+func (s State) Faults() []kiosk.Fault {
+	faults := []kiosk.Fault{}
+	for _, f := range []struct {
+		fault  kiosk.Fault
+		stands bool
+	}{
+		{kiosk.StorageFault, s.Storage},
+		{kiosk.ModelFault, s.Model},
+		{kiosk.CameraFault, s.Camera},
+		{kiosk.ClockFault, s.Clock},
+	} {
+		if f.stands {
+			faults = append(faults, f.fault)
+		}
 	}
-	return kiosk.NoFault
+	return faults
 }
 
 func other(l kiosk.Locale) kiosk.Locale {
@@ -577,7 +584,10 @@ func (p Policy) View(s State) kiosk.View {
 	}
 	switch s.Phase {
 	case OutOfService:
-		v.Screen, v.Fault = kiosk.OutOfServiceScreen, s.fault()
+		v.Screen = kiosk.OutOfServiceScreen
+		if faults := s.Faults(); len(faults) > 0 {
+			v.Fault = faults[0]
+		}
 	case Idle:
 		v.Screen = kiosk.IdleScreen
 	case Consent:

@@ -42,6 +42,7 @@ type Evidence interface {
 // must be set.
 type Options struct {
 	Policy   flow.Policy
+	Start    flow.State // only its faults count: those that stand until they are told to be gone
 	Outbox   Outbox
 	Evidence Evidence
 	Now      func() time.Duration      // since boot
@@ -105,8 +106,7 @@ func New(o Options) (*Station, error) {
 		o.Beat = func() {}
 	}
 	return &Station{
-		o: o, inputs: make(chan message),
-		results: map[kiosk.SessionID]kiosk.Result{}, last: flow.State{Phase: flow.Idle},
+		o: o, inputs: make(chan message), results: map[kiosk.SessionID]kiosk.Result{}, last: o.Start.Rested(),
 	}, nil
 }
 
@@ -241,7 +241,7 @@ func (s *Station) complete(r kiosk.Receipt) {
 // Run serves sessions until ctx ends, then returns nil. Submissions on their
 // way to the outbox are waited for.
 func (s *Station) Run(ctx context.Context) error {
-	r := runner{Station: s, now: flow.State{Phase: flow.Idle}, images: map[kiosk.Pose]*image{}}
+	r := runner{Station: s, now: s.last, images: map[kiosk.Pose]*image{}}
 	defer r.storing.Wait()
 	defer r.forget(ctx)
 	r.publish(ctx, flow.State{})

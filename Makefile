@@ -1,0 +1,77 @@
+# Short targets; each does its own set-up on a fresh Debian 12 with git, make and Go.
+GO     ?= go
+CLIP   ?= portrait
+SIZE   ?= 720x1280
+LOCALE ?= en
+FUZZ   ?= 10s
+BIN    := bin
+TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace) $(wildcard out/demo*/state/traces/*.trace)
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
+LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
+export CGO_ENABLED = 1
+
+# The packages that must build without cgo (kiosk/layers_test.go holds the rule).
+PURE := ./kiosk/... ./camera/pixel ./camera/replay ./inference/pad ./inference/quality ./inference/models/... \
+        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing: Debian packages, runtime, weights
+	@.tools/setup
+
+.PHONY: models
+models: ## fetch and check the inference runtime and the weights
+	@$(GO) run ./inference/models/fetch
+
+.PHONY: build
+build: ## build the programs into bin/
+	@mkdir -p $(BIN)
+	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
+
+.PHONY: demo
+demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, SIZE=1280x800, LOCALE=id)
+	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline)
+
+.PHONY: run
+run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
+	@$(BIN)/kioskd $(ARGS)
+
+.PHONY: test
+test: setup pure replay-arm64 ## run all tests
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: pure
+pure: setup ## build without cgo what must build without it, and test the deterministic core so
+	CGO_ENABLED=0 $(GO) build $(PURE)
+	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel
+
+.PHONY: replay-arm64
+replay-arm64: ## the arm64 build replays recorded traces under emulation
+	@.tools/setup arm64
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -o $(BIN)/kioskctl-arm64 ./cmd/kioskctl
+	qemu-aarch64-static $(BIN)/kioskctl-arm64 replay $(TRACE)
+
+.PHONY: lint
+lint: setup ## run the linters
+	$(LINT) run ./...
+	$(LINT) fmt --diff ./...
+
+.PHONY: fmt
+fmt: ## format the sources
+	$(LINT) fmt ./...
+
+.PHONY: fuzz
+fuzz: setup ## fuzz every decoder for FUZZ each
+	@.tools/fuzz $(FUZZ)
+
+.PHONY: bench
+bench: setup ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: golden
+golden: setup ## rewrite golden traces and pictures: look at the diff
+	$(GO) test ./kiosk/flow ./ui/... -update

@@ -1,0 +1,420 @@
+package station_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/station"
+	"livekiosk/kiosk/trace"
+)
+
+// memOutbox behaves like the outbox, in memory.
+type memOutbox struct {
+	mu     sync.Mutex
+	stored map[kiosk.RecordID]kiosk.Submission // images are copies
+	bytes  [][]byte                            // the images as they were handed over
+	used   map[string]bool
+	err    error // of Put
+	admit  error
+}
+
+func (o *memOutbox) Put(_ context.Context, s *kiosk.Submission) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range s.Images {
+		o.bytes = append(o.bytes, b)
+	}
+	if o.err != nil {
+		return o.err
+	}
+	c := *s
+	c.Images = map[kiosk.Document][]byte{}
+	for d, b := range s.Images {
+		c.Images[d] = bytes.Clone(b)
+	}
+	o.stored[s.Record], o.used[s.CorrelationID] = c, true
+	return nil
+}
+
+func (o *memOutbox) Admit(context.Context) error { return o.admit }
+
+func (o *memOutbox) Used(_ context.Context, id string) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.used[id], nil
+}
+
+type evidence struct{}
+
+func (evidence) JPEG(f *kiosk.Frame) ([]byte, error) { return bytes.Clone(f.Data), nil }
+
+// A lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// A bench is a station with fakes around it, in a bubble of virtual time.
+type bench struct {
+	*station.Station
+
+	t        *testing.T
+	outbox   *memOutbox
+	log      lockedBuffer
+	dir      string
+	watching atomic.Bool
+	frame    kiosk.FrameID
+	released atomic.Int64
+
+	mu     sync.Mutex
+	views  []kiosk.View
+	events []kiosk.Event
+}
+
+func newBench(t *testing.T, start flow.State) *bench {
+	t.Helper()
+	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir()}
+	began := time.Now()
+	s, err := station.New(station.Options{
+		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: evidence{},
+		Now:   func() time.Duration { return time.Second + time.Since(began) },
+		Watch: b.watching.Store,
+		Show: func(v kiosk.View) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.views = append(b.views, v)
+		},
+		Emit: func(e kiosk.Event) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.events = append(b.events, e)
+		},
+		Consent: func(l kiosk.Locale) string { return "hash-" + string(l) },
+		Gateway: "https://gateway.test", UserType: "CUSTOMER_ID", TraceDir: b.dir, Traces: 2,
+		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Station = s
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	synctest.Wait()
+	return b
+}
+
+func launch() kiosk.Launch {
+	return kiosk.Launch{CorrelationID: "corr-1", Token: "secret-token", UserID: "user-1", Locale: kiosk.English, Theme: kiosk.Light}
+}
+
+func (b *bench) launch(l kiosk.Launch) kiosk.SessionID {
+	b.t.Helper()
+	id, err := b.Launch(b.t.Context(), l)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return id
+}
+
+func (b *bench) tap(id kiosk.SessionID, c kiosk.Control) {
+	b.t.Helper()
+	if err := b.Tap(b.t.Context(), kiosk.Tap{Session: id, Control: c}); err != nil {
+		b.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// look shows a face of the given width for d, 15 times a second.
+func (b *bench) look(d time.Duration, width, live float32) {
+	b.t.Helper()
+	const interval = time.Second / 15
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		b.frame++
+		half := int(width * 360)
+		a := kiosk.Assessment{
+			Frame: b.frame, Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
+			Face: image.Rect(640-half, 360-half, 640+half, 360+half), IED: 0.9 * float32(half),
+			EyesOpen: 0.08, FaceLuma: 120, Background: 110, Sharpness: 200, Live: live, LiveUsable: true,
+		}
+		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: []byte("pixels of a face")}, func() { b.released.Add(1) })
+		if err := b.Assessed(b.t.Context(), a, f); err != nil {
+			b.t.Fatal(err)
+		}
+		time.Sleep(interval) // virtual
+		synctest.Wait()
+	}
+}
+
+func (b *bench) wait(d time.Duration) {
+	time.Sleep(d) // virtual
+	synctest.Wait()
+}
+
+// capture brings a session to the point where its capture is stored.
+func (b *bench) capture(id kiosk.SessionID, live float32) {
+	b.t.Helper()
+	b.tap(id, kiosk.Agree)
+	b.look(1500*time.Millisecond, 0.33, live)
+	b.look(2500*time.Millisecond, 0.53, live)
+	synctest.Wait()
+}
+
+func (b *bench) view() kiosk.View {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.views[len(b.views)-1]
+}
+
+func (b *bench) screens() []kiosk.Screen {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []kiosk.Screen
+	for _, v := range b.views {
+		if len(out) == 0 || out[len(out)-1] != v.Screen {
+			out = append(out, v.Screen)
+		}
+	}
+	return out
+}
+
+func TestAWholeSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		if b.watching.Load() {
+			t.Error("the camera is on before consent")
+		}
+		b.capture(id, 0.9)
+		record := kiosk.RecordID(string(id) + "-1")
+		b.outbox.mu.Lock()
+		s, ok := b.outbox.stored[record]
+		b.outbox.mu.Unlock()
+		if !ok {
+			t.Fatalf("nothing stored; screens %v\n%s", b.screens(), b.log.String())
+		}
+		if len(s.Images) != 2 || string(s.Images[kiosk.Selfie]) != "pixels of a face" {
+			t.Errorf("stored %d images", len(s.Images))
+		}
+		if s.CorrelationID != "corr-1" || s.Token != "secret-token" || s.UserIDType != "CUSTOMER_ID" || s.Review {
+			t.Errorf("stored %+v", s)
+		}
+		if !strings.Contains(string(s.Metadata), `"textHash":"hash-en"`) || strings.Contains(string(s.Metadata), "secret") {
+			t.Errorf("metadata %s", s.Metadata)
+		}
+		b.outbox.mu.Lock()
+		defer b.outbox.mu.Unlock()
+		for _, img := range b.outbox.bytes {
+			if strings.Trim(string(img), "\x00") != "" {
+				t.Error("an image was left in memory after it was stored")
+			}
+		}
+		if b.watching.Load() {
+			t.Error("the camera is still on after the capture")
+		}
+		// Somebody else's answer, then this one's.
+		for _, r := range []kiosk.Receipt{
+			{Record: "other-1", Session: "other", Action: kiosk.ExitFailure},
+			{Record: record, Session: id, SubmissionID: "sub-1", Action: kiosk.ExitSuccess},
+		} {
+			if err := b.Answered(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		want := []kiosk.Screen{
+			kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+		}
+		if got := b.screens(); !slices.Equal(got, want) {
+			t.Errorf("screens %v, want %v", got, want)
+		}
+		r, _ := b.Result(id)
+		if r.Status != kiosk.Completed || r.SubmissionID != "sub-1" || r.CorrelationID != "corr-1" {
+			t.Errorf("result %+v", r)
+		}
+		b.wait(time.Minute)
+		if got := b.screens(); got[len(got)-1] != kiosk.IdleScreen {
+			t.Errorf("the kiosk rests at %s", got[len(got)-1])
+		}
+		if int(b.released.Load()) != int(b.frame) {
+			t.Errorf("%d of %d frames released", b.released.Load(), b.frame)
+		}
+		for _, secret := range []string{"secret-token", "user-1", "pixels"} {
+			if strings.Contains(b.log.String(), secret) {
+				t.Errorf("the log holds %q", secret)
+			}
+		}
+		b.replays(id)
+	})
+}
+
+// replays checks that the session's trace is whole and holds nothing personal.
+func (b *bench) replays(id kiosk.SessionID) {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.dir, string(id)+".trace"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	sum, err := trace.Replay(bytes.NewReader(text))
+	if err != nil || len(sum.Mismatches) > 0 || !sum.Whole {
+		b.t.Errorf("trace: whole %v, %v, %v", sum.Whole, sum.Mismatches, err)
+	}
+	for _, secret := range []string{"secret-token", "user-1", "pixels", "corr-1"} {
+		if bytes.Contains(text, []byte(secret)) {
+			b.t.Errorf("the trace holds %q", secret)
+		}
+	}
+}
+
+func TestSavedOfflineAndCompletedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.capture(id, 0.9)
+		record := kiosk.RecordID(string(id) + "-1")
+		if err := b.Deferred(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r, _ := b.Result(id)
+		if r.Status != kiosk.NotCompleted || r.Detail != kiosk.Saved || r.Detail.Retriable() {
+			t.Errorf("result %+v: want saved, and not retriable", r)
+		}
+		if v := b.view(); v.Screen != kiosk.SavedScreen || len(v.Receipt) != 8 {
+			t.Errorf("view %+v", v)
+		}
+		b.wait(time.Hour)
+		next := b.launch(kiosk.Launch{CorrelationID: "corr-2", UserID: "u", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
+		if err := b.Answered(t.Context(), kiosk.Receipt{Record: record, Session: id, Action: kiosk.ExitSuccess}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if r, _ := b.Result(id); r.Status != kiosk.Completed {
+			t.Errorf("result %+v: want completed", r)
+		}
+		if s := b.State(); s.Session != next || s.Phase != flow.Consent {
+			t.Errorf("the next visitor is at %s", s.Phase)
+		}
+	})
+}
+
+func TestWhatCannotBeStoredIsNotCalledSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		b.outbox.err = errors.New("no space left on device")
+		id := b.launch(launch())
+		b.capture(id, 0.9)
+		if got := b.screens(); slices.Contains(got, kiosk.WaitingScreen) || got[len(got)-1] != kiosk.StaffScreen {
+			t.Errorf("screens %v", got)
+		}
+		if r, _ := b.Result(id); r.Status != kiosk.Errored {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+func TestLaunchesThatAreTurnedDown(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		mend func(*bench, *kiosk.Launch)
+		want kiosk.LaunchError
+	}{
+		{"no correlation id", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "correlationId"}},
+		{"neither token nor user", func(_ *bench, l *kiosk.Launch) { l.Token, l.UserID = "", "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "token"}},
+		{"an unknown language", func(_ *bench, l *kiosk.Launch) { l.Locale = "fr" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale"}},
+		{"an unknown theme", func(_ *bench, l *kiosk.Launch) { l.Theme = "PINK" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "theme"}},
+		{"a header injection", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "a\r\nx: y" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId"}},
+		{"another gateway", func(_ *bench, l *kiosk.Launch) { l.BaseURL = "https://evil.test" }, kiosk.LaunchError{Code: kiosk.NotAllowListed, Field: "baseUrl"}},
+		{"a correlation id used before", func(b *bench, _ *kiosk.Launch) { b.outbox.used["corr-1"] = true }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId", Reused: true}},
+		{"a full outbox", func(b *bench, _ *kiosk.Launch) { b.outbox.admit = kiosk.ErrQueueFull }, kiosk.LaunchError{Code: kiosk.UnknownError, Busy: true}},
+		{"another session", func(b *bench, _ *kiosk.Launch) { l := launch(); l.CorrelationID = "corr-0"; b.launch(l) }, kiosk.LaunchError{Code: kiosk.UnknownError, Busy: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				l := launch()
+				tt.mend(b, &l)
+				_, err := b.Launch(t.Context(), l)
+				var got *kiosk.LaunchError
+				if !errors.As(err, &got) {
+					t.Fatalf("launch: %v", err)
+				}
+				tt.want.Reason = got.Reason
+				if *got != tt.want {
+					t.Errorf("launch: %+v, want %+v", *got, tt.want)
+				}
+				if strings.Contains(err.Error(), "secret") {
+					t.Errorf("the error tells the token: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestOutOfServiceUntilTheFaultIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{Model: true, Camera: true})
+		var down *kiosk.LaunchError
+		if _, err := b.Launch(t.Context(), launch()); !errors.As(err, &down) || !down.Down {
+			t.Errorf("launch: %v", err)
+		}
+		for _, f := range []kiosk.Fault{kiosk.ModelFault, kiosk.CameraFault} {
+			if err := b.Fault(t.Context(), f, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.launch(launch())
+		want := []kiosk.Screen{kiosk.OutOfServiceScreen, kiosk.IdleScreen, kiosk.ConsentScreen}
+		if got := b.screens(); !slices.Equal(got, want) {
+			t.Errorf("screens %v, want %v", got, want)
+		}
+	})
+}
+
+func TestOnlyTheNewestTracesAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		for _, corr := range []string{"a", "b", "c"} {
+			l := launch()
+			l.CorrelationID = corr
+			b.tap(b.launch(l), kiosk.Cancel)
+			b.wait(time.Hour)
+		}
+		files, err := os.ReadDir(b.dir)
+		if err != nil || len(files) != 2 {
+			t.Errorf("%d traces kept, %v; want 2", len(files), err)
+		}
+	})
+}
