@@ -33,15 +33,13 @@ func eventText(e kiosk.Event, after time.Duration, session bool) string {
 		fmt.Fprintf(&b, "%-8.8s  ", dash(string(e.Session)))
 	}
 	text := e.Text
-	switch e.Kind { //nolint:exhaustive // all others say what they say
-	case api.EventGap:
+	switch {
+	case e.Kind == api.EventGap:
 		text = strings.TrimSpace(text + " events are missing here")
-	case kiosk.EventHint, kiosk.EventPhase, kiosk.EventOutcome:
+	case e.Kind == kiosk.EventHint, e.Kind == kiosk.EventPhase, e.Kind == kiosk.EventOutcome:
 		text = spaced(text)
-	case kiosk.EventFault:
-		if text == "" {
-			text = "cleared"
-		}
+	case e.Kind == kiosk.EventFault && text == "":
+		text = "cleared"
 	}
 	fmt.Fprintf(&b, "%-10s %s", spaced(string(e.Kind)), text)
 	return strings.TrimRight(b.String(), " ")

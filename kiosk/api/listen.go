@@ -42,7 +42,7 @@ type Gate struct {
 // NewGate returns the gate for this process and the named group, looked up
 // once. A group that does not exist admits nobody.
 func NewGate(group string) (Gate, error) {
-	g := Gate{Own: uint32(os.Geteuid()), Of: groupsOf} //nolint:gosec // a user id is never negative here
+	g := Gate{Own: uint32(os.Geteuid()), Of: groupsOf}
 	found, err := user.LookupGroup(group)
 	var unknown user.UnknownGroupError
 	switch {

@@ -1,0 +1,541 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+)
+
+// A fakeKiosk behaves like the station: one session at a time, each
+// correlation id once.
+type fakeKiosk struct {
+	mu       sync.Mutex
+	launches []kiosk.Launch
+	results  map[kiosk.SessionID]kiosk.Result
+	faults   []kiosk.Fault
+	broken   error // what everything fails with; nil: nothing
+	log      *api.Events
+}
+
+func (k *fakeKiosk) Launch(_ context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.broken != nil:
+		return "", k.broken
+	case len(k.faults) > 0:
+		return "", &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service", Busy: true, Down: true}
+	case l.BaseURL != "" && l.BaseURL != "https://gateway.example":
+		return "", &kiosk.LaunchError{Code: kiosk.NotAllowListed, Field: "baseUrl", Reason: "is not this kiosk's gateway"}
+	case slices.ContainsFunc(k.launches, func(b kiosk.Launch) bool { return b.CorrelationID == l.CorrelationID }):
+		return "", &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId", Reason: "was used before", Reused: true}
+	}
+	for _, r := range k.results {
+		if r.Status == kiosk.Running {
+			return "", &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "another session is running", Busy: true}
+		}
+	}
+	k.launches = append(k.launches, l)
+	id := kiosk.SessionID("s" + strconv.Itoa(len(k.launches)))
+	k.results[id] = kiosk.Result{Session: id, CorrelationID: l.CorrelationID, Status: kiosk.Running}
+	k.log.Publish(kiosk.Event{Kind: kiosk.EventLaunched, Session: id})
+	return id, nil
+}
+
+func (k *fakeKiosk) Result(id kiosk.SessionID) (kiosk.Result, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.results[id]
+	return r, ok
+}
+
+// end ends a session with r.
+func (k *fakeKiosk) end(r kiosk.Result) {
+	k.mu.Lock()
+	r.CorrelationID = k.results[r.Session].CorrelationID
+	k.results[r.Session] = r
+	k.mu.Unlock()
+	k.log.Publish(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Text: string(r.Status)})
+}
+
+func (k *fakeKiosk) Entries(context.Context) ([]kiosk.Entry, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken != nil {
+		return nil, k.broken
+	}
+	return []kiosk.Entry{
+		{Record: "s1-1", Session: "s1", Attempt: 1, State: "queued", Bytes: 300, Queued: time.Unix(0, 0).UTC()},
+		{Record: "s2-1", Session: "s2", Attempt: 1, State: "dead", Review: true, Reason: "404", Bytes: 200},
+		{Record: "s3-1", Session: "s3", Attempt: 1, State: "done", Outcome: kiosk.ExitSuccess, Bytes: 100},
+	}, nil
+}
+
+func (k *fakeKiosk) status() api.Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return api.Status{Version: "1.2.3", Phase: "idle", Faults: k.faults, Ready: len(k.faults) == 0, Camera: api.CameraStatus{Source: "clip"}}
+}
+
+// set changes the kiosk under its lock.
+func (k *fakeKiosk) set(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+}
+
+// A world is a server with its kiosk and all that it logged.
+type world struct {
+	t      *testing.T
+	server *api.Server
+	kiosk  *fakeKiosk
+	log    *api.Events
+	logged *bytes.Buffer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldOn(t, nil)
+}
+
+func newWorldOn(t *testing.T, l net.Listener) *world {
+	t.Helper()
+	log := api.NewEvents(64)
+	w := &world{t: t, log: log, kiosk: &fakeKiosk{results: map[kiosk.SessionID]kiosk.Result{}, log: log}, logged: &bytes.Buffer{}}
+	var err error
+	w.server, err = api.New(api.Options{
+		Launcher: w.kiosk, Queue: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Logger: slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// ask answers one request without a network.
+func (w *world) ask(method, path, body string) (int, string) {
+	w.t.Helper()
+	rec := httptest.NewRecorder()
+	w.server.ServeHTTP(rec, httptest.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body)))
+	return rec.Code, strings.TrimSpace(rec.Body.String())
+}
+
+func TestAnswers(t *testing.T) {
+	const launch = `{"correlationId":"c1","token":"SECRET-TOKEN","userId":"SECRET-USER"}`
+	running := func(w *world) {
+		if code, answer := w.ask("POST", "/v1/sessions", launch); code != 201 {
+			w.t.Fatalf("launch = %d %s", code, answer)
+		}
+	}
+	ended := func(r kiosk.Result) func(*world) {
+		r.Session = "s1"
+		return func(w *world) {
+			running(w)
+			w.kiosk.end(r)
+		}
+	}
+	down := func(w *world) { w.kiosk.set(func() { w.kiosk.faults = []kiosk.Fault{kiosk.CameraFault} }) }
+	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
+
+	answered := map[string]map[string]bool{} // route, code
+	codes := documented(t)
+	for _, tt := range []struct {
+		name   string
+		before func(*world)
+		route  string
+		path   string // "" for the route's own
+		body   string
+		code   int
+		want   string // whole, or its beginning if it ends in …
+	}{
+		{name: "a launch with a token and a user starts a session", route: "POST /v1/sessions", body: launch, code: 201, want: `{"sessionId":"s1"}`},
+		{name: "the gateway's own locale is understood", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"id_ID"}`, code: 201, want: `{"sessionId":"s1"}`},
+		{
+			name: "a launch without correlation id is named as such", route: "POST /v1/sessions", body: `{"token":"SECRET-TOKEN"}`, code: 400,
+			want: `{"message":"correlationId is missing","detailedErrorCode":2206,"field":"correlationId","retriable":false}`,
+		},
+		{
+			name: "a launch without token and user is named as such", route: "POST /v1/sessions", body: `{"correlationId":"c1"}`, code: 400,
+			want: `{"message":"token and userId are both missing: give one of them","detailedErrorCode":2206,"field":"token","retriable":false}`,
+		},
+		{
+			name: "a locale that the kiosk does not speak", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"fr"}`, code: 400,
+			want: `{"message":"locale must be id or en","detailedErrorCode":2201,"field":"locale","retriable":false}`,
+		},
+		{
+			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
+			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE","detailedErrorCode":2201,"field":"theme","retriable":false}`,
+		},
+		{
+			name: "an unknown field", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","local":"en"}`, code: 400,
+			want: `{"message":"local is not a field of a launch, or is given twice","detailedErrorCode":2201,"field":"local","retriable":false}`,
+		},
+		{name: "a field in the wrong case", route: "POST /v1/sessions", body: `{"correlationID":"c1","userId":"u"}`, code: 400, want: `{"message":"correlationID is not a field…`},
+		{name: "a field given twice", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","correlationId":"c2"}`, code: 400, want: `{"message":"correlationId is not a field of a launch, or is given twice"…`},
+		{
+			name: "a field of the wrong type, whose value is not repeated", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":["SECRET-TOKEN"]}`, code: 400,
+			want: `{"message":"token has the wrong type","detailedErrorCode":2201,"field":"token","retriable":false}`,
+		},
+		{name: "a field that is null", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":null}`, code: 400, want: `{"message":"userId is null: leave it out instead"…`},
+		{name: "a body that is no JSON", route: "POST /v1/sessions", body: `correlationId=c1`, code: 400, want: `{"message":"the body is not a JSON object"…`},
+		{name: "a body that ends early", route: "POST /v1/sessions", body: `{"correlationId":"c1"`, code: 400, want: `{"message":"the body is not valid JSON"…`},
+		{name: "two objects", route: "POST /v1/sessions", body: launch + launch, code: 400, want: `{"message":"something follows the JSON object"…`},
+		{
+			name: "a body that is too long", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"` + strings.Repeat("x", 64<<10) + `"}`, code: 400,
+			want: `{"message":"the body is longer than 65536 bytes"…`,
+		},
+		{name: "a token that would break a header", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"a\r\nb"}`, code: 400, want: `{"message":"token has a character…`},
+		{
+			name: "a gateway that is not this kiosk's", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","baseUrl":"https://evil.example"}`, code: 400,
+			want: `{"message":"baseUrl is not this kiosk's gateway","errorCode":"SECURITY","detailedErrorCode":2204,"field":"baseUrl","retriable":false}`,
+		},
+		{
+			name: "a second launch while one runs may be tried later", before: running, route: "POST /v1/sessions", body: `{"correlationId":"c2","userId":"u"}`, code: 409,
+			want: `{"message":"another session is running","detailedErrorCode":2205,"retriable":true}`,
+		},
+		{
+			name: "a correlation id that was used may not", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "POST /v1/sessions", body: launch, code: 409,
+			want: `{"message":"correlationId was used before","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
+		},
+		{
+			name: "a kiosk out of service says so", before: down, route: "POST /v1/sessions", body: launch, code: 503,
+			want: `{"message":"the kiosk is out of service","detailedErrorCode":2205,"retriable":true}`,
+		},
+		{name: "a launch that fails on the kiosk tells no internals", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/sessions", body: launch, code: 500, want: `{"message":"the launch failed on the kiosk: see its log"}`},
+
+		{name: "a running session", before: running, route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200, want: `{"sessionId":"s1","correlationId":"c1","status":"RUNNING","retriable":false}`},
+		{
+			name: "a completed session", before: ended(kiosk.Result{Status: kiosk.Completed, SubmissionID: "sub"}), route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			want: `{"sessionId":"s1","correlationId":"c1","status":"COMPLETED","submissionId":"sub","retriable":false}`,
+		},
+		{
+			name: "a capture saved for later must not be captured again", before: ended(kiosk.Result{Status: kiosk.NotCompleted, Detail: kiosk.Saved}),
+			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			want: `{"sessionId":"s1","correlationId":"c1","status":"NOT_COMPLETED","extra":{"detailedErrorCode":2299,"errorMessage":"the capture is saved on the kiosk and is delivered later: do not capture again"},"retriable":false}`,
+		},
+		{
+			name: "a failed verification may be launched again", before: ended(kiosk.Result{Status: kiosk.Errored, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}),
+			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			want: `{"sessionId":"s1","correlationId":"c1","status":"ERROR","extra":{"errorCode":"VERIFICATION","detailedErrorCode":2212,"errorMessage":"the verification failed"},"retriable":true}`,
+		},
+		{name: "a session that never was", route: "GET /v1/sessions/{id}", path: "/v1/sessions/nobody", code: 404, want: `{"message":"no such session since the kiosk started"}`},
+
+		{name: "the events of a session that ended", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s1/events", code: 200, want: `{"seq":1,…`},
+		{name: "the events of a session that never was", route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/nobody/events", code: 404, want: `{"message":"no such session since the kiosk started"}`},
+		{name: "events of a session from nowhere", before: running, route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s1/events?from=-1", code: 400, want: `{"message":"from must be…`},
+		{name: "all events", before: running, route: "GET /v1/events", path: "/v1/events?from=1", code: 200, want: `{"seq":1,…`},
+		{name: "events with a parameter that does not exist", route: "GET /v1/events", path: "/v1/events?since=1", code: 400, want: `{"message":"there is no such parameter: only from and follow"}`},
+		{name: "events to be followed perhaps", route: "GET /v1/events", path: "/v1/events?follow=maybe", code: 400, want: `{"message":"follow must be…`},
+
+		{
+			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+		},
+		{
+			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"queue":null}`,
+		},
+		{name: "the outbox", route: "GET /v1/queue", code: 200, want: `[{"record":"s1-1","session":"s1","attempt":1,"state":"queued","review":false,"queued":"1970-01-01T00:00:00Z","bytes":300},…`},
+		{name: "an outbox that cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/queue", code: 503, want: `{"message":"the outbox cannot be read now: see the kiosk's log"}`},
+		{name: "health of a kiosk out of service", before: down, route: "GET /healthz", code: 200, want: `{"message":"ok"}`},
+		{name: "readiness", route: "GET /readyz", code: 200, want: `{"message":"ready"}`},
+		{name: "readiness of a kiosk out of service", before: down, route: "GET /readyz", code: 503, want: `{"message":"out of service: [camera]"}`},
+	} {
+		if answered[tt.route] == nil {
+			answered[tt.route] = map[string]bool{"403": true} // which has a test of its own
+		}
+		answered[tt.route][strconv.Itoa(tt.code)] = true
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			if tt.before != nil {
+				tt.before(w)
+			}
+			method, path, _ := strings.Cut(tt.route, " ")
+			if tt.path != "" {
+				path = tt.path
+			}
+			code, answer := w.ask(method, path, tt.body)
+			begin, cut := strings.CutSuffix(tt.want, "…")
+			as := answer == tt.want || cut && strings.HasPrefix(answer, begin)
+			if code != tt.code || !as {
+				t.Errorf("%s %s = %d\n%s\nwant %d\n%s", method, path, code, answer, tt.code, tt.want)
+			}
+			if all := w.logged.String() + answer; strings.Contains(all, "SECRET") {
+				t.Errorf("a secret was answered or logged:\n%s", all)
+			}
+		})
+	}
+	// The document promises just these answers.
+	for route, want := range codes {
+		if got := slices.Sorted(maps.Keys(answered[route])); !slices.Equal(got, want) {
+			t.Errorf("%s was answered with %v here; openapi.yaml says %v", route, got, want)
+		}
+	}
+}
+
+func TestMissesAreJSONToo(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name, method, path string
+		code               int
+	}{
+		{"a route that does not exist", "GET", "/v2/status", 404},
+		{"a method that a route does not have", "DELETE", "/v1/sessions/s1", 405},
+		{"a launch by GET", "GET", "/v1/sessions", 405},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, answer := w.ask(tt.method, tt.path, "")
+			var p struct{ Message string }
+			if err := json.Unmarshal([]byte(answer), &p); code != tt.code || err != nil || p.Message == "" {
+				t.Errorf("%s %s = %d %s, want %d and a message", tt.method, tt.path, code, answer, tt.code)
+			}
+		})
+	}
+}
+
+func TestOptionsNameWhatIsMissing(t *testing.T) {
+	k := &fakeKiosk{}
+	for _, tt := range []struct {
+		name string
+		o    api.Options
+	}{
+		{"Launcher", api.Options{Queue: k, Log: api.NewEvents(0), Status: k.status}},
+		{"Queue", api.Options{Launcher: k, Log: api.NewEvents(0), Status: k.status}},
+		{"Log", api.Options{Launcher: k, Queue: k, Status: k.status}},
+		{"Status", api.Options{Launcher: k, Queue: k, Log: api.NewEvents(0)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := api.New(tt.o); err == nil || !strings.Contains(err.Error(), tt.name) {
+				t.Errorf("New() = %v, want an error that names %s", err, tt.name)
+			}
+		})
+	}
+}
+
+// FuzzLaunch holds that whatever is sent, the answer is one of the documented
+// ones, is JSON, and starts a session only of a valid launch.
+func FuzzLaunch(f *testing.F) {
+	for _, seed := range []string{
+		`{"correlationId":"c","token":"t"}`, `{"correlationId":"c","userId":"u","locale":"en_ID","theme":"DARK_MODE","noTimeLimit":true}`,
+		`{}`, `[]`, `null`, `{"correlationId":1}`, `{"a":{"b":[1,{}]}}`, `{"correlationId":"c","token":"t"} x`, "{\"\xff\":1}", `{"token":null}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := newWorld(t)
+		code, answer := w.ask("POST", "/v1/sessions", string(body))
+		if !json.Valid([]byte(answer)) || code != http.StatusCreated && code != http.StatusBadRequest {
+			t.Fatalf("answered %d %s", code, answer)
+		}
+		if code != http.StatusCreated {
+			return
+		}
+		if err := w.kiosk.launches[0].Validate(); err != nil {
+			t.Errorf("an invalid launch was accepted: %v", err)
+		}
+		var loose map[string]any // what any JSON reader sees
+		if err := json.Unmarshal(body, &loose); err != nil {
+			t.Fatalf("accepted what is no JSON: %v", err)
+		}
+		if loose["correlationId"] != w.kiosk.launches[0].CorrelationID {
+			t.Error("the correlation id is not the one that was sent")
+		}
+	})
+}
+
+// socketPath returns a path that is short enough for a Unix socket.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	if len(path) > 100 {
+		t.Fatalf("the test's folder makes a path of %d bytes: set TMPDIR to a shorter one", len(path))
+	}
+	return path
+}
+
+// serve runs a world on a socket and returns it with a client, and what stops
+// it and returns what Run did.
+func serve(t *testing.T) (w *world, path string, stop func() error) {
+	t.Helper()
+	path = socketPath(t)
+	l, err := api.Listen(t.Context(), path, "no-such-group")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = newWorldOn(t, l)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- w.server.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w, path, stop
+}
+
+func TestASessionIsLaunchedAndFollowedToItsResult(t *testing.T) {
+	w, path, _ := serve(t)
+	c := api.NewClient(path)
+	id, err := c.Launch(t.Context(), kiosk.Launch{CorrelationID: "c1", UserID: "u", Locale: kiosk.English, Theme: kiosk.Light, NoTimeLimit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.kiosk.launches[0]; got.Locale != kiosk.English || got.Theme != kiosk.Light || !got.NoTimeLimit {
+		t.Error("the launch lost something on its way")
+	}
+	var kinds []string
+	err = c.Session(t.Context(), id, func(e kiosk.Event) error {
+		kinds = append(kinds, string(e.Kind))
+		if e.Kind == kiosk.EventLaunched { // the stream is open: go on with the session
+			w.log.Publish(kiosk.Event{Kind: kiosk.EventHint, Session: "other"})
+			w.log.Publish(kiosk.Event{Kind: kiosk.EventHint, Session: id, Text: "no_face"})
+			w.kiosk.end(kiosk.Result{Session: id, Status: kiosk.Completed, SubmissionID: "sub"})
+		}
+		return nil
+	})
+	if want := []string{"launched", "hint", "result"}; err != nil || !slices.Equal(kinds, want) {
+		t.Errorf("followed %v, %v; want %v and its end", kinds, err, want)
+	}
+	res, err := c.Result(t.Context(), id)
+	if err != nil || res.Status != kiosk.Completed || res.SubmissionID != "sub" {
+		t.Errorf("Result() = %+v, %v", res, err)
+	}
+	// What comes after the result is there for whoever asks again.
+	w.log.Publish(kiosk.Event{Kind: kiosk.EventSettled, Session: id})
+	kinds = nil
+	err = c.Session(t.Context(), id, func(e kiosk.Event) error {
+		kinds = append(kinds, string(e.Kind))
+		return nil
+	})
+	if want := []string{"launched", "hint", "result", "settled"}; err != nil || !slices.Equal(kinds, want) {
+		t.Errorf("followed %v, %v afterwards; want %v", kinds, err, want)
+	}
+}
+
+func TestStoppingEndsTheStreams(t *testing.T) {
+	w, path, stop := serve(t)
+	w.log.Publish(kiosk.Event{Kind: kiosk.EventFault})
+	seen := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- api.NewClient(path).Events(t.Context(), 0, true, func(kiosk.Event) error { close(seen); return nil })
+	}()
+	<-seen
+	if err := stop(); err != nil {
+		t.Errorf("Run() = %v, want nil once asked to stop", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the reader's stream ended with %v, want its plain end", err)
+	}
+	if _, err := api.NewClient(path).Status(t.Context()); !errors.Is(err, api.ErrUnreachable) {
+		t.Errorf("Status() = %v of a daemon that stopped, want ErrUnreachable", err)
+	}
+}
+
+func TestRefusalsReachTheClientWhole(t *testing.T) {
+	w, path, _ := serve(t)
+	c := api.NewClient(path)
+	w.kiosk.set(func() { w.kiosk.faults = []kiosk.Fault{kiosk.StorageFault} })
+	_, err := c.Launch(t.Context(), kiosk.Launch{CorrelationID: "c", UserID: "u", Locale: kiosk.English, Theme: kiosk.Dark})
+	want := api.RefusalError{HTTP: 503, Message: "the kiosk is out of service", Detail: kiosk.UnknownError, Retriable: true, RetryAfter: 30 * time.Second}
+	if r, ok := errors.AsType[*api.RefusalError](err); !ok || *r != want {
+		t.Errorf("Launch() = %+v, want %+v", err, want)
+	}
+	_, err = c.Result(t.Context(), "no/such session?")
+	if r, ok := errors.AsType[*api.RefusalError](err); !ok || r.HTTP != 404 {
+		t.Errorf("Result() = %v of an unknown session, want a 404", err)
+	}
+}
+
+func TestRunWithoutAListenerIsAnError(t *testing.T) {
+	if err := newWorld(t).server.Run(t.Context()); err == nil {
+		t.Error("Run() = nil without a listener")
+	}
+}
+
+func TestAListenerThatFailsEndsRun(t *testing.T) {
+	l, err := api.Listen(t.Context(), socketPath(t), "no-such-group")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOn(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.server.Run(t.Context()); err == nil {
+		t.Error("Run() = nil on a closed listener: a part that ends early is a fault")
+	}
+}
+
+// TestACallerWithoutCredentialsIsTurnedAway serves every route on a listener
+// that knows no peers.
+func TestACallerWithoutCredentialsIsTurnedAway(t *testing.T) {
+	path := socketPath(t)
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOn(t, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.server.Run(ctx) }()
+	for _, route := range w.server.Routes() {
+		method, url, _ := strings.Cut(route, " ")
+		if got := askRaw(t, path, method, url); got != http.StatusForbidden {
+			t.Errorf("%s = %d, want 403", route, got)
+		}
+		if !slices.Contains(documented(t)[route], "403") {
+			t.Errorf("openapi.yaml does not say 403 of %s", route)
+		}
+	}
+	if _, err := api.NewClient(path).Status(t.Context()); !errors.Is(err, api.ErrForbidden) {
+		t.Errorf("Status() = %v, want ErrForbidden", err)
+	}
+	if len(w.kiosk.launches) > 0 {
+		t.Error("a session was launched")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// askRaw sends a request over a socket and returns the answer's code.
+func askRaw(t *testing.T, path, method, url string) int {
+	t.Helper()
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: kioskd\r\nContent-Length: 0\r\n\r\n", method, url); err != nil {
+		t.Fatal(err)
+	}
+	return answerCode(t, c)
+}
