@@ -18,17 +18,24 @@ import (
 // ($NOTIFY_SOCKET is not set) its methods do nothing and return nil.
 type Notifier struct{}
 
-// Ready says that start-up is done: units ordered after the daemon may start.
-func (Notifier) Ready() error { return notify(daemon.SdNotifyReady) }
+// NewNotifier returns a Notifier.
+func NewNotifier() Notifier { return Notifier{} }
+
+// Ready says that start-up is done, so that units ordered after the daemon may
+// start, and sets the status; see Status.
+func (Notifier) Ready(status string) error {
+	return notify(daemon.SdNotifyReady + "\n" + statusLine(status))
+}
 
 // Status sets the one line that "systemctl status" shows. It must not carry
 // personal data; line breaks become spaces.
-func (Notifier) Status(text string) error {
-	return notify("STATUS=" + strings.Join(strings.Fields(text), " "))
-}
+func (Notifier) Status(text string) error { return notify(statusLine(text)) }
 
 // Stopping says that the daemon is on its way out.
 func (Notifier) Stopping() error { return notify(daemon.SdNotifyStopping) }
+
+// statusLine is a message of one line whatever the text.
+func statusLine(text string) string { return "STATUS=" + strings.Join(strings.Fields(text), " ") }
 
 // notify sends one message. It keeps the environment as it is, for the next.
 func notify(state string) error {

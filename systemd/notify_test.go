@@ -63,7 +63,7 @@ func TestTheManagerHearsOfEachState(t *testing.T) {
 		send func() error
 		want string
 	}{
-		{"ready", n.Ready, "READY=1"},
+		{"ready", func() error { return n.Ready("idle") }, "READY=1\nSTATUS=idle"},
 		{"status", func() error { return n.Status("idle, 2 waiting") }, "STATUS=idle, 2 waiting"},
 		{"a status cannot smuggle in another state", func() error { return n.Status("a\nREADY=1\n") }, "STATUS=a READY=1"},
 		{"stopping", n.Stopping, "STOPPING=1"},
@@ -82,7 +82,7 @@ func TestTheManagerHearsOfEachState(t *testing.T) {
 func TestWithoutAManagerNothingIsSent(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	var n systemd.Notifier
-	if err := n.Ready(); err != nil {
+	if err := n.Ready("idle"); err != nil {
 		t.Errorf("Ready() = %v outside systemd, want nil", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestAManagerThatIsGoneIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("NOTIFY_SOCKET", path)
-	if err := (systemd.Notifier{}).Ready(); err == nil {
+	if err := systemd.NewNotifier().Ready("idle"); err == nil {
 		t.Error("Ready() = nil though nobody listens")
 	}
 }

@@ -120,9 +120,9 @@ func (w *Watchdog) check(ctx context.Context, log *slog.Logger, pet bool) error 
 	}
 	switch {
 	case changed && len(late) > 0:
-		return notify("STATUS=hung: " + strings.Join(late, ", "))
+		return notify(statusLine("hung: " + strings.Join(late, ", ")))
 	case changed:
-		if err := notify("STATUS=every part takes its steps again"); err != nil {
+		if err := notify(statusLine("every part takes its steps again")); err != nil {
 			return err
 		}
 	}
