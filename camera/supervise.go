@@ -53,6 +53,11 @@ type Options struct {
 	// devices longer; 0 means Stall.
 	Start time.Duration
 
+	// Probe makes Run begin as if a fault stood that its caller knows of: it
+	// opens the source once although nothing is wanted, and Fault(false, nil)
+	// tells that a frame came.
+	Probe bool
+
 	// Beat is called from Run at least once a second while it takes its steps:
 	// also while there is no camera, but no more when a source does not end.
 	// Nil: no watchdog.
@@ -155,11 +160,13 @@ func (c *Camera) Stats() Stats {
 // ends by itself. The one error of Run is a source that does not end.
 func (c *Camera) Run(ctx context.Context) error {
 	var (
-		faulty bool
+		faulty = c.opt.Probe
 		pause  = firstPause
 		opened bool // since the last time at rest
+		told   bool // the log was told of this fault
 	)
 	for ctx.Err() == nil {
+		told = told && faulty
 		if !faulty && !c.isWanted() {
 			opened = false
 			c.rest(ctx, 0)
@@ -185,12 +192,14 @@ func (c *Camera) Run(ctx context.Context) error {
 		if c.worked() {
 			pause = firstPause // this is another failure
 		}
+		level := slog.LevelDebug
+		if !told {
+			told, level = true, slog.LevelError
+		}
+		c.opt.Log.LogAttrs(ctx, level, "camera failed", slog.Any("error", err), slog.Duration("pause", pause))
 		if !faulty {
 			faulty = true
-			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("error", err))
 			c.opt.Fault(true, err)
-		} else {
-			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("error", err), slog.Duration("pause", pause))
 		}
 		c.rest(ctx, pause)
 		pause = min(2*pause, lastPause)
