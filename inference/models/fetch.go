@@ -226,10 +226,12 @@ func (f fetcher) pkg(ctx context.Context, p Package) error {
 	if err != nil {
 		return err
 	}
-	if err := f.extract(ctx, tarball, absent); err != nil {
-		return err
+	err = f.extract(ctx, tarball, absent)
+	if ctx.Err() == nil {
+		// It served, or it never will. After an interruption the next run uses it.
+		err = errors.Join(err, os.Remove(tarball))
 	}
-	return os.Remove(tarball)
+	return err
 }
 
 // tarball returns the path of p's whole and verified tarball.

@@ -7,7 +7,7 @@
 // nothing to check.
 //
 // Exit codes: 0 all is there; 1 something is not, and stderr says what;
-// 2 usage.
+// 2 usage, which "go run" turns into 1.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -209,7 +210,7 @@ func TestSharedWeightsCannotBlowUpTheResult(t *testing.T) {
 		Inputs: []int32{0}, Outputs: []int32{2},
 	}
 	for i := range int32(200) {
-		n.Tensors = append(n.Tensors, tensor{Name: fmt.Sprint(i), Shape: []int32{1, 1, 1, 64}})
+		n.Tensors = append(n.Tensors, tensor{Name: strconv.Itoa(int(i)), Shape: []int32{1, 1, 1, 64}})
 		n.Ops = append(n.Ops, op{Code: tflitetest.CodeConv, In: []int32{0, 1}, Out: []int32{2 + i}, Options: []any{same, int32(1), int32(1), none}})
 	}
 	if _, err := tflite.Convert(n.Bytes()); err == nil || !strings.Contains(err.Error(), "larger than the file") {
