@@ -106,11 +106,11 @@ func (c call) socketPath() string {
 	}
 	if dir := c.getenv("XDG_RUNTIME_DIR"); dir != "" {
 		// Anything but its absence is the system socket's own matter to report.
-		if _, err := os.Lstat(api.SystemSocket); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(c.system); errors.Is(err, os.ErrNotExist) {
 			return filepath.Join(dir, "kioskd", "kioskd.sock")
 		}
 	}
-	return api.SystemSocket
+	return c.system
 }
 
 // explain says which socket an error is about and what to do.
@@ -203,7 +203,7 @@ func launchError(err error) error {
 		"correlationId", "--correlation-id", "userIdType", "--user-id-type", "userId", "--user-id", "baseUrl", "--base-url",
 		"token ", "--token ", "locale ", "--locale ", "theme ", "--theme ")
 	if l, ok := errors.AsType[*kiosk.LaunchError](err); ok {
-		return usage("%s %s (%d)", strings.TrimSpace(flags.Replace(l.Field+" ")), flags.Replace(l.Reason), l.Code)
+		return usage("%s (%d)", flags.Replace(l.Field+" "+l.Reason), l.Code)
 	}
 	r, ok := errors.AsType[*api.RefusalError](err)
 	if !ok {
