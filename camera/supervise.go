@@ -53,9 +53,9 @@ type Options struct {
 	// devices longer; 0 means Stall.
 	Start time.Duration
 
-	// Probe makes Run begin as if a fault stood that its caller knows of: it
-	// opens the source once although nothing is wanted, and Fault(false, nil)
-	// tells that a frame came.
+	// Probe makes Run open the source once at its beginning, although nothing
+	// is wanted, until one frame came: a camera that does not work is found
+	// before somebody stands in front of it.
 	Probe bool
 
 	// Beat is called from Run at least once a second while it takes its steps:
@@ -151,6 +151,15 @@ func (c *Camera) Stats() Stats {
 	return c.stats
 }
 
+// A frameless is why a stream is needed until its first frame, also when nobody
+// wants frames.
+type frameless struct {
+	probe bool // nothing is known of the source yet
+	mend  bool // it failed: a fault stands
+}
+
+func (n frameless) any() bool { return n.probe || n.mend }
+
 // Run streams while frames are wanted, until ctx ends, and returns nil then.
 //
 // A device that fails, is absent or gives no frame in time is not an error of
@@ -160,14 +169,12 @@ func (c *Camera) Stats() Stats {
 // ends by itself. The one error of Run is a source that does not end.
 func (c *Camera) Run(ctx context.Context) error {
 	var (
-		faulty = c.opt.Probe
+		need   = frameless{probe: c.opt.Probe}
 		pause  = firstPause
 		opened bool // since the last time at rest
-		told   bool // the log was told of this fault
 	)
 	for ctx.Err() == nil {
-		told = told && faulty
-		if !faulty && !c.isWanted() {
+		if !need.any() && !c.isWanted() {
 			opened = false
 			c.rest(ctx, 0)
 			continue
@@ -178,7 +185,7 @@ func (c *Camera) Run(ctx context.Context) error {
 			c.mu.Unlock()
 		}
 		opened = true
-		err := c.stream(ctx, &faulty)
+		err := c.stream(ctx, &need)
 		if errors.Is(err, ErrHung) {
 			return fmt.Errorf("camera: %w", err)
 		}
@@ -186,19 +193,17 @@ func (c *Camera) Run(ctx context.Context) error {
 			opened, pause = false, firstPause
 			continue
 		}
-		if !faulty && !c.isWanted() {
+		if !need.any() && !c.isWanted() {
 			continue // it broke while it was being closed: nobody was waiting
 		}
 		if c.worked() {
 			pause = firstPause // this is another failure
 		}
-		level := slog.LevelDebug
-		if !told {
-			told, level = true, slog.LevelError
-		}
-		c.opt.Log.LogAttrs(ctx, level, "camera failed", slog.Any("error", err), slog.Duration("pause", pause))
-		if !faulty {
-			faulty = true
+		if need.mend {
+			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("error", err), slog.Duration("pause", pause))
+		} else {
+			need.mend = true
+			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("error", err))
 			c.opt.Fault(true, err)
 		}
 		c.rest(ctx, pause)
@@ -237,8 +242,8 @@ func (c *Camera) rest(ctx context.Context, d time.Duration) {
 
 // stream opens the source once and watches it. It returns nil when it was
 // closed on purpose: frames are wanted no more, or ctx ended. It reports the
-// end of a fault when the first frame comes, and sets *faulty.
-func (c *Camera) stream(ctx context.Context, faulty *bool) error {
+// end of a fault when the first frame comes, and clears need.
+func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	c.mu.Lock()
 	c.live, c.got, c.last = true, false, time.Now()
 	c.mu.Unlock()
@@ -255,7 +260,7 @@ func (c *Camera) stream(ctx context.Context, faulty *bool) error {
 	done := make(chan error, 1)
 	go func() { done <- c.opt.Source.Stream(sctx, c.put) }()
 
-	ended, why := c.watch(ctx, done, faulty)
+	ended, why := c.watch(ctx, done, need)
 	if ended {
 		return why
 	}
@@ -267,10 +272,10 @@ func (c *Camera) stream(ctx context.Context, faulty *bool) error {
 }
 
 // watch returns when the source should be closed, and why; or when it ended.
-func (c *Camera) watch(ctx context.Context, done <-chan error, faulty *bool) (ended bool, why error) {
+func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless) (ended bool, why error) {
 	t := time.NewTicker(min(tick, max(c.opt.Stall/4, time.Millisecond)))
 	defer t.Stop()
-	for *faulty || c.isWanted() {
+	for need.any() || c.isWanted() {
 		c.opt.Beat()
 		select {
 		case err := <-done:
@@ -285,8 +290,9 @@ func (c *Camera) watch(ctx context.Context, done <-chan error, faulty *bool) (en
 		case <-ctx.Done():
 			return false, nil
 		case <-c.first:
-			if *faulty {
-				*faulty = false
+			was := *need
+			*need = frameless{}
+			if was.mend {
 				c.opt.Log.LogAttrs(ctx, slog.LevelInfo, "camera works again")
 				c.opt.Fault(false, nil)
 			}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"livekiosk/inference/models"
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
+)
+
+// Config is the whole configuration of the daemon. Every key has a default;
+// an unknown key or an impossible value is an error that names the key.
+type Config struct {
+	Camera  CameraConfig  `toml:"camera"`
+	Gateway GatewayConfig `toml:"gateway"`
+	Display DisplayConfig `toml:"display"`
+	State   StateConfig   `toml:"state"`
+	Queue   QueueConfig   `toml:"queue"`
+	Models  ModelsConfig  `toml:"models"`
+	API     APIConfig     `toml:"api"`
+	Flow    FlowConfig    `toml:"flow"`
+}
+
+// CameraConfig says where frames come from.
+type CameraConfig struct {
+	// Source is a V4L2 device such as /dev/video0, "auto" for the first camera
+	// found, "clip:portrait", "clip:spoof" or "clip:empty" for a composed clip,
+	// or "frames:DIR" for a folder of JPEG frames.
+	Source string `toml:"source"`
+}
+
+// GatewayConfig says who is talked to; nobody else ever is.
+type GatewayConfig struct {
+	BaseURL    string `toml:"base_url"`     // the identity gateway
+	PartnerURL string `toml:"partner_url"`  // the partner backend that hands out user tokens
+	UserIDType string `toml:"user_id_type"` // of launches that name none
+}
+
+// DisplayConfig says what is drawn where.
+type DisplayConfig struct {
+	Mode        string   `toml:"mode"`         // auto, window, headless
+	Width       int      `toml:"width"`        // headless: pixels
+	Height      int      `toml:"height"`       // headless: pixels
+	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
+	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
+	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
+}
+
+// StateConfig says where the daemon keeps its files.
+type StateConfig struct {
+	Dir    string `toml:"dir"`
+	Traces int    `toml:"traces"` // how many sessions' traces are kept
+}
+
+// QueueConfig bounds the outbox.
+type QueueConfig struct {
+	MaxRecords int   `toml:"max_records"`
+	MaxBytes   int64 `toml:"max_bytes"`
+}
+
+// ModelsConfig says where the runtime and the weights are.
+type ModelsConfig struct {
+	Dir string `toml:"dir"`
+}
+
+// APIConfig is the local launch API.
+type APIConfig struct {
+	Socket string `toml:"socket"`
+	Group  string `toml:"group"` // whose members may use it, beside root and the daemon's own user
+}
+
+// FlowConfig holds the parts of the policy that an operator may turn. There is
+// no key that lets a session pass without its checks.
+type FlowConfig struct {
+	Attempts  int      `toml:"attempts"`
+	AttemptIn duration `toml:"attempt_in"`
+	AnswerIn  duration `toml:"answer_in"`
+	LiveMin   float32  `toml:"live_min"`
+}
+
+// A duration is written as "20s" or "1m30s".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = duration(v)
+	if err != nil {
+		return fmt.Errorf("want a duration such as \"20s\", have %q", b)
+	}
+	return nil
+}
+
+// defaults is the configuration of a kiosk that was given none.
+func defaults() Config {
+	p := flow.Standard()
+	return Config{
+		Camera:  CameraConfig{Source: "auto"},
+		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
+		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
+		State:   StateConfig{Dir: stateDir(), Traces: 50},
+		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30},
+		Models:  ModelsConfig{Dir: models.Dir()},
+		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
+		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), LiveMin: p.LiveMin},
+	}
+}
+
+// stateDir is systemd's state directory, or a user's own.
+func stateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "kioskd")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "kioskd")
+	}
+	return "/var/lib/kioskd"
+}
+
+// socketPath is in systemd's runtime directory, or in a user's own.
+func socketPath() string {
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
+		return filepath.Join(dir, "kioskd.sock")
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Getuid() != 0 {
+		return filepath.Join(dir, "kioskd", "kioskd.sock")
+	}
+	return "/run/kioskd/kioskd.sock"
+}
+
+// load reads the file at path over the defaults. "" means no file.
+func load(path string) (Config, error) {
+	c := defaults()
+	if path == "" {
+		return c, nil
+	}
+	meta, err := toml.DecodeFile(path, &c)
+	var syntax toml.ParseError
+	switch {
+	case errors.As(err, &syntax):
+		return c, fmt.Errorf("%s: line %d: %s", path, syntax.Position.Line, syntax.Message)
+	case err != nil:
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return c, fmt.Errorf("%s: unknown key %s", path, unknown[0])
+	}
+	return c, nil
+}
+
+// Validate names the first key whose value cannot work.
+func (c Config) Validate() error {
+	if err := c.Camera.validate(); err != nil {
+		return err
+	}
+	for _, u := range []struct{ key, value string }{
+		{"gateway.base_url", c.Gateway.BaseURL},
+		{"gateway.partner_url", c.Gateway.PartnerURL},
+	} {
+		if err := c.validateURL(u.key, u.value); err != nil {
+			return err
+		}
+	}
+	switch c.Display.Mode {
+	case "auto", "window", "headless":
+	default:
+		return fmt.Errorf("display.mode: %q is none of auto, window, headless", c.Display.Mode)
+	}
+	if c.Display.Width < 320 || c.Display.Width > 4096 || c.Display.Height < 320 || c.Display.Height > 4096 {
+		return fmt.Errorf("display: %dx%d is outside 320..4096", c.Display.Width, c.Display.Height)
+	}
+	for _, s := range c.Display.Script {
+		switch kiosk.Control(s) {
+		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch:
+		default:
+			return fmt.Errorf("display.script: %q is no control", s)
+		}
+	}
+	switch {
+	case len(c.Display.Script) > 0 && !c.simulated():
+		return errors.New("display.script: taps by themselves are only for composed clips: nobody may consent for a real person")
+	case c.State.Dir == "":
+		return errors.New("state.dir: must not be empty")
+	case c.State.Traces < 0:
+		return errors.New("state.traces: must not be negative")
+	case c.Queue.MaxRecords < 1:
+		return errors.New("queue.max_records: must be at least 1")
+	case c.Queue.MaxBytes < 64<<20:
+		return errors.New("queue.max_bytes: must be at least 67108864 (64 MiB): one session needs up to 24 MiB")
+	case c.API.Socket == "" || len(c.API.Socket) > 107:
+		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
+	}
+	if err := c.policy().Validate(); err != nil {
+		return fmt.Errorf("flow.%w", err)
+	}
+	return nil
+}
+
+func (c CameraConfig) validate() error {
+	kind, name, found := strings.Cut(c.Source, ":")
+	switch {
+	case c.Source == "auto", strings.HasPrefix(c.Source, "/dev/"):
+		return nil
+	case found && kind == "clip" && (name == "portrait" || name == "spoof" || name == "empty"):
+		return nil
+	case found && kind == "frames" && name != "":
+		return nil
+	}
+	return fmt.Errorf("camera.source: %q is none of auto, /dev/videoN, clip:portrait, clip:spoof, clip:empty, frames:DIR", c.Source)
+}
+
+// simulated reports whether nobody stands before the camera.
+func (c Config) simulated() bool {
+	return strings.HasPrefix(c.Camera.Source, "clip:") || strings.HasPrefix(c.Camera.Source, "frames:")
+}
+
+// validateURL refuses what would send a person's data in the clear, or a
+// recorded face to a real gateway.
+func (c Config) validateURL(key, value string) error {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.User != nil {
+		return fmt.Errorf("%s: %q is not a URL such as https://host", key, value)
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%s: scheme %q is neither https nor http", key, u.Scheme)
+	case u.Scheme == "http" && !loopback:
+		return fmt.Errorf("%s: plain http is only for a simulator on loopback: use https", key)
+	case c.simulated() && !loopback:
+		return fmt.Errorf("%s: camera.source %q may talk only to a gateway on loopback", key, c.Camera.Source)
+	}
+	return nil
+}
+
+// policy is the standard one with the operator's values.
+func (c Config) policy() flow.Policy {
+	p := flow.Standard()
+	p.Attempts, p.LiveMin = c.Flow.Attempts, c.Flow.LiveMin
+	p.AttemptIn, p.AnswerIn = time.Duration(c.Flow.AttemptIn), time.Duration(c.Flow.AnswerIn)
+	return p
+}
+
+func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
+
+// The daemon's files below state.dir.
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) keyPath() string   { return filepath.Join(c.State.Dir, "keys", "device.key") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }

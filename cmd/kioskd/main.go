@@ -1,0 +1,215 @@
+// Command kioskd runs the kiosk: camera, guidance, anti-spoof inference, the
+// sealed outbox and its delivery, the screens and the local launch API.
+//
+// Exit codes:
+//
+//	0   asked to stop, or -check-config found nothing wrong
+//	1   fault: a part of the daemon stopped by itself
+//	64  wrong usage of the command line
+//	78  bad configuration: unknown key, impossible value, unreadable clip
+//
+// and only by -check-config, since a running kiosk shows these on its screen
+// and goes on trying:
+//
+//	65  a model file is not the one in the manifest
+//	72  a model file or the inference runtime is missing
+//	74  the outbox cannot be read, is damaged, or of a newer format
+//	75  the outbox is held by another process
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"livekiosk/inference/models"
+	"livekiosk/kiosk"
+	"livekiosk/systemd"
+	"livekiosk/ui"
+)
+
+// version is set by the image build: -ldflags "-X main.version=...".
+var version = "devel"
+
+// Exit codes, after sysexits(3). systemd restarts the daemon on all but
+// exitConfig (RestartPreventExitStatus=78): restarting cannot mend a bad
+// configuration.
+const (
+	exitOK      = 0
+	exitFault   = 1
+	exitUsage   = 64
+	exitModel   = 65
+	exitMissing = 72
+	exitOutbox  = 74
+	exitBusy    = 75
+	exitConfig  = 78
+)
+
+var (
+	errConfig = errors.New("bad config")
+	errUsage  = errors.New("usage")
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	done := make(chan int, 1)
+	go func() {
+		code := run(ctx, os.Args[1:], os.Stderr)
+		done <- code
+		os.Exit(code)
+	}()
+	ui.Main() // the window system wants the main goroutine
+	os.Exit(<-done)
+}
+
+// run is main without the process: tests call it with their own context,
+// arguments and log.
+func run(ctx context.Context, args []string, out io.Writer) int {
+	log := slog.New(slog.NewJSONHandler(out, nil)).With(slog.String("version", version))
+	err := start(ctx, args, out, log)
+	code := exitCode(err)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		log.ErrorContext(ctx, "stopped", slog.Any("err", err), slog.Int("exit_code", code))
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errConfig):
+		return exitConfig
+	case errors.Is(err, models.ErrMissing):
+		return exitMissing
+	case errors.Is(err, models.ErrHash):
+		return exitModel
+	case errors.Is(err, kiosk.ErrQueueBusy):
+		return exitBusy
+	case errors.Is(err, kiosk.ErrQueueBad), errors.Is(err, kiosk.ErrQueueNewer), errors.Is(err, errOutbox):
+		return exitOutbox
+	default:
+		return exitFault
+	}
+}
+
+func start(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	c, check, err := configure(args, out)
+	if err != nil {
+		return err
+	}
+	if check {
+		return c.check(ctx, log)
+	}
+	return serve(ctx, c, log)
+}
+
+// configure reads the command line and the configuration file. A flag wins
+// over the file.
+func configure(args []string, out io.Writer) (c Config, check bool, err error) {
+	fs := flag.NewFlagSet("kioskd", flag.ContinueOnError)
+	fs.SetOutput(out)
+	file := fs.String("config", "", "configuration `file` (TOML)")
+	fs.BoolVar(&check, "check-config", false, "check configuration, models, clip and outbox, then exit")
+	over := map[string]func(string){}
+	set := func(name, usage string, apply func(string)) {
+		fs.String(name, "", usage)
+		over[name] = apply
+	}
+	set("camera", "camera `source`: auto, /dev/videoN, clip:portrait, clip:spoof, clip:empty, frames:DIR", func(v string) { c.Camera.Source = v })
+	set("gateway", "`URL` of the identity gateway", func(v string) { c.Gateway.BaseURL = v })
+	set("partner", "`URL` of the partner backend", func(v string) { c.Gateway.PartnerURL = v })
+	set("state", "`folder` of the daemon's files", func(v string) { c.State.Dir = v })
+	set("models", "`folder` of the runtime and the weights", func(v string) { c.Models.Dir = v })
+	set("socket", "Unix `socket` of the launch API", func(v string) { c.API.Socket = v })
+	set("display", "auto, window or headless", func(v string) { c.Display.Mode = v })
+	set("screens", "headless: `folder` for the screens as PNG", func(v string) { c.Display.Out = v })
+	set("script", "controls tapped by themselves, for composed clips only: `agree,done`", func(v string) { c.Display.Script = strings.Split(v, ",") })
+	var badSize error
+	set("size", "headless: `WIDTHxHEIGHT` in pixels", func(v string) {
+		if _, err := fmt.Sscanf(v, "%dx%d", &c.Display.Width, &c.Display.Height); err != nil {
+			badSize = fmt.Errorf("%w: -size: want a size such as 720x1280, have %q", errUsage, v)
+		}
+	})
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return c, false, err
+		}
+		return c, false, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if fs.NArg() > 0 {
+		return c, false, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+	}
+	if c, err = load(*file); err != nil {
+		return c, false, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	fs.Visit(func(f *flag.Flag) {
+		if apply, ok := over[f.Name]; ok {
+			apply(f.Value.String())
+		}
+	})
+	if badSize != nil {
+		return c, false, badSize
+	}
+	if err := c.Validate(); err != nil {
+		return c, false, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return c, check, nil
+}
+
+// A part is one long-lived piece of the daemon. Run blocks until ctx ends
+// (and then returns nil) or the part cannot go on.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// serve runs all parts until ctx ends. A part that stops by itself is a fault
+// of the process: systemd restarts it.
+func serve(ctx context.Context, c Config, log *slog.Logger) error {
+	began := time.Now()
+	d, err := wire(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	notify := systemd.NewNotifier()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range d.parts() {
+		g.Go(func() error {
+			if err := p.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+			if ctx.Err() == nil {
+				return fmt.Errorf("%s: stopped early", p.name)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		if err := notify.Ready("ready"); err != nil {
+			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
+		}
+		log.InfoContext(ctx, "ready", slog.Duration("after", time.Since(began)), slog.String("camera", c.Camera.Source),
+			slog.String("state", c.State.Dir), slog.String("socket", c.API.Socket), slog.String("key_store", "file"))
+		<-ctx.Done()
+		if err := notify.Stopping(); err != nil {
+			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
+		}
+		return nil
+	})
+	return g.Wait()
+}

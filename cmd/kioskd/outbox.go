@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"livekiosk/inference/models"
+	"livekiosk/kiosk"
+	"livekiosk/queue"
+	"livekiosk/queue/seal"
+)
+
+// errOutbox wraps everything that keeps the outbox from being used and has no
+// sentinel of its own: permissions, a read-only or full disk, a bad key file.
+var errOutbox = errors.New("outbox not usable")
+
+// An outbox is the queue, or the reason why there is none yet. A kiosk whose
+// outbox is busy or damaged stays up, says so, and takes it once it can.
+type outbox struct {
+	c   Config
+	log *slog.Logger
+
+	mu  sync.Mutex
+	q   *queue.Queue
+	err error // of the last try
+}
+
+func newOutbox(c Config, log *slog.Logger) *outbox {
+	return &outbox{c: c, log: log, err: errOutbox}
+}
+
+// open opens the queue unless it is open.
+func (o *outbox) open(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.q != nil {
+		return nil
+	}
+	o.q, o.err = o.try(ctx)
+	return o.err
+}
+
+func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
+	key, err := seal.LoadOrCreate(o.c.keyPath())
+	if err != nil {
+		return nil, fmt.Errorf("%w: device key: %w", errOutbox, err)
+	}
+	q, err := queue.Open(ctx, queue.Options{
+		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes, Log: o.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("outbox %s: %w", o.c.queuePath(), err)
+	}
+	return q, nil
+}
+
+func (o *outbox) get() (*queue.Queue, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.q, o.err
+}
+
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.q == nil {
+		return
+	}
+	if err := o.q.Close(); err != nil {
+		o.log.Error("outbox not closed", slog.Any("err", err))
+	}
+	o.q, o.err = nil, errOutbox
+}
+
+// Put implements station.Outbox.
+func (o *outbox) Put(ctx context.Context, s *kiosk.Submission) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	return q.Put(ctx, s)
+}
+
+// Admit implements station.Outbox.
+func (o *outbox) Admit(ctx context.Context) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	return q.Admit(ctx)
+}
+
+// Used implements station.Outbox.
+func (o *outbox) Used(ctx context.Context, correlationID string) (bool, error) {
+	q, err := o.get()
+	if err != nil {
+		return false, err
+	}
+	return q.Used(ctx, correlationID)
+}
+
+// Entries implements api.Queue.
+func (o *outbox) Entries(ctx context.Context) ([]kiosk.Entry, error) {
+	q, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return q.Entries(ctx)
+}
+
+// check is -check-config: everything that a start would need, touched by
+// nothing.
+func (c Config) check(ctx context.Context, log *slog.Logger) error {
+	if c.simulated() {
+		if _, err := (&source{name: c.Camera.Source, log: log}).open(); err != nil {
+			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
+		}
+	}
+	if _, err := models.Open(c.Models.Dir); err != nil {
+		return fmt.Errorf("models.dir: %w", err)
+	}
+	if err := queue.Inspect(ctx, c.queuePath()); err != nil {
+		return fmt.Errorf("outbox %s: %w", c.queuePath(), errors.Join(errOutbox, err))
+	}
+	log.InfoContext(ctx, "configuration is usable")
+	return nil
+}

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"livekiosk/camera"
+	"livekiosk/camera/jpeg"
+	"livekiosk/camera/replay"
+	"livekiosk/camera/v4l2"
+	"livekiosk/inference"
+	"livekiosk/inference/models"
+	"livekiosk/inference/onnx"
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/station"
+	"livekiosk/queue/deliver"
+	"livekiosk/queue/gateway"
+	"livekiosk/systemd"
+	"livekiosk/ui"
+	"livekiosk/ui/text"
+)
+
+// previewShort is the short side of the preview: what a 720 px wide screen can
+// show of a 16:9 picture, at a quarter of the decoding price.
+const previewShort = 360
+
+// A daemon is all parts, connected. This file is the only place that names
+// concrete adapters.
+type daemon struct {
+	c       Config
+	log     *slog.Logger
+	began   time.Time
+	events  *api.Events
+	server  *api.Server
+	socket  net.Listener
+	station *station.Station
+	camera  *camera.Camera
+	latest  *camera.Latest
+	preview *camera.Preview
+	outbox  *outbox
+	client  *gateway.Client
+	dog     *systemd.Watchdog
+	loaded  models.Set // verified at start; zero if that failed
+	encoder *jpeg.Encoder
+
+	view    atomic.Pointer[kiosk.View]
+	changed chan struct{}
+}
+
+// wire opens what can be opened and connects the parts. What is missing is a
+// fault that the screen shows and that its part goes on trying to clear.
+func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
+	d := &daemon{
+		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
+		dog: systemd.NewWatchdog(), changed: make(chan struct{}, 1), encoder: jpeg.NewEncoder(),
+	}
+	d.dog.Log = log
+	var begin flow.State
+	set, err := models.Open(c.Models.Dir)
+	if err != nil {
+		begin.Model = true
+		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
+	}
+	d.loaded = set
+	d.outbox = newOutbox(c, log)
+	if err := d.outbox.open(ctx); err != nil {
+		begin.Storage = true
+		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
+	}
+	if d.client, err = gateway.New(gateway.Options{GatewayURL: c.Gateway.BaseURL, PartnerURL: c.Gateway.PartnerURL, Log: log}); err != nil {
+		return nil, fmt.Errorf("%w: gateway: %w", errConfig, err)
+	}
+	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
+	if d.station, err = station.New(station.Options{
+		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(d.encoder), Now: sinceBoot,
+		Watch: d.watch, Show: d.show, Emit: d.events.Publish, Consent: text.ConsentHash,
+		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
+		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
+		Beat: d.dog.Part("station", 10*time.Second), Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	pool := camera.NewPool(8)
+	if d.camera, err = camera.New(camera.Options{
+		Source: &source{name: c.Camera.Source, encode: d.encoder.Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
+		Start: 5 * time.Second, // a camera or a board just woken
+		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	if d.socket, err = api.Listen(ctx, c.API.Socket, c.API.Group); err != nil {
+		return nil, fmt.Errorf("launch API: %w", err)
+	}
+	if d.server, err = api.New(api.Options{
+		Launcher: d.station, Queue: d.outbox, Log: d.events, Status: d.status, Listener: d.socket, Logger: log,
+	}); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *daemon) parts() []part {
+	return []part{
+		{"watchdog", d.dog.Run},
+		{"station", d.station.Run},
+		{"camera", d.camera.Run},
+		{"preview", d.preview.Run},
+		{"inference", d.infer},
+		{"outbox", d.deliver},
+		{"api", d.server.Run},
+		{"screen", d.draw},
+	}
+}
+
+func (d *daemon) close() {
+	d.latest.Drain()
+	d.preview.Clear()
+	d.outbox.close()
+}
+
+// facts is the provenance that goes into every record and trace.
+func (d *daemon) facts() map[string]string {
+	f := map[string]string{"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source}
+	if d.c.simulated() {
+		f["trust"] = "test" // nobody stood before a camera
+	}
+	for role, sum := range d.loaded.Hashes {
+		f["model_"+role] = sum
+	}
+	return f
+}
+
+// watch wakes the camera or puts it to rest. At rest nothing of the visitor is
+// left to be seen.
+func (d *daemon) watch(on bool) {
+	d.camera.Want(on)
+	if !on {
+		d.latest.Drain()
+		d.preview.Clear()
+	}
+}
+
+func (d *daemon) show(v kiosk.View) {
+	d.view.Store(&v)
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
+	if err := d.station.Fault(ctx, f, active); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "fault not told", slog.String("fault", string(f)), slog.Any("err", err))
+	}
+}
+
+// infer loads the models, again and again until they are right, and then
+// assesses frames.
+func (d *daemon) infer(ctx context.Context) error {
+	beat := d.dog.Part("inference", 30*time.Second)
+	set, err := d.loaded, error(nil)
+	if set.Runtime == "" {
+		if set, err = d.awaitModels(ctx, beat); err != nil {
+			return nil //nolint:nilerr // ctx ended
+		}
+	}
+	a, err := analyser(set)
+	if err != nil {
+		return err
+	}
+	d.fault(ctx, kiosk.ModelFault, false)
+	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
+		for { // the camera may rest for hours
+			beat()
+			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			f, err := d.latest.Take(short)
+			cancel()
+			if err == nil || ctx.Err() != nil {
+				return f, err
+			}
+		}
+	}, d.station.Assessed)
+}
+
+func (d *daemon) awaitModels(ctx context.Context, beat func()) (models.Set, error) {
+	t := time.NewTicker(5 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return models.Set{}, context.Cause(ctx)
+		case <-t.C:
+			beat()
+			if set, err := models.Open(d.c.Models.Dir); err == nil {
+				return set, nil
+			}
+		}
+	}
+}
+
+// analyser opens the networks of a verified set.
+func analyser(set models.Set) (*inference.Analyser, error) {
+	if err := onnx.Start(set.Runtime); err != nil {
+		return nil, fmt.Errorf("inference runtime: %w", err)
+	}
+	o := inference.Options{Decoder: &camera.Decoder{JPEG: jpeg.NewDecoder()}}
+	for _, m := range []struct {
+		path string
+		at   *inference.Model
+	}{{set.Detector, &o.Detector}, {set.Landmarks, &o.Landmarks}, {set.PAD, &o.PAD}} {
+		s, err := onnx.Open(m.path)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", m.path, err)
+		}
+		*m.at = s
+	}
+	a, err := inference.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("inference: %w", err)
+	}
+	return a, nil
+}
+
+// deliver opens the outbox, again and again until it opens, and then drains it.
+func (d *daemon) deliver(ctx context.Context) error {
+	beat := d.dog.Part("outbox", 2*time.Minute)
+	t := time.NewTicker(2 * time.Second)
+	defer t.Stop()
+	for d.outbox.open(ctx) != nil {
+		beat()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+	d.fault(ctx, kiosk.StorageFault, false)
+	q, err := d.outbox.get()
+	if err != nil {
+		return err
+	}
+	dl, err := deliver.New(deliver.Options{
+		Outbox: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
+		Report: func(r kiosk.Receipt) {
+			if err := d.station.Answered(ctx, r); err != nil && ctx.Err() == nil {
+				d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", err))
+			}
+		},
+		Emit: func(e kiosk.Event) {
+			d.events.Publish(e)
+			if e.Kind == kiosk.EventDeferred {
+				if err := d.station.Deferred(ctx, e.Record); err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", err))
+				}
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return dl.Run(ctx)
+}
+
+// draw shows the screens in a window, or renders them where there is no
+// display.
+func (d *daemon) draw(ctx context.Context) error {
+	o := ui.Options{
+		View: func() kiosk.View {
+			if v := d.view.Load(); v != nil {
+				return *v
+			}
+			return kiosk.View{Screen: kiosk.IdleScreen, Locale: kiosk.Indonesian}
+		},
+		Changed: d.changed,
+		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
+		Tap: func(t kiosk.Tap) {
+			if err := d.station.Tap(ctx, t); err != nil && ctx.Err() == nil {
+				d.log.ErrorContext(ctx, "tap not told", slog.Any("err", err))
+			}
+		},
+		Size: d.c.size(), Out: d.c.Display.Out, ScriptDelay: time.Duration(d.c.Display.ScriptDelay),
+		Log: d.log,
+	}
+	for _, s := range d.c.Display.Script {
+		o.Script = append(o.Script, kiosk.Control(s))
+	}
+	switch d.c.Display.Mode {
+	case "window":
+		return ui.Run(ctx, o)
+	case "headless":
+		return ui.Headless(ctx, o)
+	}
+	if ui.HasDisplay() {
+		return ui.Run(ctx, o)
+	}
+	return ui.Headless(ctx, o)
+}
+
+func (d *daemon) status() api.Status {
+	s, cam := d.station.State(), d.camera.Stats()
+	out := api.Status{
+		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
+		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(),
+	}
+	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
+	return out
+}
+
+// A source opens its device or clip at the first stream that succeeds, so that
+// one that cannot be opened is a fault of the camera and not of the daemon.
+type source struct {
+	name   string
+	encode func(dst []byte, img *image.RGBA, quality int) ([]byte, error)
+	log    *slog.Logger
+	opened camera.Source
+}
+
+// Stream implements camera.Source.
+func (s *source) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
+	if s.opened == nil {
+		src, err := s.open()
+		if err != nil {
+			return err
+		}
+		s.opened = src
+	}
+	if err := s.opened.Stream(ctx, put); err != nil {
+		return fmt.Errorf("camera %s: %w", s.name, err)
+	}
+	return nil
+}
+
+func (s *source) open() (camera.Source, error) {
+	kind, name, found := strings.Cut(s.name, ":")
+	if found && (kind == "clip" || kind == "frames") {
+		src, err := replay.Open(replay.Options{Clip: name, Encode: s.encode})
+		if err != nil {
+			return nil, fmt.Errorf("camera %s: %w", s.name, err)
+		}
+		return src, nil
+	}
+	src, err := v4l2.Open(v4l2.Options{Path: s.name, Log: s.log})
+	if err != nil {
+		return nil, fmt.Errorf("camera %s: %w", s.name, err)
+	}
+	return src, nil
+}
+
+// sinceBoot is the clock of frames and of the flow: it never jumps, whatever
+// is done to the wall clock.
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(errors.Join(errors.New("no monotonic clock"), err)) // it has been there since Linux 2.6
+	}
+	return time.Duration(ts.Nano())
+}
