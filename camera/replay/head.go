@@ -87,11 +87,15 @@ func numbers(text []byte, n int) ([][]float64, error) {
 const (
 	sheetLeft, sheetTop     = -40, -16
 	sheetWidth, sheetHeight = 600, 1120
+
+	// sheetHem is how much farther down the sheet's lower edge is drawn, so
+	// that a coat or a sleeve has no end in a tall frame.
+	sheetHem = 3000
 )
 
 // newHead makes the portrait's person a surface in depth.
 func newHead(p *portrait) *figure {
-	f := &figure{box: p.box, texels: 1, pivot: vec{0, 130, 70}}
+	f := &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(3), roll: rad(1.5)}
 	f.levels = append(f.levels, p.cutOut())
 	f.levels = append(f.levels, f.levels[0].halve())
 	f.levels = append(f.levels, f.levels[1].halve())
@@ -99,28 +103,35 @@ func newHead(p *portrait) *figure {
 	relief := p.relief()
 	var flat [][2]float64
 	taken := map[[2]float64]bool{}
-	place := func(x, y, z float64) {
+	place := func(x, y, z, below float64) {
 		if taken[[2]float64{x, y}] {
 			return
 		}
 		taken[[2]float64{x, y}] = true
-		flat = append(flat, [2]float64{x, y})
+		flat = append(flat, [2]float64{x, y + below})
 		// The photograph was taken from a few feet: undo its perspective.
 		const shotFrom = 1800
 		k := (shotFrom + z) / shotFrom
 		f.vertices = append(f.vertices, vertex{
-			at: vec{(x - p.face.x) * k, (y - p.face.y) * k, z},
+			at: vec{(x - p.face.x) * k, (y + below - p.face.y) * k, z},
 			u:  x - sheetLeft, v: y - sheetTop,
 			// The head turns, the shoulders stay; the neck is in between.
 			turn: 1 - smooth((y-335)/100),
 		})
 	}
 	for _, v := range p.mesh {
-		place(v.x, v.y, v.z)
+		place(v.x, v.y, v.z, 0)
 	}
 	face := hull(flat)
-	const step = 24
-	for row := 0; row*step <= sheetHeight-4; row++ {
+	const (
+		step = 24
+		rows = sheetHeight / step
+	)
+	for row := range rows + 1 {
+		below := 0.0
+		if row == rows {
+			below = sheetHem
+		}
 		for col := 0; col*step <= sheetWidth-4; col++ {
 			// Rows are staggered and bent, as four points on one circle have
 			// two triangulations.
@@ -128,7 +139,7 @@ func newHead(p *portrait) *figure {
 			y := 2 + float64(row*step) + 0.29*float64(col%5)
 			x, y = sheetLeft+min(x, sheetWidth-3), sheetTop+min(y, sheetHeight-3)
 			if outside(face, x, y) > 7 {
-				place(x, y, relief(x, y))
+				place(x, y, relief(x, y), below)
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A corner is a triangle's corner: an index into a list of points.
+// A triangle names its corners by their places in a list of points.
 type triangle [3]int
 
 // triangulate returns the Delaunay triangulation of points in the plane, by

@@ -16,7 +16,7 @@ const (
 // newPrint makes the portrait a faded print on paper, held up by a hand. It is
 // flat: nothing about it depends on the distance.
 func newPrint(p *portrait, seed uint64) *figure {
-	f := &figure{box: 1.05 * p.box, texels: printTexels, pivot: vec{0, 40, 0}, yaw: rad(4), pitch: rad(-3), roll: rad(1.5)}
+	f := &figure{box: 1.06 * p.box, texels: printTexels, pivot: vec{0, 40, 0}, yaw: rad(4), pitch: rad(-3), roll: rad(1.5)}
 	f.levels = append(f.levels, handheld(p, seed))
 	f.levels = append(f.levels, f.levels[0].halve())
 	f.levels = append(f.levels, f.levels[1].halve())
@@ -28,8 +28,12 @@ func newPrint(p *portrait, seed uint64) *figure {
 		for col := range cols + 1 {
 			u := 2 + float64(col)*float64(f.levels[0].w-5)/float64(cols)
 			v := 2 + float64(row)*float64(f.levels[0].h-5)/float64(rows)
+			y := v/printTexels + sheetTop - p.face.y
+			if row == rows {
+				y += sheetHem
+			}
 			f.vertices = append(f.vertices, vertex{
-				at: vec{u/printTexels + sheetLeft - p.face.x, v/printTexels + sheetTop - p.face.y, 0},
+				at: vec{u/printTexels + sheetLeft - p.face.x, y, 0},
 				u:  u, v: v, turn: 1,
 			})
 			if row > 0 && col > 0 {
@@ -47,6 +51,7 @@ func handheld(p *portrait, seed uint64) texture {
 	w, h := int(sheetWidth*printTexels), int(sheetHeight*printTexels)
 	tex := texture{w: w, h: h, pix: make([]uint32, w*h)}
 	paper := newPaper(p, seed)
+	layers := holding()
 	// In portrait pixels, soft as all that is out of focus.
 	const soft = 3.0
 	for y := 1; y < h-1; y++ {
@@ -56,19 +61,28 @@ func handheld(p *portrait, seed uint64) texture {
 			var alpha float64
 			over := func(d colour, inside float64) {
 				a := smooth(inside/soft + 0.5)
-				if a == 0 {
-					return
-				}
 				sum := a + alpha*(1-a)
 				c = c.mix(d, a/sum)
 				alpha = sum
 			}
-			arm, hand, thumb := sleeve(px, py), fist(px, py), thumb(px, py)
-			over(colour{74, 78, 88}.lit(0.85+0.2*smooth(arm/40)+0.06*math.Sin(px/17+py/60)), arm)
-			over(colour{176, 132, 108}.lit(0.70+0.24*smooth(hand/30)), hand)
-			over(paper.at(x, y), paper.inside(px, py))
-			over(colour{190, 143, 118}.lit(0.80+0.22*smooth(thumb/14)), thumb)
-			over(colour{214, 172, 152}, nail(px, py))
+			near := py > gripY-60 && math.Abs(px-gripX) < 200
+			if near {
+				for _, l := range layers.behind {
+					if in := l.inside(px, py); in > -soft/2 {
+						over(l.shade(in), in)
+					}
+				}
+			}
+			if in := paper.inside(px, py); in > -soft/2 {
+				over(paper.at(x, y), in)
+			}
+			if near {
+				for _, l := range layers.before {
+					if in := l.inside(px, py); in > -soft/2 {
+						over(l.shade(in), in)
+					}
+				}
+			}
 			if alpha > 0 {
 				tex.pix[y*w+x] = texel(c[0], c[1], c[2], 255*alpha)
 			}
@@ -80,31 +94,47 @@ func handheld(p *portrait, seed uint64) texture {
 // Where the hand is: right of the middle of the lower edge.
 const gripX, gripY = 300.0, float64(printTop + printHeight + printRim)
 
-// ellipse is the distance into an ellipse, roughly; negative outside.
-func ellipse(x, y, cx, cy, rx, ry, angle float64) float64 {
-	sin, cos := math.Sincos(angle)
-	dx, dy := x-cx, y-cy
-	u, v := (dx*cos+dy*sin)/rx, (dy*cos-dx*sin)/ry
-	return (1 - math.Hypot(u, v)) * min(rx, ry)
+// A layer is a part of the arm, in portrait pixels. Its edge is darker, as it
+// turns away.
+type layer struct {
+	paint  colour
+	edge   float64 // light at the edge, 1 is paint
+	middle float64 // light from depth on
+	depth  float64
+	inside func(x, y float64) float64
 }
 
-// fist is the back of the hand below the paper, as seen from the thumb's side.
-func fist(x, y float64) float64 {
-	return max(ellipse(x, y, gripX+8, gripY+26, 50, 44, 0.2), ellipse(x, y, gripX+2, gripY+70, 36, 70, 0.05))
+func (l layer) shade(in float64) colour {
+	return l.paint.lit(l.edge + (l.middle-l.edge)*smooth(in/l.depth))
 }
 
-// thumb lies on the paper.
-func thumb(x, y float64) float64 {
-	return max(ellipse(x, y, gripX-16, gripY-20, 14, 34, -0.25), ellipse(x, y, gripX-5, gripY+18, 20, 34, -0.3))
-}
+// An arm is what holds the paper, behind and before it, from back to front.
+type arm struct{ behind, before []layer }
 
-// nail is the thumb's nail.
-func nail(x, y float64) float64 { return ellipse(x, y, gripX-22, gripY-38, 7, 11, -0.25) }
-
-// sleeve is the arm that comes up from below.
-func sleeve(x, y float64) float64 {
-	half := 50 + (y-gripY-100)*0.16
-	return min(y-gripY-104+(x-gripX)*0.1, half-math.Abs(x-gripX-(y-gripY)*0.08))
+func holding() arm {
+	join := func(a, b func(x, y float64) float64) func(x, y float64) float64 {
+		return func(x, y float64) float64 { return max(a(x, y), b(x, y)) }
+	}
+	sleeve := func(x, y float64) float64 {
+		half := 50 + (y-gripY-100)*0.16
+		return min(y-gripY-104+(x-gripX)*0.1, half-math.Abs(x-gripX-(y-gripY)*0.08))
+	}
+	return arm{
+		behind: []layer{
+			{
+				colour{176, 132, 108}, 0.70, 0.94, 30,
+				join(ellipse(gripX+8, gripY+26, 50, 44, 0.2), ellipse(gripX+2, gripY+70, 36, 70, 0.05)),
+			},
+			{colour{74, 78, 88}, 0.85, 1.05, 40, sleeve},
+		},
+		before: []layer{
+			{
+				colour{190, 143, 118}, 0.80, 1.02, 14,
+				join(ellipse(gripX-16, gripY-20, 14, 34, -0.25), ellipse(gripX-5, gripY+18, 20, 34, -0.3)),
+			},
+			{colour{214, 172, 152}, 1, 1, 1, ellipse(gripX-22, gripY-38, 7, 11, -0.25)},
+		},
+	}
 }
 
 // Paper is printed paper in texels of the sheet's texture, sRGB.
@@ -131,7 +161,7 @@ const (
 	inkDots       = 0.35 // depth of the halftone
 	dotPitch      = 3.0  // texels
 	fibreDepth    = 0.03
-	defocus       = 2.2 // standard deviation of the blur, texels
+	defocus       = 1.2 // standard deviation of the blur, texels
 )
 
 // newPaper prints the portrait: less contrast and colour, three rotated screens

@@ -25,11 +25,11 @@ type recording struct {
 	paths  []string
 	size   image.Point
 	period time.Duration
-	loop   bool
+	once   bool
 }
 
 func openRecording(o Options, period time.Duration) (*recording, error) {
-	r := &recording{period: period, loop: o.Loop}
+	r := &recording{period: period, once: o.Once}
 	entries, err := os.ReadDir(o.Clip) // sorted by name
 	if err != nil {
 		return nil, err
@@ -79,10 +79,10 @@ func readFrame(path string) ([]byte, error) {
 }
 
 func (r *recording) length() int {
-	if r.loop {
-		return len(r.paths)
+	if r.once {
+		return 0
 	}
-	return 0
+	return len(r.paths)
 }
 
 func (r *recording) frame(dst []byte, i int) ([]byte, image.Point, error) {
@@ -95,7 +95,7 @@ func (r *recording) frame(dst []byte, i int) ([]byte, image.Point, error) {
 
 func (r *recording) image(at time.Duration) *image.RGBA {
 	i := int(at / r.period)
-	if r.loop {
+	if !r.once {
 		i %= len(r.paths)
 	}
 	data, err := readFrame(r.paths[min(i, len(r.paths)-1)])

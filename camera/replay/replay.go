@@ -64,10 +64,9 @@ type Options struct {
 	// the result. It must not keep img. Nil means image/jpeg.
 	Encode func(dst []byte, img *image.RGBA, quality int) ([]byte, error)
 
-	// Loop starts a recording over after its last frame; otherwise the last
-	// frame stands still. Composed clips always start over: the next visitor
-	// walks up.
-	Loop bool
+	// Once keeps the last frame of a recording standing where it would start
+	// over. Composed clips always start over: the visitor walks up again.
+	Once bool
 
 	// Seed chooses the noise and the plant's leaves of a composed clip.
 	Seed uint64

@@ -74,42 +74,39 @@ type shape struct {
 func room(size image.Point, seed uint64) *image.RGBA {
 	shapes := furniture(seed)
 	short := float64(min(size.X, size.Y))
-	// What is out of focus needs no more than half the pixels.
-	w, h := (size.X+1)/2+1, (size.Y+1)/2+1
+	// What is out of focus needs no more than every fourth pixel.
+	const step = 4
+	w, h := (size.X+step-1)/step+1, (size.Y+step-1)/step+1
 	coarse := make([]colour, w*h)
 	blotch := blotches(seed)
 	for py := range h {
 		for px := range w {
-			x, y := (float64(2*px)-float64(size.X)/2)/short, float64(2*py)/short
+			x, y := (float64(step*px)-float64(size.X)/2)/short, float64(step*py)/short
 			tall := float64(size.Y) / short
 			// Daylight falls in from the left.
 			light := 1.04 - 0.10*(x+0.9)/1.8 - 0.16*y/tall
 			c := colour{188 * light, 184 * light, 177 * light}
 			for _, s := range shapes {
-				c = c.mix(s.paint, smooth(s.inside(x, y)/s.soft+0.5))
+				if in := s.inside(x, y)/s.soft + 0.5; in > 0 {
+					c = c.mix(s.paint, smooth(in))
+				}
 			}
 			dx, dy := 2*float64(px)/float64(w)-1, 2*float64(py)/float64(h)-1
 			k := (1 - 0.10*(dx*dx+dy*dy)) * (1 + 0.02*blotch(x, y))
-			coarse[py*w+px] = colour{c[0] * k, c[1] * k, c[2] * k}
+			coarse[py*w+px] = c.lit(k)
 		}
 	}
 	out := image.NewRGBA(image.Rectangle{Max: size})
+	line := make([]colour, w)
 	for y := range size.Y {
+		above, below := coarse[y/step*w:][:w], coarse[(y/step+1)*w:][:w]
+		for i := range line {
+			line[i] = above[i].mix(below[i], float64(y%step)/step)
+		}
 		for x := range size.X {
-			at := y/2*w + x/2
-			c := coarse[at]
-			if x%2 == 1 {
-				c = c.mix(coarse[at+1], 0.5)
-			}
-			if y%2 == 1 {
-				d := coarse[at+w]
-				if x%2 == 1 {
-					d = d.mix(coarse[at+w+1], 0.5)
-				}
-				c = c.mix(d, 0.5)
-			}
+			c := line[x/step].mix(line[x/step+1], float64(x%step)/step)
 			px := out.Pix[y*out.Stride+4*x:][:4]
-			for k := range 3 {
+			for k := range c {
 				px[k] = byte(max(0, min(255, c[k]+0.5)))
 			}
 			px[3] = 0xff
@@ -123,14 +120,6 @@ func furniture(seed uint64) []shape {
 	const far, near = 0.016, 0.022 // blur of the back wall and of the plant
 	rect := func(x0, y0, x1, y1 float64) func(x, y float64) float64 {
 		return func(x, y float64) float64 { return min(x-x0, x1-x, y-y0, y1-y) }
-	}
-	blob := func(cx, cy, rx, ry, angle float64) func(x, y float64) float64 {
-		sin, cos := math.Sincos(angle)
-		return func(x, y float64) float64 {
-			dx, dy := x-cx, y-cy
-			u, v := (dx*cos+dy*sin)/rx, (dy*cos-dx*sin)/ry
-			return (1 - math.Sqrt(u*u+v*v)) * min(rx, ry)
-		}
 	}
 	shapes := []shape{
 		// Skirting and the lower wall.
@@ -160,10 +149,20 @@ func furniture(seed uint64) []shape {
 		green := 0.75 + 0.5*rng.Float64()
 		shapes = append(shapes, shape{
 			colour{58 * green, 92 * green, 54 * green},
-			blob(-0.62+cos*length, 0.79+sin*length*1.3, length, 0.022+0.01*rng.Float64(), angle), near,
+			ellipse(-0.62+cos*length, 0.79+sin*length*1.3, length, 0.022+0.01*rng.Float64(), angle), near,
 		})
 	}
 	return shapes
+}
+
+// ellipse returns roughly the distance into an ellipse from its edge.
+func ellipse(cx, cy, rx, ry, angle float64) func(x, y float64) float64 {
+	sin, cos := math.Sincos(angle)
+	return func(x, y float64) float64 {
+		dx, dy := x-cx, y-cy
+		u, v := (dx*cos+dy*sin)/rx, (dy*cos-dx*sin)/ry
+		return (1 - math.Sqrt(u*u+v*v)) * min(rx, ry)
+	}
 }
 
 // blotches returns smooth noise of about -1..1 over the room: paint, dust and

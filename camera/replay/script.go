@@ -22,14 +22,14 @@ func script() []mark {
 	return []mark{
 		{0, 0, 0, 0}, // nobody
 		{s, 0.12, -0.10, 1},
-		{26 * s / 10, 0.22, 0.22, 1}, // walked up: too far away
-		{34 * s / 10, 0.24, 0.26, 0.3},
+		{26 * s / 10, 0.19, 0.22, 1}, // walked up: too far away
+		{34 * s / 10, 0.21, 0.26, 0.3},
 		{40 * s / 10, 0.345, 0.28, 0.8}, // near enough, but off to the side
 		{52 * s / 10, 0.345, 0.28, 0},
-		{60 * s / 10, 0.335, 0.5, 1},  // steps to the middle
-		{87 * s / 10, 0.335, 0.5, 0},  // holds, far
-		{99 * s / 10, 0.515, 0.5, 0},  // comes closer
-		{130 * s / 10, 0.515, 0.5, 0}, // holds, near
+		{60 * s / 10, 0.34, 0.5, 1},   // steps to the middle
+		{87 * s / 10, 0.34, 0.5, 0},   // holds, far
+		{99 * s / 10, 0.525, 0.5, 0},  // comes closer
+		{130 * s / 10, 0.525, 0.5, 0}, // holds, near
 		{134 * s / 10, 0.38, 0.62, 0.5},
 		{140 * s / 10, 0.30, 1.32, 1}, // left
 		{141 * s / 10, 0, 0, 0},
