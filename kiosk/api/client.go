@@ -186,8 +186,12 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	return nil, refused
 }
 
-// cause takes the made-up URL off a transport error.
+// cause takes the made-up URL and the path, which the caller knows, off a
+// transport error.
 func cause(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
