@@ -263,10 +263,10 @@ func TestCameraCountsWhatTheDriverLost(t *testing.T) {
 		wait(time.Second)
 		r.src.Lose(3)
 		wait(time.Second)
-		r.src.Lose(2)
+		r.src.Lose(1)
 		wait(time.Second)
-		if got := r.Stats().Skipped; got != 5 {
-			t.Errorf("skipped %d, want 5", got)
+		if got := r.Stats().Skipped; got != 4 {
+			t.Errorf("skipped %d, want 4", got)
 		}
 	})
 }
@@ -346,37 +346,156 @@ func TestCameraEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// ending is a source that comes to its end.
-type ending struct{}
+// A source made of a function.
+type source func(ctx context.Context, put func(*kiosk.Frame)) error
 
-func (ending) Stream(context.Context, func(*kiosk.Frame)) error { return nil }
+func (s source) Stream(ctx context.Context, put func(*kiosk.Frame)) error { return s(ctx, put) }
 
-func TestCameraSourceThatEndsByItselfIsAFault(t *testing.T) {
+// newFaults returns a camera on a source, and what it will tell. Its heart
+// beats slowly, so that several things have happened when it looks.
+func newFaults(t *testing.T, src camera.Source) (c *camera.Camera, faults *[]string) {
+	t.Helper()
+	faults = new([]string)
+	c, err := camera.New(camera.Options{
+		Source: src, Put: (*kiosk.Frame).Release,
+		Fault: func(active bool, err error) { *faults = append(*faults, fault(active, err)) },
+		Beat:  func() { <-time.After(time.Millisecond) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, faults
+}
+
+func TestCameraThatGaveOneFrameAndFailedDoesNotWorkAgain(t *testing.T) {
+	for range 50 { // the frame and the failure race
+		synctest.Test(t, func(t *testing.T) {
+			opened := 0
+			c, faults := newFaults(t, source(func(_ context.Context, put func(*kiosk.Frame)) error {
+				if opened++; opened == 1 {
+					put(small(1, nil))
+				}
+				return cameratest.ErrUnplugged
+			}))
+			run(t, c.Run)
+			c.Want(true)
+			wait(2 * time.Second)
+			if !slices.Equal(*faults, []string{"unplugged"}) {
+				t.Fatalf("faults %q, want one", *faults)
+			}
+		})
+	}
+}
+
+func TestCameraThatFailsWhileItIsClosedIsNoFault(t *testing.T) {
+	for range 50 { // the wish and the failure race
+		synctest.Test(t, func(t *testing.T) {
+			var c *camera.Camera
+			c, faults := newFaults(t, source(func(_ context.Context, put func(*kiosk.Frame)) error {
+				put(small(1, nil))
+				<-time.After(time.Second)
+				c.Want(false)
+				return cameratest.ErrUnplugged
+			}))
+			run(t, c.Run)
+			c.Want(true)
+			wait(time.Minute)
+			if len(*faults) > 0 {
+				t.Fatalf("faults %q, want none", *faults)
+			}
+		})
+	}
+}
+
+func TestCameraEndingWithItsContextIsNoFault(t *testing.T) {
+	for range 50 { // the ends of the context and of the source race
+		synctest.Test(t, func(t *testing.T) {
+			c, faults := newFaults(t, source(func(ctx context.Context, put func(*kiosk.Frame)) error {
+				put(small(1, nil))
+				<-ctx.Done()
+				return nil
+			}))
+			c.Want(true)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- c.Run(ctx) }()
+			wait(time.Second)
+			cancel()
+			if err := <-done; err != nil || len(*faults) > 0 {
+				t.Fatalf("Run() = %v, faults %q", err, *faults)
+			}
+		})
+	}
+}
+
+func TestCameraProbesOnceAtItsBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		src := cameratest.NewScripted()
 		var faults []string
 		c, err := camera.New(camera.Options{
-			Source: ending{}, Put: (*kiosk.Frame).Release,
+			Source: src, Probe: true,
+			Put:   func(*kiosk.Frame) { t.Error("a frame was put although nothing is wanted") },
 			Fault: func(active bool, err error) { faults = append(faults, fault(active, err)) },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		src.Unplug()
+		run(t, c.Run)
+		wait(time.Minute)
+		if !slices.Equal(faults, []string{"unplugged"}) {
+			t.Errorf("faults %q, want one: the camera is missing at start", faults)
+		}
+		src.Plug()
+		wait(6 * time.Second)
+		if !slices.Equal(faults, []string{"unplugged", "cleared"}) || src.Streaming() {
+			t.Errorf("faults %q, streaming %v; want it cleared and the light off", faults, src.Streaming())
+		}
+		n := src.Opened()
+		wait(time.Minute)
+		if src.Opened() != n || src.Out() != 0 {
+			t.Errorf("opened %d times more, %d frames leaked", src.Opened()-n, src.Out())
+		}
+	})
+}
+
+func TestCameraWantedBeforeRunKeepsItsPauses(t *testing.T) {
+	for range 50 { // the wish and the failure race
+		synctest.Test(t, func(t *testing.T) {
+			opened := 0
+			c, _ := newFaults(t, source(func(context.Context, func(*kiosk.Frame)) error {
+				opened++
+				return cameratest.ErrUnplugged
+			}))
+			c.Want(true)
+			run(t, c.Run)
+			wait(240 * time.Millisecond)
+			if opened != 1 {
+				t.Fatalf("opened %d times in the first 240 ms, want once", opened)
+			}
+		})
+	}
+}
+
+func TestCameraSourceThatEndsByItselfIsAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, faults := newFaults(t, source(func(context.Context, func(*kiosk.Frame)) error { return nil }))
 		run(t, c.Run)
 		c.Want(true)
 		wait(time.Second)
-		if !slices.Equal(faults, []string{"ended"}) {
-			t.Errorf("faults %q", faults)
+		if !slices.Equal(*faults, []string{"ended"}) {
+			t.Errorf("faults %q", *faults)
 		}
 	})
 }
 
 func TestNewRefusesImpossibleOptions(t *testing.T) {
-	put := (*kiosk.Frame).Release
+	put, ending := (*kiosk.Frame).Release, source(func(context.Context, func(*kiosk.Frame)) error { return nil })
 	for name, o := range map[string]camera.Options{
 		"no source":      {Put: put},
-		"no put":         {Source: ending{}},
-		"negative stall": {Source: ending{}, Put: put, Stall: -1},
-		"negative start": {Source: ending{}, Put: put, Start: -1},
+		"no put":         {Source: ending},
+		"negative stall": {Source: ending, Put: put, Stall: -1},
+		"negative start": {Source: ending, Put: put, Start: -1},
 	} {
 		if _, err := camera.New(o); err == nil {
 			t.Errorf("%s: no error", name)

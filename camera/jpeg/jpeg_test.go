@@ -220,7 +220,8 @@ func TestDecodeAcceptsWhatCamerasDo(t *testing.T) {
 	}
 	body, end := whole[:len(whole)-2], whole[len(whole)-2:]
 	for name, data := range map[string][]byte{
-		"padding before the end marker":    slices.Concat(body, []byte{0}, end),
+		"a byte before the end marker":     slices.Concat(body, []byte{0}, end),
+		"padding before the end marker":    slices.Concat(body, bytes.Repeat([]byte{0x55}, 40), end),
 		"zeros after the end marker":       slices.Concat(whole, make([]byte, 500)),
 		"no Huffman tables":                without(t, whole, 0xc4),
 		"fill bytes before a marker":       slices.Concat(whole[:2], []byte{0xff, 0xff}, whole[2:]),
@@ -357,6 +358,27 @@ func TestDecodeAndEncodeDoNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("Encode: %v allocations", n)
+	}
+}
+
+func TestNoPixelsStayBehind(t *testing.T) {
+	img := picture(image.Pt(64, 48))
+	data := encode(t, img, 80)
+	d, e := decoder(t), jpeg.NewEncoder()
+	defer e.Close()
+	if _, err := d.Decode(nil, data, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Decode(nil, data[:len(data)/2], 0); err == nil {
+		t.Fatal("half a picture is no error")
+	}
+	if _, err := e.Encode(nil, img, 80); err != nil {
+		t.Fatal(err)
+	}
+	for name, scratch := range map[string][]byte{"decoder": d.Scratch(), "encoder": e.Scratch()} {
+		if len(scratch) == 0 || slices.ContainsFunc(scratch, func(b byte) bool { return b != 0 }) {
+			t.Errorf("%s: %d bytes of scratch memory, not all erased", name, len(scratch))
+		}
 	}
 }
 
