@@ -14,6 +14,12 @@ const (
 	// minLogit is a score of 0.5, the network authors' own default. At 0.5 the
 	// classes are equally likely, and the landmark model looks again anyway.
 	minLogit = 0
+	// maxSquares bounds what a strange aspect ratio can cost.
+	maxSquares = 5
+	// smallShare is the view's longer side over the width of the largest face
+	// whose box is looked at again: below 32 tensor pixels boxes are up to a
+	// quarter too wide.
+	smallShare = 4
 	// sameFace is the intersection over union from which two boxes are one
 	// face.
 	sameFace = 0.3
@@ -37,9 +43,11 @@ func (f face) contains(x, y float32) bool {
 // A detector finds faces with BlazeFace (Bazarevsky et al., 2019).
 type detector struct {
 	model      Model
-	anchors    [anchors][2]float32 // centres, in tensor pixels
-	candidates []face
-	merged     []face
+	anchors    [anchors][2]float32  // centres, in tensor pixels
+	candidates []face               // of one detection
+	merged     []face               // what it found
+	closer     []face               // what refine found
+	columns    [detectorSide][2]int // of the picture, under each of the tensor's
 	sums       [3 * detectorSide]uint32
 }
 
@@ -58,7 +66,10 @@ func newDetector(m Model) (*detector, error) {
 			return nil, err
 		}
 	}
-	d := &detector{model: m, candidates: make([]face, 0, anchors), merged: make([]face, 0, anchors)}
+	d := &detector{
+		model:      m,
+		candidates: make([]face, 0, anchors), merged: make([]face, 0, anchors), closer: make([]face, 0, anchors),
+	}
 	// Two anchors at each of 16x16 cells, then six at each of 8x8.
 	i := 0
 	for _, grid := range []struct{ cells, each int }{{16, 2}, {8, 6}} {
@@ -78,22 +89,24 @@ func newDetector(m Model) (*detector, error) {
 // detect returns at most maxFaces faces in img, whose first pixel is at (0, 0),
 // the largest first. The slice is valid until the next call.
 //
-// It looks at the whole picture first. A face narrower than an eighth of the
-// longer side is too small there, so only when nobody is found does it look
-// closer, at squares of the shorter side that overlap by more than a face:
-// somebody far away must be asked to come closer, and passers-by behind a
-// visitor need not be seen.
+// It looks at the whole picture first. A face narrower than about an eighth of
+// the longer side is too small for that, so when nobody is found it looks at
+// squares of the shorter side that overlap by more than such a face: somebody
+// far away must be asked to come closer, though passers-by behind a visitor
+// need not be seen. Where the largest face was small, its box is inexact, and
+// it looks once more at its surroundings.
 func (d *detector) detect(img *image.RGBA) ([]face, error) {
 	d.candidates = d.candidates[:0]
 	if err := d.look(img, img.Rect); err != nil {
 		return nil, err
 	}
 	w, h := img.Rect.Dx(), img.Rect.Dy()
-	if short, long := min(w, h), max(w, h); len(d.candidates) == 0 && long > short {
-		// Neighbours are at most half a side apart.
-		tiles := (2*(long-short)+short-1)/short + 1
-		for i := range tiles {
-			at := (long - short) * i / (tiles - 1)
+	short, view := min(w, h), max(w, h)
+	if len(d.candidates) == 0 && view > short {
+		// Neighbours are at most half a side apart, in any camera's picture.
+		squares := min((2*(view-short)+short-1)/short+1, maxSquares)
+		for i := range squares {
+			at := (view - short) * i / (squares - 1)
 			region := image.Rect(at, 0, at+short, short)
 			if h > w {
 				region = image.Rect(0, at, short, at+short)
@@ -102,9 +115,35 @@ func (d *detector) detect(img *image.RGBA) ([]face, error) {
 				return nil, err
 			}
 		}
+		view = short
 	}
-	d.merge()
+	d.merged = merge(d.merged[:0], d.candidates)
+	if len(d.merged) > 0 && d.merged[0].side*smallShare < float32(view) {
+		if err := d.refine(img, &d.merged[0]); err != nil {
+			return nil, err
+		}
+		bySize(d.merged)
+	}
 	return d.merged[:min(len(d.merged), maxFaces)], nil
+}
+
+// refine replaces f by what a look at its surroundings finds there, if it does.
+func (d *detector) refine(img *image.RGBA, f *face) error {
+	side := min(max(int(3*f.side), detectorSide), img.Rect.Dx(), img.Rect.Dy())
+	x := min(max(int(f.x)-side/2, 0), img.Rect.Dx()-side)
+	y := min(max(int(f.y)-side/2, 0), img.Rect.Dy()-side)
+	d.candidates = d.candidates[:0]
+	if err := d.look(img, image.Rect(x, y, x+side, y+side)); err != nil {
+		return err
+	}
+	d.closer = merge(d.closer[:0], d.candidates)
+	for _, c := range d.closer {
+		if f.contains(c.x, c.y) {
+			*f = c
+			break
+		}
+	}
+	return nil
 }
 
 // look adds what the network takes for faces in a region of img.
@@ -135,11 +174,23 @@ func (d *detector) look(img *image.RGBA, region image.Rectangle) error {
 				*y = (*y-top)*scale + float32(region.Min.Y)
 			}
 			f.width, f.height = f.width*scale, f.height*scale
+			if cut(f, region, img.Rect) {
+				continue
+			}
 			d.candidates = append(d.candidates, f)
 		}
 		first += n
 	}
 	return nil
+}
+
+// cut reports whether a seam, an edge of region within the picture, runs
+// through f. A neighbouring region shows all of that face.
+func cut(f face, region, picture image.Rectangle) bool {
+	return region.Min.X > picture.Min.X && f.x-f.width/2 < float32(region.Min.X) ||
+		region.Max.X < picture.Max.X && f.x+f.width/2 > float32(region.Max.X) ||
+		region.Min.Y > picture.Min.Y && f.y-f.height/2 < float32(region.Min.Y) ||
+		region.Max.Y < picture.Max.Y && f.y+f.height/2 > float32(region.Max.Y)
 }
 
 // letterbox fills the input tensor with the whole of img, averaged down,
@@ -154,30 +205,29 @@ func (d *detector) letterbox(img *image.RGBA) (scale, left, top float32) {
 	for i := range in {
 		in[i] = -1
 	}
+	for x := range cols {
+		from, to := span(x, w, cols)
+		d.columns[x] = [2]int{4 * from, 4 * to}
+	}
+	sums := d.sums[:3*cols]
 	for y := range rows {
 		from, to := span(y, h, rows)
-		sums := d.sums[:3*cols]
 		clear(sums)
 		for sy := from; sy < to; sy++ {
 			row := img.Pix[sy*img.Stride:][:4*w]
-			for x := range cols {
-				a, b := span(x, w, cols)
-				var r, g, bl uint32
-				for p := row[4*a : 4*b]; len(p) >= 4; p = p[4:] {
-					r, g, bl = r+uint32(p[0]), g+uint32(p[1]), bl+uint32(p[2])
+			for x, column := range d.columns[:cols] {
+				var r, g, b uint32
+				for p := row[column[0]:column[1]]; len(p) >= 4; p = p[4:] {
+					r, g, b = r+uint32(p[0]), g+uint32(p[1]), b+uint32(p[2])
 				}
-				sums[3*x] += r
-				sums[3*x+1] += g
-				sums[3*x+2] += bl
+				sum := sums[3*x : 3*x+3 : 3*x+3]
+				sum[0], sum[1], sum[2] = sum[0]+r, sum[1]+g, sum[2]+b
 			}
 		}
 		out := in[((y0+y)*detectorSide+x0)*3:][:3*cols]
-		for x := range cols {
-			a, b := span(x, w, cols)
-			gain := 1 / (127.5 * float32((b-a)*(to-from)))
-			for c := range 3 {
-				out[3*x+c] = float32(sums[3*x+c])*gain - 1
-			}
+		for i := range out {
+			column := d.columns[i/3]
+			out[i] = float32(sums[i])/(127.5*float32((column[1]-column[0])/4*(to-from))) - 1
 		}
 	}
 	return float32(long) / detectorSide, float32(x0), float32(y0)
@@ -204,20 +254,19 @@ func decode(v []float32, anchor [2]float32, logit float32) (face, bool) {
 	return f, ok
 }
 
-// merge joins the candidates of each face into their mean, weighted by score,
-// which shakes less from frame to frame than the best of them, and sorts the
-// faces by size.
-func (d *detector) merge() {
-	d.merged = d.merged[:0]
-	slices.SortStableFunc(d.candidates, func(a, b face) int { return cmp.Compare(b.score, a.score) })
-	rest := d.candidates
-	for len(rest) > 0 {
-		best := rest[0]
+// merge appends to dst, which is empty, the faces that candidates show, the
+// largest first. It joins the candidates of each into their mean, weighted by
+// score, which shakes less from frame to frame than the best of them. The
+// candidates are used up.
+func merge(dst, candidates []face) []face {
+	slices.SortStableFunc(candidates, func(a, b face) int { return cmp.Compare(b.score, a.score) })
+	for len(candidates) > 0 {
+		best := candidates[0]
 		var sum face
-		kept := rest[:0]
-		for _, c := range rest {
+		rest := candidates[:0]
+		for _, c := range candidates {
 			if overlap(best, c) < sameFace {
-				kept = append(kept, c)
+				rest = append(rest, c)
 				continue
 			}
 			s := c.score
@@ -228,24 +277,28 @@ func (d *detector) merge() {
 			sum.leftX, sum.leftY = sum.leftX+s*c.leftX, sum.leftY+s*c.leftY
 		}
 		n := sum.score
-		d.merged = append(d.merged, face{
+		dst = append(dst, face{
 			x: sum.x / n, y: sum.y / n, width: sum.width / n, height: sum.height / n,
 			side:   max(sum.width, sum.height) / n,
 			rightX: sum.rightX / n, rightY: sum.rightY / n, leftX: sum.leftX / n, leftY: sum.leftY / n,
 			score: best.score,
 		})
-		rest = kept
+		candidates = rest
 	}
-	slices.SortStableFunc(d.merged, func(a, b face) int { return cmp.Compare(b.side, a.side) })
-	// A face cut by the edge of a square may come twice, the boxes too unlike
-	// to overlap well. Nobody's face is centred within another's.
-	kept := d.merged[:0]
-	for _, f := range d.merged {
+	bySize(dst)
+	// Boxes of very different sizes on one face overlap too little to be
+	// joined. Nobody's face is centred within another's.
+	kept := dst[:0]
+	for _, f := range dst {
 		if !slices.ContainsFunc(kept, func(k face) bool { return k.contains(f.x, f.y) }) {
 			kept = append(kept, f)
 		}
 	}
-	d.merged = kept
+	return kept
+}
+
+func bySize(faces []face) {
+	slices.SortStableFunc(faces, func(a, b face) int { return cmp.Compare(b.side, a.side) })
 }
 
 // overlap returns the intersection over union of two boxes, 0..1.

@@ -50,10 +50,10 @@ type Model interface {
 
 // A Decoder turns a frame's bytes into pixels.
 type Decoder interface {
-	// Decode returns f's picture, upright and opaque, at a size whose shorter
-	// side is at least short pixels, or at its own if it is smaller than that.
-	// The aspect ratio is the frame's but for rounding. The image is valid
-	// until the next call; f stays the caller's.
+	// Decode returns f's picture, opaque, at a size whose shorter side is at
+	// least short pixels, or at its own if it is smaller than that. The aspect
+	// ratio is the frame's but for rounding. The image is valid until the next
+	// call; f stays the caller's.
 	Decode(f *kiosk.Frame, short int) (*image.RGBA, error)
 }
 

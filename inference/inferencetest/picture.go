@@ -65,7 +65,9 @@ func Place(img *image.RGBA, size image.Point, level uint8, at image.Point, scale
 	// Averaging over each pixel's footprint keeps reduced pictures free of
 	// aliasing.
 	sub := max(1, int(math.Ceil(1/scale)))
-	planes := linear(img)
+	all := float64(sub * sub)
+	ground := decode(level)
+	src := linear(img)
 	for y := range size.Y {
 		for x := range size.X {
 			var sum [3]float64
@@ -75,22 +77,18 @@ func Place(img *image.RGBA, size image.Point, level uint8, at image.Point, scale
 					dx := float64(x-at.X) + (float64(i)+0.5)/float64(sub)
 					dy := float64(y-at.Y) + (float64(j)+0.5)/float64(sub)
 					sx, sy := (dx*cos+dy*sin)/scale+w/2, (dy*cos-dx*sin)/scale+h/2
-					if sx < 0 || sy < 0 || sx >= w || sy >= h {
-						continue
-					}
-					n++
-					for c := range sum {
-						sum[c] += planes[c].at(sx-0.5, sy-0.5)
+					if sx >= 0 && sy >= 0 && sx < w && sy < h {
+						n++
+						src.add(&sum, sx-0.5, sy-0.5)
 					}
 				}
 			}
 			if n == 0 {
 				continue
 			}
-			share := float64(n) / float64(sub*sub)
-			i := dst.PixOffset(x, y)
-			for c := range sum {
-				dst.Pix[i+c] = encode(sum[c]/float64(n)*share + decode(level)*(1-share))
+			out := dst.Pix[y*dst.Stride+4*x:][:3]
+			for c := range out {
+				out[c] = encode(sum[c]/all + ground*(1-float64(n)/all))
 			}
 		}
 	}
@@ -99,23 +97,19 @@ func Place(img *image.RGBA, size image.Point, level uint8, at image.Point, scale
 
 // Blur returns img defocused by a Gaussian of sigma pixels.
 func Blur(img *image.RGBA, sigma float64) *image.RGBA {
-	planes := linear(img)
-	for c := range planes {
-		planes[c].blur(sigma)
-	}
-	return picture(planes)
+	l := linear(img)
+	l.blur(sigma)
+	return l.picture()
 }
 
 // Gain returns img with its linear light multiplied, as by a longer exposure,
 // and clipped.
 func Gain(img *image.RGBA, gain float64) *image.RGBA {
-	planes := linear(img)
-	for c := range planes {
-		for i := range planes[c].v {
-			planes[c].v[i] *= gain
-		}
+	l := linear(img)
+	for i := range l.v {
+		l.v[i] *= gain
 	}
-	return picture(planes)
+	return l.picture()
 }
 
 // Noise returns a picture of independent random channels.
@@ -150,101 +144,100 @@ func Print(img *image.RGBA, seed uint64) *image.RGBA {
 	small := Place(img, image.Pt(int(float64(size.X)*share), int(float64(size.Y)*share)), 0,
 		image.Pt(int(float64(size.X)*share)/2, int(float64(size.Y)*share)/2), share, 0)
 	ink := linear(small)
-	w, h := small.Rect.Dx(), small.Rect.Dy()
-	fibres := newPlane(w, h)
-	for i := range fibres.v {
+	fibres := light{w: ink.w, h: ink.h, v: make([]float64, len(ink.v))}
+	for i := 0; i < len(fibres.v); i += 3 {
 		fibres.v[i] = random.NormFloat64()
 	}
 	fibres.blur(1.2)
-	angles := [3]float64{0.26, 1.31, 0.79}
 	tint := [3]float64{1, 0.98, 0.93}
-	for y := range h {
-		for x := range w {
-			i := y*w + x
-			grey := (ink[0].v[i] + ink[1].v[i] + ink[2].v[i]) / 3
-			for c := range ink {
-				v := black + contrast*(grey+saturation*(ink[c].v[i]-grey))
-				sin, cos := math.Sincos(angles[c])
-				a := (float64(x)*cos + float64(y)*sin) / dot
-				b := (float64(y)*cos - float64(x)*sin) / dot
+	var sin, cos [3]float64
+	for c, angle := range [3]float64{0.26, 1.31, 0.79} {
+		sin[c], cos[c] = math.Sincos(angle)
+	}
+	for y := range ink.h {
+		for x := range ink.w {
+			i := 3 * (y*ink.w + x)
+			p := ink.v[i : i+3]
+			grey := (p[0] + p[1] + p[2]) / 3
+			for c := range p {
+				v := black + contrast*(grey+saturation*(p[c]-grey))
+				a := (float64(x)*cos[c] + float64(y)*sin[c]) / dot
+				b := (float64(y)*cos[c] - float64(x)*sin[c]) / dot
 				screen := 0.25 * (math.Cos(2*math.Pi*a) + math.Cos(2*math.Pi*b))
 				v += 0.35 * screen * math.Sqrt(min(max(v*(1-v), 0), 1))
-				ink[c].v[i] = v * (1 + 0.1*fibres.v[i]) * tint[c]
+				p[c] = v * (1 + 0.1*fibres.v[i]) * tint[c]
 			}
 		}
 	}
 	scene := linear(Plain(size, 110))
-	x0, y0 := (size.X-w)/2, (size.Y-h)/2
-	edge := int(rim * float64(size.X))
-	for c := range scene {
-		for y := max(y0-edge, 0); y < min(y0+h+edge, size.Y); y++ {
-			for x := max(x0-edge, 0); x < min(x0+w+edge, size.X); x++ {
-				v := 0.86 * tint[c]
-				if x >= x0 && x < x0+w && y >= y0 && y < y0+h {
-					v = ink[c].v[(y-y0)*w+x-x0]
-				}
-				scene[c].v[y*size.X+x] = v
+	origin := image.Pt((size.X-ink.w)/2, (size.Y-ink.h)/2)
+	printed := image.Rectangle{Min: origin, Max: origin.Add(image.Pt(ink.w, ink.h))}
+	sheet := printed.Inset(-int(rim * float64(size.X))).Intersect(img.Rect)
+	for y := sheet.Min.Y; y < sheet.Max.Y; y++ {
+		for x := sheet.Min.X; x < sheet.Max.X; x++ {
+			p := scene.v[3*(y*size.X+x):][:3]
+			if at := image.Pt(x, y); at.In(printed) {
+				at = at.Sub(origin)
+				copy(p, ink.v[3*(at.Y*ink.w+at.X):])
+				continue
+			}
+			for c := range p {
+				p[c] = 0.86 * tint[c]
 			}
 		}
-		scene[c].blur(focus)
-		for i, v := range scene[c].v {
-			scene[c].v[i] = v + random.NormFloat64()*sensor*math.Sqrt(max(v, 0)+0.02)
-		}
 	}
-	return picture(scene)
+	scene.blur(focus)
+	for i, v := range scene.v {
+		scene.v[i] = v + random.NormFloat64()*sensor*math.Sqrt(max(v, 0)+0.02)
+	}
+	return scene.picture()
 }
 
-// A plane is one channel in linear light, 0..1.
-type plane struct {
+// light is a picture in linear light, 0..1, three channels for each pixel.
+type light struct {
 	w, h int
 	v    []float64
 }
 
-func newPlane(w, h int) *plane { return &plane{w, h, make([]float64, w*h)} }
-
-func linear(img *image.RGBA) [3]*plane {
+func linear(img *image.RGBA) light {
 	var table [256]float64
 	for i := range table {
 		table[i] = decode(uint8(i))
 	}
-	w, h := img.Rect.Dx(), img.Rect.Dy()
-	planes := [3]*plane{newPlane(w, h), newPlane(w, h), newPlane(w, h)}
-	for y := range h {
-		for x := range w {
-			p := img.Pix[y*img.Stride+4*x:]
-			for c := range planes {
-				planes[c].v[y*w+x] = table[p[c]]
-			}
+	l := light{w: img.Rect.Dx(), h: img.Rect.Dy()}
+	l.v = make([]float64, 0, 3*l.w*l.h)
+	for y := range l.h {
+		for row := img.Pix[y*img.Stride:][:4*l.w]; len(row) > 0; row = row[4:] {
+			l.v = append(l.v, table[row[0]], table[row[1]], table[row[2]])
 		}
 	}
-	return planes
+	return l
 }
 
-func picture(planes [3]*plane) *image.RGBA {
-	dst := Plain(image.Pt(planes[0].w, planes[0].h), 0)
-	for i := range planes[0].v {
-		for c := range planes {
-			dst.Pix[4*i+c] = encode(planes[c].v[i])
-		}
+func (l light) picture() *image.RGBA {
+	dst := Plain(image.Pt(l.w, l.h), 0)
+	for i, v := range l.v {
+		dst.Pix[i/3*4+i%3] = encode(v)
 	}
 	return dst
 }
 
-// at interpolates; the plane goes on beyond its edge with its edge.
-func (p *plane) at(x, y float64) float64 {
-	x, y = min(max(x, 0), float64(p.w-1)), min(max(y, 0), float64(p.h-1))
+// add adds the channels at a point, interpolated; the picture goes on beyond
+// its edge with its edge.
+func (l light) add(sum *[3]float64, x, y float64) {
+	x, y = min(max(x, 0), float64(l.w-1)), min(max(y, 0), float64(l.h-1))
 	xi, yi := int(x), int(y)
-	xj, yj := min(xi+1, p.w-1), min(yi+1, p.h-1)
 	fx, fy := x-float64(xi), y-float64(yi)
-	up := p.v[yi*p.w+xi]*(1-fx) + p.v[yi*p.w+xj]*fx
-	low := p.v[yj*p.w+xi]*(1-fx) + p.v[yj*p.w+xj]*fx
-	return up*(1-fy) + low*fy
+	dx, dy := 3*(min(xi+1, l.w-1)-xi), 3*l.w*(min(yi+1, l.h-1)-yi)
+	i := 3 * (yi*l.w + xi)
+	for c := range sum {
+		up := l.v[i+c]*(1-fx) + l.v[i+c+dx]*fx
+		low := l.v[i+c+dy]*(1-fx) + l.v[i+c+dx+dy]*fx
+		sum[c] += up*(1-fy) + low*fy
+	}
 }
 
-func (p *plane) blur(sigma float64) {
-	if sigma <= 0 {
-		return
-	}
+func (l light) blur(sigma float64) {
 	radius := int(math.Ceil(3 * sigma))
 	kernel := make([]float64, 2*radius+1)
 	var sum float64
@@ -253,20 +246,31 @@ func (p *plane) blur(sigma float64) {
 		kernel[i] = math.Exp(-d * d / (2 * sigma * sigma))
 		sum += kernel[i]
 	}
-	tmp := make([]float64, len(p.v))
-	pass := func(dst, src []float64, n, step, lines, line int) {
-		for l := range lines {
-			for i := range n {
-				var v float64
-				for k, weight := range kernel {
-					v += weight * src[l*line+min(max(i+k-radius, 0), n-1)*step]
-				}
-				dst[l*line+i*step] = v / sum
+	for i := range kernel {
+		kernel[i] /= sum
+	}
+	// One line of one channel at a time, with its ends continued.
+	pass := func(start, n, step int) {
+		line := make([]float64, n+2*radius)
+		for i := range line {
+			line[i] = l.v[start+min(max(i-radius, 0), n-1)*step]
+		}
+		for i := range n {
+			var v float64
+			for k, weight := range kernel {
+				v += weight * line[i+k]
 			}
+			l.v[start+i*step] = v
 		}
 	}
-	pass(tmp, p.v, p.w, 1, p.h, p.w)
-	pass(p.v, tmp, p.h, p.w, p.w, 1)
+	for c := range 3 {
+		for y := range l.h {
+			pass(3*y*l.w+c, l.w, 3)
+		}
+		for x := range l.w {
+			pass(3*x+c, l.h, 3*l.w)
+		}
+	}
 }
 
 // decode and encode are the sRGB transfer function.

@@ -123,8 +123,8 @@ func pixels(from, to float32, low, high int) (first, last int) {
 	if !(from < to) || to < float32(low) || from > float32(high) {
 		return low, low
 	}
-	first = max(int(math.Ceil(float64(from)-0.5)), low)
-	last = min(int(math.Ceil(float64(to)-0.5)), high)
+	first = int(math.Ceil(float64(max(from, float32(low))) - 0.5))
+	last = int(math.Ceil(float64(min(to, float32(high))) - 0.5))
 	return first, last
 }
 
