@@ -1,3 +1,5 @@
+//go:build cgo
+
 package jpeg
 
 // Scratch returns the memory that a decoder keeps between images.

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package v4l2 is a camera behind the Linux video API (V4L2).
 //
 // It uses the low-level calls of go4vl and owns the descriptor, the mappings
