@@ -39,6 +39,10 @@ const (
 	SessionMax  = 3 * RecordMax // three attempts
 )
 
+// growBy is how much larger than needed the file becomes when it grows, in
+// bytes: less is a flush more often, more is room that lies idle.
+const growBy = 1 << 20
+
 // probeSlow is when a probe's commit is worth a warning.
 const probeSlow = time.Second
 
@@ -109,7 +113,7 @@ type Queue struct {
 	file *os.File
 	tags []byte // key of the correlation tags
 
-	writer chan struct{} // one slot: held while writing, kept by Close
+	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
 	probed atomic.Int64 // nanoseconds the last probe took
 
@@ -202,12 +206,13 @@ func (q *Queue) load(ctx context.Context, file *os.File) error {
 	}
 	err := guard(func() error {
 		options := boltOptions()
-		options.MaxSize = int(min(2*q.o.MaxBytes+SessionMax+32<<20, 1<<46))
+		options.MaxSize = int(min(2*q.o.MaxBytes+SessionMax, 1<<46))
 		options.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return file, nil }
 		db, err := bbolt.Open(q.o.Path, 0o600, options)
 		if err != nil {
 			return err
 		}
+		db.AllocSize = growBy
 		q.db, q.file = db, file
 		return db.View(q.count)
 	})
@@ -259,7 +264,8 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 // harmless.
 func (q *Queue) Close() error {
 	q.closing.Do(func() {
-		q.writer <- struct{}{} // kept: nobody writes any more
+		q.writer <- struct{}{} // whoever waits for it finds the outbox stopped
+		defer func() { <-q.writer }()
 		q.mu.Lock()
 		hung := q.panicked
 		q.stopped = errClosed
