@@ -118,6 +118,9 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.startKiosk(ctx); err != nil {
 		return err
 	}
+	if err := pause(ctx, time.Second); err != nil { // long enough to see the idle screen
+		return err
+	}
 	correlation := "demo-" + rand.Text()
 	session, err := d.client.Launch(ctx, kiosk.Launch{
 		CorrelationID: correlation, UserID: "demo-visitor", UserIDType: "CUSTOMER_ID",
@@ -431,6 +434,15 @@ func (c *child) memory() int64 {
 		}
 	}
 	return 0
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func freePort(ctx context.Context) (string, error) {

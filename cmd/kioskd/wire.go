@@ -9,7 +9,6 @@ import (
 	"net"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,9 +53,7 @@ type daemon struct {
 	dog     *systemd.Watchdog
 	loaded  models.Set // verified at start; zero if that failed
 	encoder *jpeg.Encoder
-
-	view    atomic.Pointer[kiosk.View]
-	changed chan struct{}
+	views   *views
 }
 
 // wire opens what can be opened and connects the parts. What is missing is a
@@ -64,7 +61,7 @@ type daemon struct {
 func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
-		dog: systemd.NewWatchdog(), changed: make(chan struct{}, 1), encoder: jpeg.NewEncoder(),
+		dog: systemd.NewWatchdog(), views: newViews(), encoder: jpeg.NewEncoder(),
 	}
 	d.dog.Log = log
 	var begin flow.State
@@ -85,7 +82,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(d.encoder), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.events.Publish, Consent: text.ConsentHash,
+		Watch: d.watch, Show: d.views.show, Emit: d.events.Publish, Consent: text.ConsentHash,
 		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -153,14 +150,6 @@ func (d *daemon) watch(on bool) {
 	}
 }
 
-func (d *daemon) show(v kiosk.View) {
-	d.view.Store(&v)
-	select {
-	case d.changed <- struct{}{}:
-	default:
-	}
-}
-
 func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 	if err := d.station.Fault(ctx, f, active); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "fault not told", slog.String("fault", string(f)), slog.Any("err", err))
@@ -177,12 +166,12 @@ func (d *daemon) infer(ctx context.Context) error {
 			return nil //nolint:nilerr // ctx ended
 		}
 	}
-	a, err := analyser(set)
+	a, unload, err := analyser(set)
 	if err != nil {
 		return err
 	}
 	d.fault(ctx, kiosk.ModelFault, false)
-	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
+	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for { // the camera may rest for hours
 			beat()
 			short, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -193,6 +182,7 @@ func (d *daemon) infer(ctx context.Context) error {
 			}
 		}
 	}, d.station.Assessed)
+	return errors.Join(err, unload())
 }
 
 func (d *daemon) awaitModels(ctx context.Context, beat func()) (models.Set, error) {
@@ -211,10 +201,19 @@ func (d *daemon) awaitModels(ctx context.Context, beat func()) (models.Set, erro
 	}
 }
 
-// analyser opens the networks of a verified set.
-func analyser(set models.Set) (*inference.Analyser, error) {
+// analyser opens the networks of a verified set. unload gives their memory
+// back, once the analyser is not used any more.
+func analyser(set models.Set) (a *inference.Analyser, unload func() error, err error) {
 	if err := onnx.Start(set.Runtime); err != nil {
-		return nil, fmt.Errorf("inference runtime: %w", err)
+		return nil, nil, fmt.Errorf("inference runtime: %w", err)
+	}
+	var open []*onnx.Session
+	unload = func() error {
+		var errs []error
+		for _, s := range open {
+			errs = append(errs, s.Close())
+		}
+		return errors.Join(errs...)
 	}
 	o := inference.Options{Decoder: &camera.Decoder{JPEG: jpeg.NewDecoder()}}
 	for _, m := range []struct {
@@ -223,15 +222,15 @@ func analyser(set models.Set) (*inference.Analyser, error) {
 	}{{set.Detector, &o.Detector}, {set.Landmarks, &o.Landmarks}, {set.PAD, &o.PAD}} {
 		s, err := onnx.Open(m.path)
 		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", m.path, err)
+			return nil, nil, errors.Join(fmt.Errorf("model %s: %w", m.path, err), unload())
 		}
+		open = append(open, s)
 		*m.at = s
 	}
-	a, err := inference.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("inference: %w", err)
+	if a, err = inference.New(o); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("inference: %w", err), unload())
 	}
-	return a, nil
+	return a, unload, nil
 }
 
 // deliver opens the outbox, again and again until it opens, and then drains it.
@@ -278,13 +277,8 @@ func (d *daemon) deliver(ctx context.Context) error {
 // display.
 func (d *daemon) draw(ctx context.Context) error {
 	o := ui.Options{
-		View: func() kiosk.View {
-			if v := d.view.Load(); v != nil {
-				return *v
-			}
-			return kiosk.View{Screen: kiosk.IdleScreen, Locale: kiosk.Indonesian}
-		},
-		Changed: d.changed,
+		View:    d.views.next,
+		Changed: d.views.changed,
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
 			if err := d.station.Tap(ctx, t); err != nil && ctx.Err() == nil {

@@ -22,35 +22,35 @@ var ErrNotStarted = errors.New("onnx runtime is not started")
 //nolint:gochecknoglobals // the library itself is one per process: loading it twice is an error in C
 var runtimes struct {
 	sync.Mutex
-	lib string // path it was loaded from; "" until Start succeeded
+	lib  string      // path it was loaded from
+	file os.FileInfo // at that path; nil until Start succeeded
 }
 
 // Start loads ONNX Runtime's shared library from the file lib into this
 // process, where it stays until the process ends: its memory does not come back
-// when it is unloaded. Further calls with the same path do nothing and return
-// nil; another path is an error. A failed Start may be tried again, so a kiosk
+// when it is unloaded. Further calls with the same file do nothing and return
+// nil; another file is an error. A failed Start may be tried again, so a kiosk
 // can wait for a library that is not there yet. It is safe for concurrent use.
 func Start(lib string) error {
 	runtimes.Lock()
 	defer runtimes.Unlock()
-	switch runtimes.lib {
-	case "":
-	case lib:
-		return nil
-	default:
-		return fmt.Errorf("start onnx runtime %s: this process runs %s already", lib, runtimes.lib)
-	}
 	// The loader's own message for a missing file does not say so plainly.
-	if info, err := os.Stat(lib); err != nil {
+	info, err := os.Stat(lib)
+	switch {
+	case runtimes.file != nil && err == nil && os.SameFile(info, runtimes.file):
+		return nil
+	case runtimes.file != nil:
+		return fmt.Errorf("start onnx runtime %s: this process runs %s already", lib, runtimes.lib)
+	case err != nil:
 		return fmt.Errorf("start onnx runtime: %w", err)
-	} else if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return fmt.Errorf("start onnx runtime: %s is not a file", lib)
 	}
 	ort.SetSharedLibraryPath(lib)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
 		return fmt.Errorf("start onnx runtime %s: %w", lib, err)
 	}
-	runtimes.lib = lib
+	runtimes.lib, runtimes.file = lib, info
 	// A kiosk tells nobody but its gateway what it does. The Linux builds have
 	// no telemetry, so there is nothing to report if this is refused.
 	_ = ort.DisableTelemetry()
@@ -75,7 +75,7 @@ type Session struct {
 // The caller closes the session.
 func Open(path string) (*Session, error) {
 	runtimes.Lock()
-	started := runtimes.lib != ""
+	started := runtimes.file != nil
 	runtimes.Unlock()
 	if !started {
 		return nil, fmt.Errorf("open %s: %w", path, ErrNotStarted)

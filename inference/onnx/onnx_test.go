@@ -2,7 +2,6 @@ package onnx_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,9 +32,10 @@ func TestMain(m *testing.M) {
 	early.damaged = onnx.Start(text)
 	early.foreign = onnx.Start(dir)
 	_, early.unstarted = onnx.Open(text)
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	m.Run() // whose code go test takes over
 }
 
 func TestBeforeTheRuntimeStarts(t *testing.T) {
@@ -175,18 +175,34 @@ func TestOpenOfSmallModels(t *testing.T) {
 		in, out []float32
 		wrong   string // part of the error; "" if it opens
 	}{
-		{"values pass through", model("Neg", []value{{"x", float, []int{1, 3}}}, value{"y", float, []int{1, 3}}),
-			[]float32{1, -2, 0.5}, []float32{-1, 2, -0.5}, ""},
-		{"an open batch is one", model("Neg", []value{{"x", float, []int{-1, 2}}}, value{"y", float, []int{-1, 2}}),
-			[]float32{3, 4}, []float32{-3, -4}, ""},
-		{"any other open dimension is refused", model("Neg", []value{{"x", float, []int{1, -1}}}, value{"y", float, []int{1, -1}}),
-			nil, nil, "only the batch dimension"},
-		{"integers are refused", model("Neg", []value{{"x", int64s, []int{1, 3}}}, value{"y", int64s, []int{1, 3}}),
-			nil, nil, "want a float32 tensor"},
-		{"two inputs are refused", model("Add", []value{{"a", float, []int{1}}, {"b", float, []int{1}}}, value{"y", float, []int{1}}),
-			nil, nil, "2 inputs"},
-		{"an unknown operator is refused", model("Livekiosk", []value{{"x", float, []int{1}}}, value{"y", float, []int{1}}),
-			nil, nil, "Livekiosk"},
+		{
+			"values pass through", model("Neg", []value{{"x", float, []int{1, 3}}}, value{"y", float, []int{1, 3}}),
+			[]float32{1, -2, 0.5},
+			[]float32{-1, 2, -0.5},
+			"",
+		},
+		{
+			"an open batch is one", model("Neg", []value{{"x", float, []int{-1, 2}}}, value{"y", float, []int{-1, 2}}),
+			[]float32{3, 4},
+			[]float32{-3, -4},
+			"",
+		},
+		{
+			"any other open dimension is refused", model("Neg", []value{{"x", float, []int{1, -1}}}, value{"y", float, []int{1, -1}}),
+			nil, nil, "only the batch dimension",
+		},
+		{
+			"integers are refused", model("Neg", []value{{"x", int64s, []int{1, 3}}}, value{"y", int64s, []int{1, 3}}),
+			nil, nil, "want a float32 tensor",
+		},
+		{
+			"two inputs are refused", model("Add", []value{{"a", float, []int{1}}, {"b", float, []int{1}}}, value{"y", float, []int{1}}),
+			nil, nil, "2 inputs",
+		},
+		{
+			"an unknown operator is refused", model("Livekiosk", []value{{"x", float, []int{1}}}, value{"y", float, []int{1}}),
+			nil, nil, "Livekiosk",
+		},
 		{"text is refused", []byte("This is no model."), nil, nil, "model.onnx"},
 		{"an empty file is refused", nil, nil, nil, "model.onnx"},
 	} {
@@ -275,7 +291,7 @@ func field(n byte, content []byte) []byte {
 func BenchmarkRun(b *testing.B) {
 	set := inferencetest.Set(b)
 	for _, m := range []struct{ name, path string }{{"detector", set.Detector}, {"landmarks", set.Landmarks}, {"pad", set.PAD}} {
-		b.Run(fmt.Sprintf("model=%s", m.name), func(b *testing.B) {
+		b.Run("model="+m.name, func(b *testing.B) {
 			s := open(b, m.path)
 			b.ReportAllocs()
 			for b.Loop() {

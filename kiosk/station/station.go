@@ -185,7 +185,7 @@ func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
 	switch {
 	case err != nil:
 		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
-		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true}
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true, Down: true}
 	case used:
 		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId", Reason: "was used before: every session needs a new one", Reused: true}
 	}
@@ -194,7 +194,7 @@ func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is full until earlier captures are delivered", Busy: true}
 	case err != nil:
 		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
-		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true}
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is out of service", Busy: true, Down: true}
 	}
 	return nil
 }

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"livekiosk/inference/models"
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+	"livekiosk/queue"
+	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/seal"
+)
+
+// A lab is a folder with everything that a daemon needs.
+type lab struct {
+	t                     *testing.T
+	state, models, socket string
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	short, err := os.MkdirTemp("", "k") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(short) })
+	return &lab{t: t, state: filepath.Join(t.TempDir(), "state"), models: models.Dir(), socket: filepath.Join(short, "k.sock")}
+}
+
+func (l *lab) args(more ...string) []string {
+	return append([]string{
+		"-state", l.state, "-models", l.models, "-socket", l.socket, "-camera", "clip:portrait", "-display", "headless",
+	}, more...)
+}
+
+func (l *lab) file(name, text string) string {
+	l.t.Helper()
+	path := filepath.Join(l.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+// hold opens the outbox as another process would.
+func (l *lab) hold() *queue.Queue {
+	l.t.Helper()
+	c := defaults()
+	c.State.Dir = l.state
+	key, err := seal.LoadOrCreate(c.keyPath())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	q, err := queue.Open(l.t.Context(), queue.Options{Path: c.queuePath(), Key: key})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { q.Close() })
+	return q
+}
+
+// alterModel points the lab at a copy of the models in which one is damaged.
+func (l *lab) alterModel() {
+	l.t.Helper()
+	set, err := models.Open(l.models)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	dir := l.t.TempDir()
+	for _, path := range []string{set.Runtime, set.Detector, set.Landmarks} {
+		if err := os.Symlink(path, filepath.Join(dir, filepath.Base(path))); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(set.PAD)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(filepath.Join(dir, filepath.Base(set.PAD)), b, 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	l.models = dir
+}
+
+func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(*lab) []string // more arguments
+		code  int
+		says  string
+	}{
+		{"nothing is wrong", func(*lab) []string { return nil }, exitOK, "usable"},
+		{"an unknown key", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nsauce = \"auto\"\n")} }, exitConfig, "unknown key camera.sauce"},
+		{"a torn file", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera\n")} }, exitConfig, "line 2"},
+		{"no such file", func(*lab) []string { return []string{"-config", "/nowhere/kioskd.toml"} }, exitConfig, "/nowhere/kioskd.toml"},
+		{"an impossible value", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempts = 0\n")} }, exitConfig, "flow.attempts"},
+		{"a duration without a unit", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"20\"\n")} }, exitConfig, "such as"},
+		{"a recorded face for a real gateway", func(*lab) []string { return []string{"-gateway", "https://gateway.example"} }, exitConfig, "loopback"},
+		{"a gateway in the clear", func(*lab) []string { return []string{"-camera", "auto", "-gateway", "http://gateway.example"} }, exitConfig, "https"},
+		{"a real person's consent by script", func(*lab) []string { return []string{"-camera", "auto", "-script", "agree"} }, exitConfig, "consent"},
+		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
+		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
+		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
+		{"an outbox that is in use", func(l *lab) []string { l.hold(); return nil }, exitBusy, "outbox"},
+		{"an outbox that is none", func(l *lab) []string {
+			if err := os.MkdirAll(l.state, 0o700); err != nil {
+				l.t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(l.state, "outbox.db"), []byte("shopping list"), 0o600); err != nil {
+				l.t.Fatal(err)
+			}
+			return nil
+		}, exitOutbox, "outbox"},
+		{"an unknown flag", func(*lab) []string { return []string{"-colour", "blue"} }, exitUsage, "colour"},
+		{"a stray argument", func(*lab) []string { return []string{"please"} }, exitUsage, "please"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t)
+			more := tt.spoil(l)
+			before := l.snapshot()
+			var log bytes.Buffer
+			if got := run(t.Context(), l.args(append([]string{"-check-config"}, more...)...), &log); got != tt.code {
+				t.Errorf("exit code %d, want %d\n%s", got, tt.code, log.String())
+			}
+			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			if last := lines[len(lines)-1]; !strings.Contains(last, tt.says) {
+				t.Errorf("the last line says %s\nwant %q in it", last, tt.says)
+			}
+			if after := l.snapshot(); after != before {
+				t.Errorf("checking changed the state folder:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
+}
+
+// snapshot names the state's files and their sizes.
+func (l *lab) snapshot() string {
+	var b strings.Builder
+	_ = filepath.Walk(l.state, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			b.WriteString(path + " " + info.ModTime().String() + "\n")
+		}
+		return nil
+	})
+	return b.String()
+}
+
+// A daemonUnderTest runs in this process until the test ends.
+type daemonUnderTest struct {
+	t      *testing.T
+	client *api.Client
+	stop   func() int
+	log    *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (l *lab) start(more ...string) *daemonUnderTest {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(l.t.Context()))
+	d := &daemonUnderTest{t: l.t, client: api.NewClient(l.socket), log: &lockedBuffer{}}
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, l.args(more...), d.log) }()
+	d.stop = sync.OnceValue(func() int {
+		cancel()
+		return <-done
+	})
+	l.t.Cleanup(func() { d.stop() })
+	return d
+}
+
+// await polls the status until ok holds.
+func (d *daemonUnderTest) await(what string, ok func(api.Status) bool) api.Status {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 40*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := d.client.Status(ctx)
+		if err == nil && ok(s) {
+			return s
+		}
+		select {
+		case <-ctx.Done():
+			d.t.Fatalf("waiting for %s: last status %+v, %v\n%s", what, s, err, d.log.String())
+		case <-tick.C:
+		}
+	}
+}
+
+func faulty(f kiosk.Fault) func(api.Status) bool {
+	return func(s api.Status) bool {
+		return slices.Contains(s.Faults, f) && s.Phase == "out_of_service" && !s.Ready
+	}
+}
+
+func healthy(s api.Status) bool { return s.Ready && len(s.Faults) == 0 }
+
+// TestARunningKioskShowsItsFaultAndRecovers starts the daemon with something
+// missing: it stays up, out of service, and serves once it is there.
+func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault kiosk.Fault
+		spoil func(*lab) (more []string, mend func())
+	}{
+		{"an outbox in use", kiosk.StorageFault, func(l *lab) ([]string, func()) {
+			q := l.hold()
+			return nil, func() { q.Close() }
+		}},
+		{"no models", kiosk.ModelFault, func(l *lab) ([]string, func()) {
+			real := l.models
+			l.models = filepath.Join(l.t.TempDir(), "models")
+			return nil, func() {
+				if err := os.Symlink(real, l.models); err != nil {
+					l.t.Error(err)
+				}
+			}
+		}},
+		{"a folder without frames", kiosk.CameraFault, func(l *lab) ([]string, func()) {
+			dir := filepath.Join(l.t.TempDir(), "frames")
+			return []string{"-camera", "frames:" + dir}, func() {
+				l.frames(dir)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t)
+			more, mend := tt.spoil(l)
+			d := l.start(more...)
+			d.await("the fault", faulty(tt.fault))
+			var refused *api.RefusalError
+			_, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "c-1", UserID: "u-1", Locale: kiosk.English, Theme: kiosk.Light})
+			if !errors.As(err, &refused) {
+				t.Errorf("a launch while out of service: %v", err)
+			}
+			mend()
+			d.await("service", healthy)
+			if code := d.stop(); code != exitOK {
+				t.Errorf("exit code %d\n%s", code, d.log.String())
+			}
+		})
+	}
+}
+
+// frames puts a recording of two frames into dir.
+func (l *lab) frames(dir string) {
+	l.t.Helper()
+	img, err := os.ReadFile(filepath.Join("..", "..", "camera", "replay", "portraits", "grace_hopper.jpg"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		l.t.Fatal(err)
+	}
+	for _, name := range []string{"0001.jpg", "0002.jpg"} {
+		if err := os.WriteFile(filepath.Join(dir, name), img, 0o600); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
+// real models, a real outbox, real HTTP and the real screens.
+func TestAWholeSessionOnRealParts(t *testing.T) {
+	sim, url := startSim(t)
+	l := newLab(t)
+	screens := t.TempDir()
+	d := l.start("-gateway", url, "-partner", url+"/partner", "-script", "agree", "-screens", screens)
+	d.await("service", healthy)
+	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []kiosk.EventKind
+	if err := d.client.Session(t.Context(), id, func(e kiosk.Event) error {
+		kinds = append(kinds, e.Kind)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []kiosk.EventKind{
+		kiosk.EventCaptured, kiosk.EventSaved, kiosk.EventToken, kiosk.EventURLs, kiosk.EventUploaded,
+		kiosk.EventConfirmed, kiosk.EventStatus, kiosk.EventOutcome, kiosk.EventResult,
+	} {
+		if !slices.Contains(kinds, want) {
+			t.Errorf("no event %q among %v", want, kinds)
+		}
+	}
+	r, err := d.client.Result(t.Context(), id)
+	if err != nil || r.Status != kiosk.Completed {
+		t.Errorf("result %+v, %v\n%s", r, err, d.log.String())
+	}
+	var refused *api.RefusalError
+	d.await("the next visitor", func(s api.Status) bool { return !s.SessionRunning })
+	_, err = d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
+	if !errors.As(err, &refused) || refused.Field != "correlationId" {
+		t.Errorf("the same correlation id again: %v", err)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	pictures, err := filepath.Glob(filepath.Join(screens, "*.png"))
+	if err != nil || len(pictures) < 6 {
+		t.Errorf("%d screens drawn, %v", len(pictures), err)
+	}
+	for _, secret := range []string{"user-e2e", "x-onekyc-token"} {
+		if strings.Contains(d.log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	_ = sim
+}
+
+func startSim(t *testing.T) (*gatewaysim.Sim, string) {
+	t.Helper()
+	var sim *gatewaysim.Sim
+	server := httptest.NewServer(nil)
+	t.Cleanup(server.Close)
+	sim, err := gatewaysim.New(gatewaysim.Options{BaseURL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = sim
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- sim.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return sim, server.URL
+}
