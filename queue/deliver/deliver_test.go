@@ -21,6 +21,8 @@ type memOutbox struct {
 	lent    [][]byte // images handed out
 	wake    chan struct{}
 	broken  error // what every step says
+	stuck   error // what Settle says
+	onMark  func(context.Context) error
 	sealed  map[kiosk.RecordID]bool
 }
 
@@ -48,6 +50,12 @@ func (o *memOutbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.broken = err
+}
+
+func (o *memOutbox) failSettle(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stuck = err
 }
 
 func (o *memOutbox) Pending(context.Context) ([]kiosk.RecordID, error) {
@@ -94,7 +102,12 @@ func (o *memOutbox) Image(_ context.Context, id kiosk.RecordID, d kiosk.Document
 
 func (o *memOutbox) Wake() <-chan struct{} { return o.wake }
 
-func (o *memOutbox) Mark(_ context.Context, id kiosk.RecordID, m kiosk.Marks) error {
+func (o *memOutbox) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error {
+	if o.onMark != nil {
+		if err := o.onMark(ctx); err != nil {
+			return err
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.find(id); err != nil {
@@ -109,8 +122,11 @@ func (o *memOutbox) Mark(_ context.Context, id kiosk.RecordID, m kiosk.Marks) er
 func (o *memOutbox) Settle(_ context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.broken != nil {
+	switch {
+	case o.broken != nil:
 		return o.broken
+	case o.stuck != nil:
+		return o.stuck
 	}
 	if _, was := o.settled[id]; was {
 		return errors.New("settled twice")
@@ -129,6 +145,27 @@ func (o *memOutbox) Dead(_ context.Context, id kiosk.RecordID, reason string) er
 	o.dead[id] = reason
 	o.order = slices.DeleteFunc(o.order, func(x kiosk.RecordID) bool { return x == id })
 	return nil
+}
+
+// end returns what a record was settled with, if it was.
+func (o *memOutbox) end(id kiosk.RecordID) kiosk.Receipt {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.settled[id]
+}
+
+// ends returns how many records were settled.
+func (o *memOutbox) ends() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.settled)
+}
+
+// aside returns why a record was set aside, if it was.
+func (o *memOutbox) aside(id kiosk.RecordID) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dead[id]
 }
 
 func (o *memOutbox) left() int {

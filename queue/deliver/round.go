@@ -20,7 +20,7 @@ const (
 	reasonUnavailable = "unavailable" // 5xx, or a 4xx of something in between
 	reasonToken       = "token"       // a new token was refused too
 	reasonURLs        = "urls"        // new upload URLs were refused too
-	reasonPartner     = "partner_"    // before one of the above: the partner backend
+	reasonPartner     = "partner_"    // before one of those that are answers: the partner backend's
 	reasonStorage     = "storage"     // the outbox failed
 	reasonUnreadable  = "unreadable"  // the record does not open
 	reasonLost        = "submission_lost"
@@ -418,7 +418,7 @@ func (r *round) why(g *kiosk.GatewayError) string {
 	}
 	switch {
 	case g.Status == 0:
-		return prefix + reasonOffline
+		return reasonOffline
 	case g.Status < 400:
 		return prefix + reasonIntercepted
 	case g.Status == 429:
