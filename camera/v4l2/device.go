@@ -325,7 +325,7 @@ func explain(path, doing string, err error) error {
 		if who := holders(path); len(who) > 0 {
 			return fmt.Errorf("%s: %w by %s", path, ErrBusy, strings.Join(who, ", "))
 		}
-		return fmt.Errorf("%s: %w by another process", path, ErrBusy)
+		return fmt.Errorf("%s: %w; by whom is hidden from this user", path, ErrBusy)
 	case errors.Is(err, unix.ENOTTY), errors.Is(err, low.ErrorUnsupported):
 		return fmt.Errorf("%s: %w: it does not understand V4L2 (%s)", path, ErrNotCamera, doing)
 	default:
