@@ -283,11 +283,22 @@ func decode(v uint8) float64 {
 }
 
 func encode(v float64) uint8 {
-	v = min(max(v, 0), 1)
-	if v <= 0.0031308 {
-		v *= 12.92
-	} else {
-		v = 1.055*math.Pow(v, 1/2.4) - 0.055
-	}
-	return uint8(v*255 + 0.5)
+	return encoded[int(math.Sqrt(min(max(v, 0), 1))*(codes-1)+0.5)]
 }
+
+// encoded is the transfer function of the square of its index over codes-1,
+// which is nearly even in it.
+const codes = 4096
+
+var encoded = func() (table [codes]uint8) {
+	for i := range table {
+		v := math.Pow(float64(i)/(codes-1), 2)
+		if v <= 0.0031308 {
+			v *= 12.92
+		} else {
+			v = 1.055*math.Pow(v, 1/2.4) - 0.055
+		}
+		table[i] = uint8(v*255 + 0.5)
+	}
+	return table
+}()

@@ -28,8 +28,8 @@ var runtimes struct {
 
 // Start loads ONNX Runtime's shared library from the file lib into this
 // process, where it stays until the process ends: its memory does not come back
-// when it is unloaded. Further calls with the same file do nothing and return
-// nil; another file is an error. A failed Start may be tried again, so a kiosk
+// when it is unloaded. Further calls with the same path, or the same file by
+// another, do nothing and return nil; another file is an error. A failed Start may be tried again, so a kiosk
 // can wait for a library that is not there yet. It is safe for concurrent use.
 func Start(lib string) error {
 	runtimes.Lock()
@@ -37,7 +37,7 @@ func Start(lib string) error {
 	// The loader's own message for a missing file does not say so plainly.
 	info, err := os.Stat(lib)
 	switch {
-	case runtimes.file != nil && err == nil && os.SameFile(info, runtimes.file):
+	case runtimes.file != nil && (lib == runtimes.lib || err == nil && os.SameFile(info, runtimes.file)):
 		return nil
 	case runtimes.file != nil:
 		return fmt.Errorf("start onnx runtime %s: this process runs %s already", lib, runtimes.lib)

@@ -64,6 +64,13 @@ func TestStartAfterFailuresAndAgain(t *testing.T) {
 		})
 	}
 	all.Wait()
+	link := filepath.Join(t.TempDir(), "libonnxruntime.so")
+	if err := os.Symlink(lib, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := onnx.Start(link); err != nil {
+		t.Errorf("the same library by another path: %v", err)
+	}
 	if err := onnx.Start("/another/libonnxruntime.so"); err == nil || !strings.Contains(err.Error(), lib) {
 		t.Errorf("another library gives %v, want an error that names the one that runs", err)
 	}
