@@ -374,11 +374,11 @@ func (q *Queue) update(ctx context.Context, fn func(*bbolt.Tx) (change, error)) 
 	if err := q.usable(); err != nil {
 		return err
 	}
+	var tx *bbolt.Tx
 	var done change
 	var flush bool // the error, if any, came from committing
-	err := guard(func() error {
-		tx, err := q.db.Begin(true)
-		if err != nil {
+	err := guard(func() (err error) {
+		if tx, err = q.db.Begin(true); err != nil {
 			return err
 		}
 		if done, err = fn(tx); err != nil {
@@ -400,7 +400,7 @@ func (q *Queue) update(ctx context.Context, fn func(*bbolt.Tx) (change, error)) 
 		return nil
 	case panicked(err):
 		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
-		q.stop(err, true)
+		q.stop(err, tx == nil || panicked(guard(tx.Rollback)))
 	case errors.Is(err, errUnchanged):
 		return nil
 	case !flush:
