@@ -26,8 +26,8 @@ type checker struct {
 }
 
 // newChecker loads the runtime and the weights from dir.
-func newChecker(dir string) (c *checker, err error) {
-	set, err := models.Open(dir)
+func newChecker(ctx context.Context, dir string) (c *checker, err error) {
+	set, err := models.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

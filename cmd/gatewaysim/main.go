@@ -120,7 +120,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, log *sl
 	if f.blind {
 		log.WarnContext(ctx, "NO FACE CHECK: every image that decodes is approved, whatever it shows")
 	} else {
-		c, broken := newChecker(f.models) //nolint:contextcheck // verifying files ends by itself within a second
+		c, broken := newChecker(ctx, f.models)
 		if broken != nil {
 			return fmt.Errorf("face check: %w (or run with -no-face-check)", broken)
 		}

@@ -23,6 +23,7 @@ type Event struct {
 	SHA256      string    `json:"sha256,omitempty"` // of an uploaded document
 	Result      string    `json:"result,omitempty"`
 	Reason      string    `json:"reasonCode,omitempty"`
+	Duplicate   bool      `json:"duplicate,omitempty"` // a callback that was heard before
 	Fault       string    `json:"fault,omitempty"`
 }
 

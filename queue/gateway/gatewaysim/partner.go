@@ -240,7 +240,7 @@ func (p *partner) callback(r *http.Request, ev *Event) reply {
 		p.users[in.Session] = c
 	}
 	effect := fmt.Sprintf("%q %q %q", in.Submission, in.Status, in.Result)
-	if c.heard[effect] {
+	if ev.Duplicate = c.heard[effect]; ev.Duplicate {
 		return plain(http.StatusOK, map[string]bool{"duplicate": true})
 	}
 	c.heard[effect] = true
