@@ -2,7 +2,7 @@
 // the gateway simulator and the kiosk on a composed clip, launches one session,
 // prints what happens as a timeline, and checks that it ended as it must.
 //
-//	demo [-clip portrait|spoof] [-offline] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
+//	demo [-clip portrait|spoof] [-offline] [-patient] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
 //
 // Exit codes: 0 it ended as it must, 1 it did not, 64 wrong usage.
 package main
@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	fs.SetOutput(out)
 	fs.StringVar(&d.clip, "clip", "portrait", "portrait: a person; spoof: a faded print of the same picture")
 	fs.BoolVar(&d.offline, "offline", false, "the gateway is down until the visitor has left")
+	fs.BoolVar(&d.patient, "patient", false, "wait until the outcome screen has ended by itself")
 	fs.StringVar(&d.size, "size", "720x1280", "size of the screens where there is no display")
 	fs.StringVar(&d.locale, "locale", "en", "language of the screens: id or en")
 	fs.StringVar(&d.bin, "bin", "bin", "folder of the programs")
@@ -68,13 +69,13 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		return exitUsage
 	}
 	if fs.NArg() > 0 || d.clip != "portrait" && d.clip != "spoof" || d.clip == "spoof" && d.offline {
-		fmt.Fprintln(out, "demo: -clip is portrait or spoof; -offline goes with portrait")
+		say(out, "demo: -clip is portrait or spoof; -offline goes with portrait\n")
 		return exitUsage
 	}
 	err := d.run(ctx)
 	d.stop()
 	if err != nil {
-		fmt.Fprintf(out, "\ndemo: %v\n      the logs are in %s\n", err, d.dir)
+		say(out, "\ndemo: %v\n      the logs are in %s\n", err, d.dir)
 		return exitFailed
 	}
 	return exitOK
@@ -83,7 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 // A demo is one demonstration.
 type demo struct {
 	clip, size, locale, bin, dir string
-	offline                      bool
+	offline, patient             bool
 
 	out     io.Writer
 	began   time.Time
@@ -95,8 +96,11 @@ type demo struct {
 }
 
 func (d *demo) say(what, format string, args ...any) {
-	fmt.Fprintf(d.out, "%6.1fs  %-10s %s\n", time.Since(d.began).Seconds(), what, fmt.Sprintf(format, args...))
+	say(d.out, "%6.1fs  %-10s %s\n", time.Since(d.began).Seconds(), what, fmt.Sprintf(format, args...))
 }
+
+// say writes for the person watching, who may have gone.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func (d *demo) run(ctx context.Context) error {
 	if err := os.RemoveAll(d.dir); err != nil {
@@ -105,20 +109,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", d.dir, err)
 	}
-	address, err := freePort(ctx)
-	if err != nil {
-		return err
-	}
-	d.address = address
-	if d.offline {
-		d.say("gateway", "is down")
-	} else if err := d.startSim(ctx); err != nil {
-		return err
-	}
-	if err := d.startKiosk(ctx); err != nil {
-		return err
-	}
-	if err := pause(ctx, time.Second); err != nil { // long enough to see the idle screen
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
 	correlation := "demo-" + rand.Text()
@@ -130,12 +121,12 @@ func (d *demo) run(ctx context.Context) error {
 		return fmt.Errorf("launch: %w", err)
 	}
 	d.say("launched", "correlation id %s", correlation)
-	if err := d.client.Session(ctx, session, d.event); err != nil {
+	if err = d.client.Session(ctx, session, func(e kiosk.Event) error { d.event(e); return nil }); err != nil {
 		return fmt.Errorf("follow the session: %w", err)
 	}
 	d.say("memory", "kioskd uses %d MB", d.kiosk.memory()>>20)
 	if d.offline {
-		if err := d.comeBack(ctx); err != nil {
+		if err = d.comeBack(ctx); err != nil {
 			return err
 		}
 	}
@@ -144,10 +135,32 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	d.say("partner", "was told: status %s, result %s %s", told.Status, told.Result, told.Reason)
-	if err := d.judge(ctx, told); err != nil {
+	if err = d.judge(ctx, told); err != nil {
 		return err
 	}
+	if d.patient {
+		if err = d.rest(ctx); err != nil {
+			return err
+		}
+	}
 	return d.show(session)
+}
+
+// prepare starts the programs and waits until the idle screen was seen.
+func (d *demo) prepare(ctx context.Context) error {
+	var err error
+	if d.address, err = freePort(ctx); err != nil {
+		return err
+	}
+	if d.offline {
+		d.say("gateway", "is down")
+	} else if err = d.startSim(ctx); err != nil {
+		return err
+	}
+	if err = d.startKiosk(ctx); err != nil {
+		return err
+	}
+	return pause(ctx, time.Second)
 }
 
 func (d *demo) startSim(ctx context.Context) error {
@@ -158,7 +171,7 @@ func (d *demo) startSim(ctx context.Context) error {
 	if err := d.await(ctx, d.sim, func() bool {
 		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.address)
 		if err == nil {
-			c.Close()
+			_ = c.Close() // it was only knocked at
 		}
 		return err == nil
 	}); err != nil {
@@ -202,10 +215,10 @@ func (d *demo) comeBack(ctx context.Context) error {
 	d.say("queue", "1 record, %s, %d KB sealed", entries[0].State, entries[0].Bytes>>10)
 	d.kiosk.stop()
 	d.say("kiosk", "is stopped and started again")
-	if err := d.startKiosk(ctx); err != nil {
+	if err = d.startKiosk(ctx); err != nil {
 		return err
 	}
-	if err := d.startSim(ctx); err != nil {
+	if err = d.startSim(ctx); err != nil {
 		return err
 	}
 	settled := errors.New("settled")
@@ -213,9 +226,7 @@ func (d *demo) comeBack(ctx context.Context) error {
 		if e.Record == "" {
 			return nil
 		}
-		if err := d.event(e); err != nil {
-			return err
-		}
+		d.event(e)
 		if e.Kind == kiosk.EventSettled {
 			return settled
 		}
@@ -228,7 +239,7 @@ func (d *demo) comeBack(ctx context.Context) error {
 }
 
 // event prints one line of the session's story.
-func (d *demo) event(e kiosk.Event) error {
+func (d *demo) event(e kiosk.Event) {
 	d.seen = append(d.seen, e)
 	words := e.Text
 	switch e.Kind {
@@ -239,12 +250,11 @@ func (d *demo) event(e kiosk.Event) error {
 	case kiosk.EventSaved:
 		words = string(e.Record)
 	case kiosk.EventLaunched:
-		return nil
+		return
 	case kiosk.EventPhase, kiosk.EventCaptured, kiosk.EventToken, kiosk.EventURLs, kiosk.EventUploaded, kiosk.EventConfirmed,
 		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventFault:
 	}
 	d.say(string(e.Kind), "%s", words)
-	return nil
 }
 
 // A verdict is what the partner backend knows of a session.
@@ -350,9 +360,23 @@ func (d *demo) show(session kiosk.SessionID) error {
 	if err != nil {
 		return fmt.Errorf("screens: %w", err)
 	}
-	fmt.Fprintf(d.out, "\nscreens  %s (%d pictures)\ntrace    %s (%d inputs, replayed: same phases, hints and effects)\nqueue    %s\nlogs     %s\n",
+	say(d.out, "\nscreens  %s (%d pictures)\ntrace    %s (%d inputs, replayed: same phases, hints and effects)\nqueue    %s\nlogs     %s\n",
 		filepath.Join(d.dir, "screens"), len(screens), path, sum.Inputs, filepath.Join(d.dir, "state", "outbox.db"), filepath.Join(d.dir, "*.log"))
 	return nil
+}
+
+// rest waits until the kiosk is free for the next visitor.
+func (d *demo) rest(ctx context.Context) error {
+	for range 3 { // an outcome stays for at most 30 s, and so long await waits
+		err := d.await(ctx, d.kiosk, func() bool {
+			s, err := d.client.Status(ctx)
+			return err == nil && !s.SessionRunning
+		})
+		if err == nil {
+			return nil
+		}
+	}
+	return errors.New("the outcome screen does not end")
 }
 
 // await polls ok until it holds, the child ends, or half a minute has passed.
@@ -450,8 +474,11 @@ func freePort(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return address, nil
 }
 
 func fetch(ctx context.Context, url string) ([]byte, error) {
@@ -463,7 +490,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", url, err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // only read from
 	body, err := io.ReadAll(io.LimitReader(res.Body, 8<<20))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", url, err)

@@ -140,14 +140,13 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 	set("script", "controls tapped by themselves, for composed clips only: `agree,done`", func(v string) { c.Display.Script = strings.Split(v, ",") })
 	var badSize error
 	set("size", "headless: `WIDTHxHEIGHT` in pixels", func(v string) {
-		if _, err := fmt.Sscanf(v, "%dx%d", &c.Display.Width, &c.Display.Height); err != nil {
+		if _, e := fmt.Sscanf(v, "%dx%d", &c.Display.Width, &c.Display.Height); e != nil {
 			badSize = fmt.Errorf("%w: -size: want a size such as 720x1280, have %q", errUsage, v)
 		}
 	})
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return c, false, err
-		}
+	if err = fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return c, false, err
+	} else if err != nil {
 		return c, false, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if fs.NArg() > 0 {
@@ -164,7 +163,7 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 	if badSize != nil {
 		return c, false, badSize
 	}
-	if err := c.Validate(); err != nil {
+	if err = c.Validate(); err != nil {
 		return c, false, fmt.Errorf("%w: %w", errConfig, err)
 	}
 	return c, check, nil

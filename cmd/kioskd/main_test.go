@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http/httptest"
 	"os"
@@ -29,12 +30,10 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	short, err := os.MkdirTemp("", "k") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(short) })
-	return &lab{t: t, state: filepath.Join(t.TempDir(), "state"), models: models.Dir(), socket: filepath.Join(short, "k.sock")}
+	// A socket's path must be short, and a test's folder is named after the test.
+	socket := filepath.Join(os.TempDir(), "kioskd-test-"+rand.Text()[:8]+".sock")
+	t.Cleanup(func() { _ = os.Remove(socket) }) // the daemon removes it itself, if it was started
+	return &lab{t: t, state: filepath.Join(t.TempDir(), "state"), models: models.Dir(), socket: socket}
 }
 
 func (l *lab) args(more ...string) []string {
@@ -65,14 +64,20 @@ func (l *lab) hold() *queue.Queue {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { q.Close() })
+	l.t.Cleanup(func() { l.release(q) })
 	return q
+}
+
+func (l *lab) release(q *queue.Queue) {
+	if err := q.Close(); err != nil {
+		l.t.Error(err)
+	}
 }
 
 // alterModel points the lab at a copy of the models in which one is damaged.
 func (l *lab) alterModel() {
 	l.t.Helper()
-	set, err := models.Open(l.models)
+	set, err := models.Open(l.t.Context(), l.models)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -233,13 +238,13 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 	}{
 		{"an outbox in use", kiosk.StorageFault, func(l *lab) ([]string, func()) {
 			q := l.hold()
-			return nil, func() { q.Close() }
+			return nil, func() { l.release(q) }
 		}},
 		{"no models", kiosk.ModelFault, func(l *lab) ([]string, func()) {
-			real := l.models
+			whole := l.models
 			l.models = filepath.Join(l.t.TempDir(), "models")
 			return nil, func() {
-				if err := os.Symlink(real, l.models); err != nil {
+				if err := os.Symlink(whole, l.models); err != nil {
 					l.t.Error(err)
 				}
 			}
@@ -256,9 +261,8 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 			more, mend := tt.spoil(l)
 			d := l.start(more...)
 			d.await("the fault", faulty(tt.fault))
-			var refused *api.RefusalError
 			_, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "c-1", UserID: "u-1", Locale: kiosk.English, Theme: kiosk.Light})
-			if !errors.As(err, &refused) {
+			if _, refused := errors.AsType[*api.RefusalError](err); !refused {
 				t.Errorf("a launch while out of service: %v", err)
 			}
 			mend()
@@ -290,7 +294,7 @@ func (l *lab) frames(dir string) {
 // TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
 // real models, a real outbox, real HTTP and the real screens.
 func TestAWholeSessionOnRealParts(t *testing.T) {
-	sim, url := startSim(t)
+	url := startSim(t)
 	l := newLab(t)
 	screens := t.TempDir()
 	d := l.start("-gateway", url, "-partner", url+"/partner", "-script", "agree", "-screens", screens)
@@ -336,12 +340,10 @@ func TestAWholeSessionOnRealParts(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-	_ = sim
 }
 
-func startSim(t *testing.T) (*gatewaysim.Sim, string) {
+func startSim(t *testing.T) string {
 	t.Helper()
-	var sim *gatewaysim.Sim
 	server := httptest.NewServer(nil)
 	t.Cleanup(server.Close)
 	sim, err := gatewaysim.New(gatewaysim.Options{BaseURL: server.URL})
@@ -358,5 +360,5 @@ func startSim(t *testing.T) (*gatewaysim.Sim, string) {
 			t.Error(err)
 		}
 	})
-	return sim, server.URL
+	return server.URL
 }

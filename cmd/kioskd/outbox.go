@@ -119,7 +119,7 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
 		}
 	}
-	if _, err := models.Open(c.Models.Dir); err != nil {
+	if _, err := models.Open(ctx, c.Models.Dir); err != nil {
 		return fmt.Errorf("models.dir: %w", err)
 	}
 	if err := queue.Inspect(ctx, c.queuePath()); err != nil {

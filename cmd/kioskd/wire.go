@@ -52,7 +52,6 @@ type daemon struct {
 	client  *gateway.Client
 	dog     *systemd.Watchdog
 	loaded  models.Set // verified at start; zero if that failed
-	encoder *jpeg.Encoder
 	views   *views
 }
 
@@ -61,18 +60,18 @@ type daemon struct {
 func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
-		dog: systemd.NewWatchdog(), views: newViews(), encoder: jpeg.NewEncoder(),
+		dog: systemd.NewWatchdog(), views: newViews(),
 	}
 	d.dog.Log = log
 	var begin flow.State
-	set, err := models.Open(c.Models.Dir)
+	set, err := models.Open(ctx, c.Models.Dir)
 	if err != nil {
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
 	d.loaded = set
 	d.outbox = newOutbox(c, log)
-	if err := d.outbox.open(ctx); err != nil {
+	if err = d.outbox.open(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
 	}
@@ -81,7 +80,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
 	if d.station, err = station.New(station.Options{
-		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(d.encoder), Now: sinceBoot,
+		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Show: d.views.show, Emit: d.events.Publish, Consent: text.ConsentHash,
 		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
@@ -91,7 +90,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}
 	pool := camera.NewPool(8)
 	if d.camera, err = camera.New(camera.Options{
-		Source: &source{name: c.Camera.Source, encode: d.encoder.Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Source: &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
 		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
@@ -160,13 +159,10 @@ func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 // assesses frames.
 func (d *daemon) infer(ctx context.Context) error {
 	beat := d.dog.Part("inference", 30*time.Second)
-	set, err := d.loaded, error(nil)
-	if set.Runtime == "" {
-		if set, err = d.awaitModels(ctx, beat); err != nil {
-			return nil //nolint:nilerr // ctx ended
-		}
+	if d.loaded.Runtime == "" && !d.awaitModels(ctx, beat) {
+		return nil
 	}
-	a, unload, err := analyser(set)
+	a, unload, err := analyser(d.loaded)
 	if err != nil {
 		return err
 	}
@@ -175,27 +171,29 @@ func (d *daemon) infer(ctx context.Context) error {
 		for { // the camera may rest for hours
 			beat()
 			short, cancel := context.WithTimeout(ctx, 5*time.Second)
-			f, err := d.latest.Take(short)
+			f, none := d.latest.Take(short)
 			cancel()
-			if err == nil || ctx.Err() != nil {
-				return f, err
+			if none == nil || ctx.Err() != nil {
+				return f, none
 			}
 		}
 	}, d.station.Assessed)
 	return errors.Join(err, unload())
 }
 
-func (d *daemon) awaitModels(ctx context.Context, beat func()) (models.Set, error) {
+// awaitModels reports false if ctx ended first.
+func (d *daemon) awaitModels(ctx context.Context, beat func()) bool {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return models.Set{}, context.Cause(ctx)
+			return false
 		case <-t.C:
 			beat()
-			if set, err := models.Open(d.c.Models.Dir); err == nil {
-				return set, nil
+			var err error
+			if d.loaded, err = models.Open(ctx, d.c.Models.Dir); err == nil {
+				return true
 			}
 		}
 	}
@@ -204,7 +202,7 @@ func (d *daemon) awaitModels(ctx context.Context, beat func()) (models.Set, erro
 // analyser opens the networks of a verified set. unload gives their memory
 // back, once the analyser is not used any more.
 func analyser(set models.Set) (a *inference.Analyser, unload func() error, err error) {
-	if err := onnx.Start(set.Runtime); err != nil {
+	if err = onnx.Start(set.Runtime); err != nil {
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
 	var open []*onnx.Session
@@ -220,9 +218,9 @@ func analyser(set models.Set) (a *inference.Analyser, unload func() error, err e
 		path string
 		at   *inference.Model
 	}{{set.Detector, &o.Detector}, {set.Landmarks, &o.Landmarks}, {set.PAD, &o.PAD}} {
-		s, err := onnx.Open(m.path)
-		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("model %s: %w", m.path, err), unload())
+		s, bad := onnx.Open(m.path)
+		if bad != nil {
+			return nil, nil, errors.Join(fmt.Errorf("model %s: %w", m.path, bad), unload())
 		}
 		open = append(open, s)
 		*m.at = s
@@ -254,15 +252,15 @@ func (d *daemon) deliver(ctx context.Context) error {
 	dl, err := deliver.New(deliver.Options{
 		Outbox: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
 		Report: func(r kiosk.Receipt) {
-			if err := d.station.Answered(ctx, r); err != nil && ctx.Err() == nil {
-				d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", err))
+			if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
+				d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
 			}
 		},
 		Emit: func(e kiosk.Event) {
 			d.events.Publish(e)
 			if e.Kind == kiosk.EventDeferred {
-				if err := d.station.Deferred(ctx, e.Record); err != nil && ctx.Err() == nil {
-					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", err))
+				if gone := d.station.Deferred(ctx, e.Record); gone != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", gone))
 				}
 			}
 		},
@@ -337,6 +335,7 @@ func (s *source) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
 	return nil
 }
 
+//nolint:ireturn // which source it is depends on its name
 func (s *source) open() (camera.Source, error) {
 	kind, name, found := strings.Cut(s.name, ":")
 	if found && (kind == "clip" || kind == "frames") {
@@ -346,7 +345,7 @@ func (s *source) open() (camera.Source, error) {
 		}
 		return src, nil
 	}
-	src, err := v4l2.Open(v4l2.Options{Path: s.name, Log: s.log})
+	src, err := v4l2.Open(v4l2.Options{Path: s.name, Pool: camera.NewPool(16), Log: s.log})
 	if err != nil {
 		return nil, fmt.Errorf("camera %s: %w", s.name, err)
 	}

@@ -1,6 +1,7 @@
 package inferencetest
 
 import (
+	"context"
 	"image"
 	"sync"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // verified opens the models once for all tests of a process: it reads 50 MB.
-var verified = sync.OnceValues(func() (models.Set, error) { return models.Open(models.Dir()) })
+var verified = sync.OnceValues(func() (models.Set, error) { return models.Open(context.Background(), models.Dir()) })
 
 // Set returns the verified files of the real models, and ends the test if they
 // are not there.

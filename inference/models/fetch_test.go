@@ -66,7 +66,7 @@ func TestFetchReplacesOnlyWhatIsNotRight(t *testing.T) {
 		t.Errorf("asked for %v, want %v", r.asked, want)
 	}
 	for _, arch := range o.Archs {
-		if _, err := r.manifest.Open(dir, arch); err != nil {
+		if _, err := r.manifest.Open(t.Context(), dir, arch); err != nil {
 			t.Error(err)
 		}
 	}

@@ -62,17 +62,17 @@ type Set struct {
 
 // Open verifies the runtime and the weights in dir for this machine and returns
 // their paths. It reads them whole, about 50 MB. The error wraps ErrMissing or
-// ErrHash, or is of the file system.
-func Open(dir string) (Set, error) {
+// ErrHash, is of the file system, or is ctx's once that ended.
+func Open(ctx context.Context, dir string) (Set, error) {
 	m, err := Embedded()
 	if err != nil {
 		return Set{}, err
 	}
-	return m.Open(dir, runtime.GOARCH)
+	return m.Open(ctx, dir, runtime.GOARCH)
 }
 
 // Open is like the function Open, for another manifest or architecture.
-func (m Manifest) Open(dir, arch string) (Set, error) {
+func (m Manifest) Open(ctx context.Context, dir, arch string) (Set, error) {
 	set := Set{Hashes: map[string]string{}}
 	for _, a := range m.Artifacts(arch) {
 		var at *string
@@ -88,7 +88,7 @@ func (m Manifest) Open(dir, arch string) (Set, error) {
 		case Source:
 			continue
 		}
-		if err := a.verify(context.Background(), dir); err != nil {
+		if err := a.verify(ctx, dir); err != nil {
 			return Set{}, err
 		}
 		*at = filepath.Join(dir, a.Name)

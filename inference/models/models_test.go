@@ -154,7 +154,7 @@ func TestOpenGivesThePathsOfVerifiedFiles(t *testing.T) {
 	if err := r.manifest.Fetch(t.Context(), r.options(dir)); err != nil {
 		t.Fatal(err)
 	}
-	set, err := r.manifest.Open(dir, "amd64")
+	set, err := r.manifest.Open(t.Context(), dir, "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestOpenNamesTheFileAndTheRemedy(t *testing.T) {
 			if err := c.spoil(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := r.manifest.Open(dir, "amd64")
+			_, err := r.manifest.Open(t.Context(), dir, "amd64")
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -212,10 +212,10 @@ func TestOpenNeedsNoSourceButARuntimeForTheMachine(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "l.tflite")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.manifest.Open(dir, "amd64"); err != nil {
+	if _, err := r.manifest.Open(t.Context(), dir, "amd64"); err != nil {
 		t.Errorf("a kiosk needs what it runs and no more: %v", err)
 	}
-	if _, err := r.manifest.Open(dir, "riscv64"); err == nil || !strings.Contains(err.Error(), "no inference runtime for riscv64") {
+	if _, err := r.manifest.Open(t.Context(), dir, "riscv64"); err == nil || !strings.Contains(err.Error(), "no inference runtime for riscv64") {
 		t.Errorf("error is %v", err)
 	}
 }

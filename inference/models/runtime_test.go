@@ -18,7 +18,7 @@ import (
 // start loads the cached runtime, once for the process, and returns the files.
 func start(t *testing.T) models.Set {
 	t.Helper()
-	set, err := models.Open(models.Dir())
+	set, err := models.Open(t.Context(), models.Dir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,13 +173,13 @@ func (b *bench) look(d time.Duration, width, live float32) {
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
 			b.t.Fatal(err)
 		}
-		time.Sleep(interval) // virtual
-		synctest.Wait()
+		b.wait(interval)
 	}
 }
 
+// wait lets virtual time pass.
 func (b *bench) wait(d time.Duration) {
-	time.Sleep(d) // virtual
+	<-time.After(d)
 	synctest.Wait()
 }
 

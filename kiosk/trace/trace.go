@@ -238,6 +238,8 @@ func effectName(e flow.Effect) string {
 
 // decode reads an input that line wrote. Unknown kinds and fields are errors:
 // a replay that skipped them would prove nothing.
+//
+//nolint:ireturn // flow's inputs are a closed set behind one interface
 func decode(kind string, body []byte) (flow.Input, error) {
 	switch kind {
 	case "launched":
@@ -262,6 +264,7 @@ func decode(kind string, body []byte) (flow.Input, error) {
 	return nil, fmt.Errorf("%w: unknown input %q", ErrFormat, kind)
 }
 
+//nolint:ireturn // as decode
 func read[T flow.Input](body []byte) (flow.Input, error) {
 	var in T
 	dec := json.NewDecoder(bytes.NewReader(body))
