@@ -80,6 +80,16 @@ func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
 	}
 }
 
+// TestTheAssociatedDataIsAsWrittenDown holds Binding against FORMAT.md.
+func TestTheAssociatedDataIsAsWrittenDown(t *testing.T) {
+	got := seal.Binding{Format: 1, Attempt: 3, Record: "s1-3", Part: "meta", Key: "0f"}.AAD()
+	want := "livekiosk part\x00" + "\x00\x01" + "\x00\x00\x00\x03" +
+		"\x00\x00\x00\x04s1-3" + "\x00\x00\x00\x04meta" + "\x00\x00\x00\x020f"
+	if string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestTheSamePartSealsDifferentlyEachTime(t *testing.T) {
 	key := generate(t)
 	one, err := seal.Seal(key.Public(), nil, []byte("x"))
