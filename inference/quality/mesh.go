@@ -32,12 +32,16 @@ type Pose struct {
 // the vectors between points that a face's symmetry makes a pair (eye corners,
 // mouth corners, sides of the face), and down, from the top of the forehead to
 // the chin, made perpendicular to the first. Their rotation against the image
-// is taken apart as roll, then yaw, then pitch. It is exact for a rigid
-// symmetric mesh under parallel projection. On images the depth of the
-// landmark network limits it; the chord from forehead to chin leans with the
-// person's anatomy and an open mouth, which biases pitch by a few degrees; and
-// a person beside the optical axis seems turned by the angle to it. A
-// degenerate mesh gives the zero Pose.
+// is taken apart as roll, then yaw, then pitch. A degenerate mesh gives the
+// zero Pose.
+//
+// It is exact for a rigid symmetric mesh under parallel projection. On images
+// the depth of the landmark network limits it: on two portraits it agreed
+// within 3 degrees with a least-squares fit of MediaPipe's canonical face, and
+// a mirrored portrait gave the mirrored pose within 3 degrees; no truth was at
+// hand. Pitch leans with anatomy, with an open mouth and with the camera's
+// height, and read 7 to 13 degrees down for both portraits, who look straight.
+// A person beside the optical axis seems turned by the angle to it.
 func (m *Mesh) Pose() Pose {
 	pairs := [...][2]int{{33, 263}, {133, 362}, {61, 291}, {234, 454}, {127, 356}, {132, 361}}
 	var across Point

@@ -13,8 +13,9 @@ const sharpWidth = 128
 // less four times the pixel) of the luma in the circle that touches the sides
 // of the square box with the given centre and width in pixels, which is first
 // resampled to 128 pixels: by averages where it is larger, linearly where it
-// is smaller. The unit is luma squared. 0 means flat, or no such box; a face
-// in focus has 60 and more.
+// is smaller. The unit is luma squared. 0 means flat, or no such box. Portraits
+// in focus have 50 to 1200, the same with a blur (sigma) of a fiftieth of the
+// face's width under 10, and faded prints of them 1 to 40.
 //
 // It is this package's own substitute for OFIQ's random forest. Noise counts
 // as sharpness, and a face of fewer than 128 pixels seems less sharp the
