@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"livekiosk/kiosk"
 )
 
-// memOutbox is a fake: it behaves like the queue, in memory.
+// memOutbox is a fake: it behaves like the queue, in memory, and can fail.
 type memOutbox struct {
 	mu      sync.Mutex
 	order   []kiosk.RecordID
@@ -23,7 +25,7 @@ type memOutbox struct {
 	broken  error // what every step says
 	stuck   error // what Settle says
 	onMark  func(context.Context) error
-	sealed  map[kiosk.RecordID]bool
+	sealed  map[kiosk.RecordID]bool // records that do not open
 }
 
 func newOutbox() *memOutbox {
@@ -34,40 +36,63 @@ func newOutbox() *memOutbox {
 	}
 }
 
+// put stores a record, marks and all.
 func (o *memOutbox) put(j kiosk.Job, images map[kiosk.Document][]byte) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, known := o.jobs[j.Record]; known {
+		return
+	}
+	j.Queued = time.Now()
 	o.order = append(o.order, j.Record)
 	o.jobs[j.Record] = j
-	o.images[j.Record] = images
-	o.mu.Unlock()
+	o.images[j.Record] = map[kiosk.Document][]byte{}
+	for d, img := range images {
+		o.images[j.Record][d] = bytes.Clone(img)
+	}
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
 }
 
+func (o *memOutbox) Put(ctx context.Context, s *kiosk.Submission) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	o.put(kiosk.Job{
+		Record: s.Record, Session: s.Session, Attempt: s.Attempt, AttemptsLeft: s.AttemptsLeft, CorrelationID: s.CorrelationID,
+		Token: s.Token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: bytes.Clone(s.Metadata),
+	}, s.Images)
+	return nil
+}
+
+// fail makes every step say err.
 func (o *memOutbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.broken = err
 }
 
+// failSettle makes Settle say err.
 func (o *memOutbox) failSettle(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.stuck = err
 }
 
-func (o *memOutbox) Pending(context.Context) ([]kiosk.RecordID, error) {
+// enter takes the lock and says why the step cannot be done.
+func (o *memOutbox) enter(ctx context.Context) error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Clone(o.order), o.broken
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return o.broken
 }
 
+// find says why a record cannot be used.
 func (o *memOutbox) find(id kiosk.RecordID) error {
 	switch {
-	case o.broken != nil:
-		return o.broken
 	case !slices.Contains(o.order, id):
 		return kiosk.ErrNoRecord
 	case o.sealed[id]:
@@ -76,18 +101,32 @@ func (o *memOutbox) find(id kiosk.RecordID) error {
 	return nil
 }
 
-func (o *memOutbox) Job(_ context.Context, id kiosk.RecordID) (kiosk.Job, error) {
-	o.mu.Lock()
+func (o *memOutbox) Pending(ctx context.Context) ([]kiosk.RecordID, error) {
 	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Clone(o.order), nil
+}
+
+func (o *memOutbox) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
+	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return kiosk.Job{}, err
+	}
 	if err := o.find(id); err != nil {
 		return kiosk.Job{}, err
 	}
-	return o.jobs[id], nil
+	j := o.jobs[id]
+	j.Marks.Uploaded = maps.Clone(j.Marks.Uploaded)
+	return j, nil
 }
 
-func (o *memOutbox) Image(_ context.Context, id kiosk.RecordID, d kiosk.Document) ([]byte, error) {
-	o.mu.Lock()
+func (o *memOutbox) Image(ctx context.Context, id kiosk.RecordID, d kiosk.Document) ([]byte, error) {
 	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return nil, err
+	}
 	if err := o.find(id); err != nil {
 		return nil, err
 	}
@@ -108,43 +147,61 @@ func (o *memOutbox) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) 
 			return err
 		}
 	}
-	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
 	if err := o.find(id); err != nil {
 		return err
 	}
 	j := o.jobs[id]
 	j.Marks = m
+	j.Marks.Uploaded = maps.Clone(m.Uploaded)
 	o.jobs[id] = j
 	return nil
 }
 
-func (o *memOutbox) Settle(_ context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
-	o.mu.Lock()
+func (o *memOutbox) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
 	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
 	switch {
-	case o.broken != nil:
-		return o.broken
 	case o.stuck != nil:
 		return o.stuck
+	case !slices.Contains([]kiosk.Action{kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure}, r.Action):
+		return errors.New("action settles nothing")
 	}
 	if _, was := o.settled[id]; was {
-		return errors.New("settled twice")
+		return nil
+	}
+	if _, known := o.jobs[id]; !known {
+		return kiosk.ErrNoRecord
 	}
 	o.settled[id] = r
-	o.order = slices.DeleteFunc(o.order, func(x kiosk.RecordID) bool { return x == id })
+	delete(o.dead, id)
+	o.remove(id)
 	return nil
 }
 
-func (o *memOutbox) Dead(_ context.Context, id kiosk.RecordID, reason string) error {
-	o.mu.Lock()
+func (o *memOutbox) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
 	defer o.mu.Unlock()
-	if o.broken != nil {
-		return o.broken
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	if _, was := o.dead[id]; was {
+		return nil
+	}
+	if !slices.Contains(o.order, id) {
+		return kiosk.ErrNoRecord
 	}
 	o.dead[id] = reason
-	o.order = slices.DeleteFunc(o.order, func(x kiosk.RecordID) bool { return x == id })
+	o.remove(id)
 	return nil
+}
+
+func (o *memOutbox) remove(id kiosk.RecordID) {
+	o.order = slices.DeleteFunc(o.order, func(x kiosk.RecordID) bool { return x == id })
 }
 
 // end returns what a record was settled with, if it was.
