@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"livekiosk/camera"
@@ -26,8 +27,7 @@ type portrait struct {
 	*image.RGBA
 }
 
-func portraits(tb testing.TB) []portrait {
-	tb.Helper()
+var loaded = sync.OnceValues(func() ([]portrait, error) {
 	all := []portrait{
 		{name: "astronaut.png", face: image.Pt(225, 128), size: 102},
 		{name: "grace_hopper.jpg", face: image.Pt(266, 243), size: 198},
@@ -35,9 +35,18 @@ func portraits(tb testing.TB) []portrait {
 	for i, p := range all {
 		img, err := inferencetest.Load(filepath.Join("..", "camera", "replay", "portraits", p.name))
 		if err != nil {
-			tb.Fatal(err)
+			return nil, err
 		}
 		all[i].RGBA = img
+	}
+	return all, nil
+})
+
+func portraits(tb testing.TB) []portrait {
+	tb.Helper()
+	all, err := loaded()
+	if err != nil {
+		tb.Fatal(err)
 	}
 	return all
 }

@@ -68,8 +68,10 @@ func Place(img *image.RGBA, size image.Point, level uint8, at image.Point, scale
 	all := float64(sub * sub)
 	ground := decode(level)
 	src := linear(img)
-	for y := range size.Y {
-		for x := range size.X {
+	reach := int(math.Hypot(w, h)*scale/2) + 1
+	area := image.Rect(at.X-reach, at.Y-reach, at.X+reach, at.Y+reach).Intersect(dst.Rect)
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
 			var sum [3]float64
 			n := 0
 			for j := range sub {
