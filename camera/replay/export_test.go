@@ -31,11 +31,14 @@ func (s *Source) Kept() int {
 // CacheLimit is how many may be kept.
 const CacheLimit = cacheLimit
 
+// A Triangle is a triangle.
+type Triangle = triangle
+
 // Triangulate is triangulate.
-func Triangulate(points [][2]float64) []triangle { return triangulate(points) }
+func Triangulate(points [][2]float64) []Triangle { return triangulate(points) }
 
 // Fill draws the triangles over dst with one colour of the given alpha.
-func Fill(dst *image.RGBA, corners [][2]float64, triangles []triangle, alpha uint8) {
+func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uint8) {
 	tex := texture{w: 4, h: 4, pix: make([]uint32, 16)}
 	for i := range tex.pix {
 		tex.pix[i] = texel(255, 255, 255, float64(alpha))
@@ -54,9 +57,9 @@ func Proportion(clip string, width float64) float64 {
 	if err != nil {
 		panic(err)
 	}
-	f, depth := newHead(p), 1.0
+	f, depth := p.head(), 1.0
 	if clip == Spoof {
-		f, depth = newPrint(p, 0), 0
+		f, depth = p.sheet(), 0
 	}
 	s := stance{face: width, x: 640, y: 360, focal: 720 * focal}
 	across := func(i, j int) float64 {

@@ -93,9 +93,15 @@ const (
 	sheetHem = 3000
 )
 
+// head is the bare head, without surface. The portrait's own holds the chin
+// low and a little to one side.
+func (p *portrait) head() *figure {
+	return &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(3), roll: rad(1.5)}
+}
+
 // newHead makes the portrait's person a surface in depth.
 func newHead(p *portrait) *figure {
-	f := &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(3), roll: rad(1.5)}
+	f := p.head()
 	f.levels = append(f.levels, p.cutOut())
 	f.levels = append(f.levels, f.levels[0].halve())
 	f.levels = append(f.levels, f.levels[1].halve())
@@ -119,10 +125,18 @@ func newHead(p *portrait) *figure {
 			turn: 1 - smooth((y-335)/100),
 		})
 	}
+	const (
+		left, right = sheetLeft + 1, sheetLeft + sheetWidth - 2
+		top, bottom = sheetTop + 1, sheetTop + sheetHeight - 2
+	)
+	place(left, top, 0, 0)
+	place(right, top, 0, 0)
+	place(right, bottom, 0, sheetHem)
+	place(left, bottom, 0, sheetHem)
 	for _, v := range p.mesh {
 		place(v.x, v.y, v.z, 0)
 	}
-	face := hull(flat)
+	face := hull(flat[4:])
 	const (
 		step = 24
 		rows = sheetHeight / step
@@ -217,42 +231,59 @@ func (p *portrait) cutOut() texture {
 				continue
 			}
 			known[i] = true
-			c := cloth(px, py)
-			if px >= 2 && py >= 0 && px < 510 && py < 598 {
-				share := smooth(float64(598-py)/6) * smooth(float64(510-px)/8) * smooth(float64(px)/8)
-				if py < 430 {
-					share = 1
-				}
-				c = c.mix(p.at(px, py), share)
+			share := 1.0 // of the portrait; the rest is cloth
+			switch {
+			case px < 2 || py < 0 || px >= 510 || py >= 598:
+				share = 0
+			case py >= 430:
+				share = smooth(float64(598-py)/6) * smooth(float64(510-px)/8) * smooth(float64(px)/8)
 			}
-			colours[i] = c
+			if share > 0 {
+				colours[i] = p.at(px, py)
+			}
+			if share < 1 {
+				colours[i] = cloth(px, py).mix(colours[i], share)
+			}
+		}
+	}
+	// From here on only the rim counts: each round goes one pixel outward.
+	around := [8]int{-1, 1, -w, w, -w - 1, -w + 1, w - 1, w + 1}
+	reached := slices.Clone(known)
+	var rim []int
+	for y := 1; y < h-1; y++ {
+		for x := 1; x < w-1; x++ {
+			i := y*w + x
+			inner := known[i-1] && known[i+1] && known[i-w] && known[i+w]
+			if known[i] && !inner {
+				rim = append(rim, i)
+			}
 		}
 	}
 	for range 6 {
-		grown := slices.Clone(known)
-		for y := 1; y < h-1; y++ {
-			for x := 1; x < w-1; x++ {
-				i := y*w + x
-				if known[i] {
+		var next []int
+		for _, r := range rim {
+			for _, step := range around {
+				i := r + step
+				if x := i % w; reached[i] || x == 0 || x == w-1 || i < w || i >= w*(h-1) {
 					continue
 				}
+				reached[i] = true
 				var sum colour
 				var n float64
-				for _, j := range [8]int{i - 1, i + 1, i - w, i + w, i - w - 1, i - w + 1, i + w - 1, i + w + 1} {
-					if known[j] {
-						for k := range sum {
-							sum[k] += colours[j][k]
-						}
+				for _, s := range around {
+					if known[i+s] {
+						sum = sum.plus(colours[i+s], 1)
 						n++
 					}
 				}
-				if n > 0 {
-					colours[i] = colour{sum[0] / n, sum[1] / n, sum[2] / n}
-					grown[i] = true
-				}
+				colours[i] = sum.lit(1 / n)
+				next = append(next, i)
 			}
 		}
-		known = grown
+		for _, i := range next {
+			known[i] = true
+		}
+		rim = next
 	}
 	for range 2 {
 		mask = binomial(mask, w, h)

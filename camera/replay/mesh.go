@@ -9,24 +9,15 @@ import (
 type triangle [3]int
 
 // triangulate returns the Delaunay triangulation of points in the plane, by
-// Bowyer and Watson's insertion (The Computer Journal 24, 1981). The points must
-// differ from each other; their order decides between equally good triangles,
-// so the result is the same on every run.
+// Bowyer and Watson's insertion (The Computer Journal 24, 1981). The first four
+// points are the corners of an upright rectangle, in order around it, and the
+// others lie inside of it and differ from each other. Their order decides
+// between equally good triangles, so the result is the same on every run.
 func triangulate(points [][2]float64) []triangle {
-	lo, hi := points[0], points[0]
-	for _, p := range points {
-		lo = [2]float64{min(lo[0], p[0]), min(lo[1], p[1])}
-		hi = [2]float64{max(hi[0], p[0]), max(hi[1], p[1])}
-	}
-	// Three far points around everything, taken out again at the end.
-	n := len(points)
-	mx, my := (lo[0]+hi[0])/2, (lo[1]+hi[1])/2
-	reach := 100 * max(hi[0]-lo[0], hi[1]-lo[1], 1)
-	all := append(slices.Clone(points), [2]float64{mx - 2*reach, my - reach}, [2]float64{mx + 2*reach, my - reach}, [2]float64{mx, my + 2*reach})
-
-	open := []circle{around(all, triangle{n, n + 1, n + 2})}
+	open := []circle{around(points, triangle{0, 1, 2}), around(points, triangle{0, 2, 3})}
 	var edges [][2]int
-	for i, p := range points {
+	for i := 4; i < len(points); i++ {
+		p := points[i]
 		edges = edges[:0]
 		kept := open[:0]
 		for _, c := range open {
@@ -42,15 +33,13 @@ func triangulate(points [][2]float64) []triangle {
 		// The hole's rim are the edges that no second triangle shared.
 		for _, e := range edges {
 			if !slices.Contains(edges, [2]int{e[1], e[0]}) {
-				open = append(open, around(all, triangle{e[0], e[1], i}))
+				open = append(open, around(points, triangle{e[0], e[1], i}))
 			}
 		}
 	}
-	var out []triangle
-	for _, c := range open {
-		if max(c.t[0], c.t[1], c.t[2]) < n {
-			out = append(out, c.t)
-		}
+	out := make([]triangle, len(open))
+	for i, c := range open {
+		out[i] = c.t
 	}
 	return out
 }

@@ -13,10 +13,15 @@ const (
 	printTexels             = 1.5 // of the texture per portrait pixel
 )
 
+// sheet is the bare sheet of paper, without surface, as a hand holds it.
+func (p *portrait) sheet() *figure {
+	return &figure{box: 1.06 * p.box, texels: printTexels, pivot: vec{0, 40, 0}, yaw: rad(4), pitch: rad(-3), roll: rad(1.5)}
+}
+
 // newPrint makes the portrait a faded print on paper, held up by a hand. It is
 // flat: nothing about it depends on the distance.
 func newPrint(p *portrait, seed uint64) *figure {
-	f := &figure{box: 1.06 * p.box, texels: printTexels, pivot: vec{0, 40, 0}, yaw: rad(4), pitch: rad(-3), roll: rad(1.5)}
+	f := p.sheet()
 	f.levels = append(f.levels, handheld(p, seed))
 	f.levels = append(f.levels, f.levels[0].halve())
 	f.levels = append(f.levels, f.levels[1].halve())
@@ -57,6 +62,11 @@ func handheld(p *portrait, seed uint64) texture {
 	for y := 1; y < h-1; y++ {
 		for x := 1; x < w-1; x++ {
 			px, py := (float64(x)+0.5)/printTexels+sheetLeft, (float64(y)+0.5)/printTexels+sheetTop
+			sheet := paper.inside(px, py)
+			near := py > gripY-60 && math.Abs(px-gripX) < 200
+			if sheet <= -soft/2 && !near {
+				continue
+			}
 			var c colour
 			var alpha float64
 			over := func(d colour, inside float64) {
@@ -65,7 +75,6 @@ func handheld(p *portrait, seed uint64) texture {
 				c = c.mix(d, a/sum)
 				alpha = sum
 			}
-			near := py > gripY-60 && math.Abs(px-gripX) < 200
 			if near {
 				for _, l := range layers.behind {
 					if in := l.inside(px, py); in > -soft/2 {
@@ -73,8 +82,8 @@ func handheld(p *portrait, seed uint64) texture {
 					}
 				}
 			}
-			if in := paper.inside(px, py); in > -soft/2 {
-				over(paper.at(x, y), in)
+			if sheet > -soft/2 {
+				over(paper.at(x, y), sheet)
 			}
 			if near {
 				for _, l := range layers.before {
@@ -122,14 +131,16 @@ func holding() arm {
 	return arm{
 		behind: []layer{
 			{
-				colour{176, 132, 108}, 0.70, 0.94, 30,
+				colour{176, 132, 108},
+				0.70, 0.94, 30,
 				join(ellipse(gripX+8, gripY+26, 50, 44, 0.2), ellipse(gripX+2, gripY+70, 36, 70, 0.05)),
 			},
 			{colour{74, 78, 88}, 0.85, 1.05, 40, sleeve},
 		},
 		before: []layer{
 			{
-				colour{190, 143, 118}, 0.80, 1.02, 14,
+				colour{190, 143, 118},
+				0.80, 1.02, 14,
 				join(ellipse(gripX-16, gripY-20, 14, 34, -0.25), ellipse(gripX-5, gripY+18, 20, 34, -0.3)),
 			},
 			{colour{214, 172, 152}, 1, 1, 1, ellipse(gripX-22, gripY-38, 7, 11, -0.25)},
@@ -161,7 +172,8 @@ const (
 	inkDots       = 0.35 // depth of the halftone
 	dotPitch      = 3.0  // texels
 	fibreDepth    = 0.03
-	defocus       = 1.2 // standard deviation of the blur, texels
+	bare          = 0.86 // light from paper without ink
+	defocus       = 1.2  // standard deviation of the blur, texels
 )
 
 // newPaper prints the portrait: less contrast and colour, three rotated screens
@@ -182,29 +194,42 @@ func newPaper(p *portrait, seed uint64) *paper {
 	const spread = 2 * 1.7724538509 * 1.2
 	cosine := cosineTable()
 	var planes [3][]float32
+	for k := range planes {
+		planes[k] = make([]float32, out.w*out.h)
+	}
+	tint := [3]float32{1.0, 0.98, 0.93}
+	var across [3][2]float64 // of each screen, cosine and sine in dots per texel
 	for k, angle := range [3]float64{0.79, 1.31, 0.26} {
-		plane := make([]float32, out.w*out.h)
 		sin, cos := math.Sincos(angle)
-		tint := [3]float32{1.0, 0.98, 0.93}[k]
-		for y := range out.h {
-			for x := range out.w {
-				i := y*out.w + x
-				v := float32(0.86)
-				px := (float64(x+out.left)+0.5)/printTexels + sheetLeft
-				py := (float64(y+out.top)+0.5)/printTexels + sheetTop
-				if px >= printLeft && px < printLeft+printWidth && py >= printTop && py < printTop+printHeight {
-					c := p.between(px, py, linear)
-					grey := (c[0] + c[1] + c[2]) / 3
+		across[k] = [2]float64{cos / dotPitch, sin / dotPitch}
+	}
+	for y := range out.h {
+		for x := range out.w {
+			i := y*out.w + x
+			px := (float64(x+out.left)+0.5)/printTexels + sheetLeft
+			py := (float64(y+out.top)+0.5)/printTexels + sheetTop
+			inked := px >= printLeft && px < printLeft+printWidth && py >= printTop && py < printTop+printHeight
+			var c [3]float32
+			if inked {
+				c = p.between(px, py, &linear)
+			}
+			grey := (c[0] + c[1] + c[2]) / 3
+			fibres := 1 + fibreDepth*spread*fibre[i]
+			for k := range c {
+				v := float32(bare)
+				if inked {
 					v = inkBlack + inkContrast*(grey+(c[k]-grey)*inkSaturation)
-					s, t := (float64(x)*cos+float64(y)*sin)/dotPitch, (float64(y)*cos-float64(x)*sin)/dotPitch
+					s := float64(x)*across[k][0] + float64(y)*across[k][1]
+					t := float64(y)*across[k][0] - float64(x)*across[k][1]
 					dot := 0.25 * (cosine.at(s) + cosine.at(t))
 					v += inkDots * dot * float32(math.Sqrt(float64(max(0, v*(1-v)))))
 				}
-				plane[i] = v * (1 + fibreDepth*spread*fibre[i]) * tint
+				planes[k][i] = v * fibres * tint[k]
 			}
 		}
-		blur(plane, out.w, out.h, defocus)
-		planes[k] = plane
+	}
+	for k := range planes {
+		blur(planes[k], out.w, out.h, defocus)
 	}
 	out.pix = make([]colour, out.w*out.h)
 	srgb := srgbTable()
@@ -217,7 +242,7 @@ func newPaper(p *portrait, seed uint64) *paper {
 }
 
 // between returns the portrait's linear light between its pixels' centres.
-func (p *portrait) between(x, y float64, linear [256]float32) [3]float32 {
+func (p *portrait) between(x, y float64, linear *[256]float32) [3]float32 {
 	x, y = max(0, x-0.5), max(0, y-0.5)
 	x0, y0 := min(int(x), p.img.Rect.Dx()-2), min(int(y), p.img.Rect.Dy()-2)
 	fx, fy := float32(x)-float32(x0), float32(y)-float32(y0)
@@ -235,7 +260,7 @@ func (p *portrait) between(x, y float64, linear [256]float32) [3]float32 {
 // blur spreads one channel by a Gaussian of a standard deviation in pixels;
 // what is beyond the edge is as the edge.
 func blur(pix []float32, w, h int, sigma float64) {
-	radius := int(math.Ceil(3 * sigma))
+	radius := int(math.Ceil(2.5 * sigma))
 	kernel := make([]float32, 2*radius+1)
 	var sum float32
 	for i := range kernel {

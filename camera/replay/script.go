@@ -22,8 +22,8 @@ func script() []mark {
 	return []mark{
 		{0, 0, 0, 0}, // nobody
 		{s, 0.12, -0.10, 1},
-		{26 * s / 10, 0.19, 0.22, 1}, // walked up: too far away
-		{34 * s / 10, 0.21, 0.26, 0.3},
+		{26 * s / 10, 0.165, 0.22, 1}, // walked up: too far away
+		{34 * s / 10, 0.185, 0.26, 0.3},
 		{40 * s / 10, 0.345, 0.28, 0.8}, // near enough, but off to the side
 		{52 * s / 10, 0.345, 0.28, 0},
 		{60 * s / 10, 0.34, 0.5, 1},   // steps to the middle
