@@ -120,8 +120,8 @@ func steady(t *testing.T, p guidance.Profile, pose kiosk.Pose, a kiosk.Assessmen
 	if turn := max(math.Abs(float64(a.Yaw)), math.Abs(float64(a.Roll))); turn > 5 {
 		t.Errorf("yaw %.1f and roll %.1f degrees, want less than 5", a.Yaw, a.Roll)
 	}
-	if math.Abs(float64(a.Pitch)) > 12 {
-		t.Errorf("pitch %.1f degrees, want less than 12", a.Pitch)
+	if math.Abs(float64(a.Pitch)) > 10 {
+		t.Errorf("pitch %.1f degrees, want less than 10", a.Pitch)
 	}
 	if a.FaceLuma < 60 || a.FaceLuma > 200 {
 		t.Errorf("face luma %.0f, want 60..200", a.FaceLuma)
