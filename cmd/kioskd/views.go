@@ -13,7 +13,8 @@ type views struct {
 	changed chan struct{} // holds a token while a view waits
 
 	mu    sync.Mutex
-	queue []kiosk.View // the first is on the display
+	queue []kiosk.View // the first is on the display, or next to be
+	seen  bool         // the first was drawn
 }
 
 // longestQueue bounds how far a display that hangs can fall behind.
@@ -32,6 +33,8 @@ func (v *views) show(view kiosk.View) {
 	defer v.mu.Unlock()
 	last := len(v.queue) - 1
 	switch {
+	case v.queue[last] == view:
+		return
 	case last > 0 && v.queue[last].Screen == view.Screen:
 		v.queue[last] = view
 	case len(v.queue) == longestQueue: // nobody looks: what is next to be drawn is the newest
@@ -42,17 +45,25 @@ func (v *views) show(view kiosk.View) {
 	v.signal()
 }
 
-// next returns the view to draw now.
-func (v *views) next() kiosk.View {
+// current returns the view to draw: the next one, once the one before was
+// drawn.
+func (v *views) current() kiosk.View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.queue) > 1 {
-		v.queue = v.queue[1:]
-	}
-	if len(v.queue) > 1 {
-		v.signal()
+	if v.seen && len(v.queue) > 1 {
+		v.queue, v.seen = v.queue[1:], false
 	}
 	return v.queue[0]
+}
+
+// drawn notes that a view is on the display.
+func (v *views) drawn(view kiosk.View) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.seen = v.seen || view == v.queue[0]
+	if v.seen && len(v.queue) > 1 {
+		v.signal()
+	}
 }
 
 func (v *views) signal() {

@@ -275,7 +275,8 @@ func (d *daemon) deliver(ctx context.Context) error {
 // display.
 func (d *daemon) draw(ctx context.Context) error {
 	o := ui.Options{
-		View:    d.views.next,
+		View:    d.views.current,
+		Drawn:   d.views.drawn,
 		Changed: d.views.changed,
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {

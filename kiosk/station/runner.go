@@ -48,10 +48,11 @@ func (r *runner) step(ctx context.Context, m message) {
 		defer func() { m.reply <- nil }()
 	}
 	r.tape.step(ctx, at, m.in, r.now, fx)
+	r.show(before) // first: a preview must not be taken from a screen that still wants it
 	for _, e := range fx {
 		r.do(ctx, e, m)
 	}
-	r.publish(ctx, before)
+	r.tell(ctx, before)
 }
 
 // busy says why no session can start now, or nil.
@@ -191,16 +192,20 @@ func (r *runner) forget(ctx context.Context) {
 	r.tape = nil
 }
 
-// publish shows the new state and tells what changed.
-func (r *runner) publish(ctx context.Context, before flow.State) {
-	s := r.now
+// show puts the new state on the display, if it looks different there.
+func (r *runner) show(before flow.State) {
 	r.mu.Lock()
-	r.last = s
+	r.last = r.now
 	r.mu.Unlock()
-	was, now := r.o.Policy.View(before), r.o.Policy.View(s)
-	if was != now {
+	if now := r.o.Policy.View(r.now); now != r.o.Policy.View(before) {
 		r.o.Show(now)
 	}
+}
+
+// tell tells partners, staff and operators what changed.
+func (r *runner) tell(ctx context.Context, before flow.State) {
+	s := r.now
+	was, now := r.o.Policy.View(before), r.o.Policy.View(s)
 	event := func(kind kiosk.EventKind, text string) {
 		r.o.Emit(kiosk.Event{Kind: kind, Session: s.Session, Record: s.Record, Text: text})
 	}

@@ -244,7 +244,8 @@ func (s *Station) Run(ctx context.Context) error {
 	r := runner{Station: s, now: s.last, images: map[kiosk.Pose]*image{}}
 	defer r.storing.Wait()
 	defer r.forget(ctx)
-	r.publish(ctx, flow.State{})
+	r.show(flow.State{})
+	r.tell(ctx, flow.State{})
 	beat := time.NewTicker(time.Second)
 	defer beat.Stop()
 	for {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"livekiosk/kiosk"
+)
+
+func TestEachScreenIsDrawnOnce(t *testing.T) {
+	v := newViews()
+	v.drawn(v.current())
+	for _, view := range []kiosk.View{
+		{Screen: kiosk.GuidingScreen, Ring: 0.1}, {Screen: kiosk.GuidingScreen, Ring: 0.2},
+		{Screen: kiosk.SavingScreen}, {Screen: kiosk.WaitingScreen}, {Screen: kiosk.GrantedScreen},
+	} {
+		v.show(view)
+	}
+	var got []kiosk.Screen
+	for range 10 {
+		_ = v.current() // looking is not drawing
+		view := v.current()
+		if view.Screen == kiosk.GuidingScreen && view.Ring != 0.2 {
+			t.Errorf("draws an old guiding view: %+v", view)
+		}
+		if len(got) == 0 || got[len(got)-1] != view.Screen {
+			got = append(got, view.Screen)
+		}
+		v.drawn(view)
+	}
+	want := []kiosk.Screen{kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen}
+	if !slices.Equal(got, want) {
+		t.Errorf("drawn %v, want %v", got, want)
+	}
+}
+
+func TestAViewThatIsShownAlreadyHoldsNothingUp(t *testing.T) {
+	v := newViews()
+	v.drawn(v.current())
+	v.show(v.current())
+	v.show(kiosk.View{Screen: kiosk.ConsentScreen})
+	if got := v.current(); got.Screen != kiosk.ConsentScreen {
+		t.Errorf("next is %s", got.Screen)
+	}
+}
+
+func TestADisplayThatHangsIsShownTheNewest(t *testing.T) {
+	v := newViews()
+	for i := range 100 {
+		screens := kiosk.Screens()
+		v.show(kiosk.View{Screen: screens[i%len(screens)], AttemptsLeft: i})
+	}
+	for range longestQueue {
+		v.drawn(v.current())
+	}
+	if got := v.current(); got.AttemptsLeft != 99 {
+		t.Errorf("ends at view %d, want the newest, 99", got.AttemptsLeft)
+	}
+}
