@@ -25,6 +25,7 @@ func TestTheFakeKeepsTheContract(t *testing.T) {
 // client, HTTP and simulator are the product's. The outbox is closed and
 // opened, and the deliverer stopped, again and again on the way.
 func TestTheRealOutboxIsDrainedAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	const records = 12
 	w := newWorld(t, gatewaysim.Options{Faults: "urls=503 upload=lostx3 confirm=lostx2 confirm=reset status=503x2"})
 	o := queue.Options{Path: filepath.Join(t.TempDir(), "outbox.db"), Key: queuetest.Key(t)}

@@ -284,6 +284,31 @@ func TestAnOutageCostsOneProbeAtATime(t *testing.T) {
 	})
 }
 
+func TestAfterAnOutageEveryLaneWorksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		for i := range 20 {
+			id := fmt.Sprint("r", i)
+			o.put(job(id, id), faces(id))
+		}
+		w.before = func(ctx context.Context, c call) error {
+			switch {
+			case c.at < time.Minute:
+				return offline(c.name)
+			case c.name == "confirm" && c.correlation == "c-r0":
+				<-ctx.Done()
+				return offline(c.name)
+			}
+			return nil
+		}
+		start(t, w, o, nil)
+		pass(10 * time.Minute)
+		if o.ends() != 19 {
+			t.Errorf("%d settled beside one that hangs, want 19", o.ends())
+		}
+	})
+}
+
 func TestThePersonWaitingGoesBeforeABacklogAndAHangingUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, o := newMemWorld(), newOutbox()
@@ -795,26 +820,33 @@ func TestARecordTakenAwayIsForgotten(t *testing.T) {
 	})
 }
 
-func TestItBeatsWhileUploadsHang(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, o := newMemWorld(), newOutbox()
-		for i := range 5 {
-			id := fmt.Sprint("r", i)
-			o.put(job(id, id), faces(id))
-		}
-		w.before = func(ctx context.Context, c call) error {
-			<-ctx.Done()
-			return offline(c.name)
-		}
-		last, longest := time.Now(), time.Duration(0)
-		start(t, w, o, func(o *deliver.Options) {
-			o.Beat = func() { longest, last = max(longest, time.Since(last)), time.Now() }
+func TestItBeatsWhileUploadsHangAndInAnOutage(t *testing.T) {
+	for name, hang := range map[string]bool{"hang": true, "outage": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newMemWorld(), newOutbox()
+				for i := range 5 {
+					id := fmt.Sprint("r", i)
+					o.put(job(id, id), faces(id))
+				}
+				w.before = func(ctx context.Context, c call) error {
+					if hang {
+						<-ctx.Done()
+					}
+					return offline(c.name)
+				}
+				last, longest := time.Now(), time.Duration(0)
+				start(t, w, o, func(o *deliver.Options) {
+					o.Backoff = func(int) time.Duration { return 10 * time.Minute }
+					o.Beat = func() { longest, last = max(longest, time.Since(last)), time.Now() }
+				})
+				pass(time.Hour)
+				if longest > 5*time.Second || time.Since(last) > 5*time.Second {
+					t.Errorf("%v without a beat", max(longest, time.Since(last)))
+				}
+			})
 		})
-		pass(time.Hour)
-		if longest > 5*time.Second || time.Since(last) > 5*time.Second {
-			t.Errorf("%v without a beat", max(longest, time.Since(last)))
-		}
-	})
+	}
 }
 
 func TestFullJitter(t *testing.T) {

@@ -154,6 +154,7 @@ func (w *world) put(tb testing.TB, id string) map[kiosk.Document][]byte {
 }
 
 func TestARecordIsCarriedFromTheOutboxToAVerdict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gatewaysim.Options{})
 	w.put(t, "r1")
 	w.run(t, w.Run)
@@ -216,6 +217,7 @@ func TestFaultsOfTheNetworkAreOutlasted(t *testing.T) {
 }
 
 func TestAnotherSubmissionForTheSameSessionIsSurvived(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gatewaysim.Options{NewSubmissions: true, Faults: "urls=lost upload=403 upload=lost"})
 	w.put(t, "r1")
 	w.run(t, w.Run)
@@ -226,6 +228,7 @@ func TestAnotherSubmissionForTheSameSessionIsSurvived(t *testing.T) {
 }
 
 func TestRejectionsLeadThroughTheAttempts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gatewaysim.Options{
 		FaceCheck: func(context.Context, []byte) (gatewaysim.Face, error) {
 			return gatewaysim.Face{Faces: 1, Live: 0.2}, nil

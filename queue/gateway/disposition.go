@@ -59,7 +59,6 @@ func dispositions() []rule {
 		{"", http.StatusTooEarly, "", anybody, kiosk.RetryLater},
 		{"", http.StatusTooManyRequests, "SUBMISSION_QUOTA_EXCEEDED", gateway, kiosk.Final},
 		{"", http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
-		{"", 4, "", bystander, kiosk.RetryLater},
 		{callConfirm, http.StatusConflict, "", gateway, kiosk.PollOn},
 		{callConfirm, http.StatusUnprocessableEntity, "", gateway, kiosk.Recapture},
 		// A submission that the gateway has lost took no effect: the same
@@ -68,7 +67,9 @@ func dispositions() []rule {
 		{callStatus, http.StatusNotFound, "SUBMISSION_DOES_NOT_EXIST", gateway, kiosk.NewURLs},
 		{"", http.StatusConflict, "", gateway, kiosk.RetryLater},
 		{"", 4, "", gateway, kiosk.Final},
-		{"", 0, "", anybody, kiosk.RetryLater}, // 5xx, redirects, and successes that are none
+		// 5xx, redirects, successes that are none, and a 4xx of something in
+		// between.
+		{"", 0, "", anybody, kiosk.RetryLater},
 	}
 }
 

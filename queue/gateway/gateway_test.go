@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -166,6 +167,9 @@ func failure(t *testing.T, err error) *kiosk.GatewayError {
 		if strings.Contains(err.Error(), s) || strings.Contains(fmt.Sprintf("%+v", g.Err), s) {
 			t.Errorf("error tells a secret: %v", err)
 		}
+	}
+	if u := (&url.Error{}); errors.As(err, &u) {
+		t.Errorf("error holds the URL: %v", u)
 	}
 	return g
 }
@@ -510,6 +514,7 @@ func TestCausesAreReadHoweverTheyAreWritten(t *testing.T) {
 		{`{"success":false,"errors":[7,{"cause":null},{"cause":" FORBIDDEN "}]}`, "FORBIDDEN"},
 		{`{"success":false,"errors":[{"cause":"token s3cret-echo is bad"}]}`, ""},
 		{`{"success":false,"errors":"FORBIDDEN"}`, ""},
+		{`{"success":false,"errors":[{"cause":"` + strings.Repeat("A", 65) + `"}]}`, ""},
 		{`{"success":false}`, ""},
 	} {
 		_, err := respond(t, http.StatusForbidden, nil, tt.body).Targets(t.Context(), kiosk.Credentials{Token: "t"})

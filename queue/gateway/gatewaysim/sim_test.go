@@ -341,10 +341,11 @@ func TestVerdictsComeFromTheUploadedBytes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var mu sync.Mutex
 			var seen []string
+			var lent [][]byte
 			w := newWorld(t, gatewaysim.Options{CallbackRepeats: 2, FaceCheck: func(_ context.Context, jpeg []byte) (gatewaysim.Face, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				seen = append(seen, string(jpeg))
+				seen, lent = append(seen, string(jpeg)), append(lent, jpeg)
 				return tt.face, tt.err
 			}})
 			// The partner initiates, so that it knows the person.
@@ -362,6 +363,11 @@ func TestVerdictsComeFromTheUploadedBytes(t *testing.T) {
 			mu.Lock()
 			if len(seen) == 0 || seen[0] != selfieJPEG(t) {
 				t.Error("the check did not see what was uploaded")
+			}
+			for _, img := range lent {
+				if tt.err == nil && len(bytes.Trim(img, "\x00")) > 0 {
+					t.Error("the image is kept after the verdict")
+				}
 			}
 			mu.Unlock()
 
