@@ -70,8 +70,13 @@ func (h *headlessDisplay) run(ctx context.Context) error {
 		timer.Reset(h.rest(time.Now()))
 		select {
 		case <-ctx.Done():
-			// The last change may have come with the end: it gets its picture.
-			return h.step(ctx, time.Now())
+			// The last changes may have come with the end: they get their pictures.
+			for range keep {
+				if err := h.step(ctx, time.Now()); err != nil || h.View() == h.drawn {
+					return err
+				}
+			}
+			return nil
 		case <-h.Changed:
 		case <-timer.C:
 		}
@@ -141,6 +146,7 @@ func (h *headlessDisplay) draw(ctx context.Context, now time.Time, v kiosk.View,
 		return err
 	}
 	h.drawn, h.seq, h.at = v, p.Seq, now
+	h.Drawn(v)
 	h.wake = time.Time{}
 	if at, again := h.r.router.WakeupTime(); again {
 		h.wake = at

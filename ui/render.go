@@ -18,8 +18,9 @@ import (
 )
 
 // A Renderer draws screens without a display, by EGL: on a GPU where there is
-// one, and in software elsewhere. It holds some 20 MB for its buffers. Its
-// methods must not be called concurrently.
+// one, and in software elsewhere. Its methods must not be called concurrently,
+// and a process must not have two at once: they share one EGL display, which
+// the first to close takes away from the other.
 type Renderer struct {
 	win     *headless.Window
 	screens *screens.Screens
@@ -77,11 +78,8 @@ func (r *Renderer) read(img *image.RGBA) error {
 // Render draws v, with preview as the camera image or none if nil, and returns
 // the picture. Equal arguments give equal pictures, whatever was drawn before.
 func (r *Renderer) Render(v kiosk.View, preview *image.RGBA) (*image.RGBA, error) {
-	s, err := screens.New(nil)
-	if err != nil {
-		return nil, fmt.Errorf("load fonts: %w", err)
-	}
-	r.screens, r.router = s, input.Router{}
+	r.screens.Reset()
+	r.router = input.Router{}
 	if err := r.draw(time.Unix(0, 0), v, screens.Preview{Image: preview, Seq: 1}); err != nil {
 		return nil, err
 	}

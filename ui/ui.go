@@ -29,10 +29,13 @@ type Options struct {
 	// Changed is signalled when View changed. One signal may stand for many
 	// changes: its capacity is 1 and senders drop what does not fit.
 	Changed <-chan struct{}
+	// Drawn is told that a view is on the display. Nil: nobody listens.
+	Drawn func(kiosk.View)
 	// Preview returns the newest camera image, opaque and unmirrored, and a
 	// number that changes with every image. The image is nil if there is none;
-	// it must not be written to until two newer ones have been published. It
-	// is asked for while guiding only. Nil: there is no camera.
+	// it must not be written to until Preview is called again, which is once
+	// for each drawing of any screen, so that the last image of a session can
+	// be erased. Nil: there is no camera.
 	Preview func() (img *image.RGBA, seq uint64)
 	// Tap is told every tap on a control.
 	Tap func(kiosk.Tap)
@@ -92,6 +95,9 @@ func (o Options) filled() Options {
 	if o.Preview == nil {
 		o.Preview = func() (*image.RGBA, uint64) { return nil, 0 }
 	}
+	if o.Drawn == nil {
+		o.Drawn = func(kiosk.View) {}
+	}
 	if o.Beat == nil {
 		o.Beat = func() {}
 	}
@@ -104,10 +110,10 @@ func (o Options) filled() Options {
 
 // preview returns the newest camera image if v shows one.
 func (o Options) preview(v kiosk.View) screens.Preview {
+	img, seq := o.Preview() // always: it lets go of the image before
 	if v.Screen != kiosk.GuidingScreen {
 		return screens.Preview{}
 	}
-	img, seq := o.Preview()
 	return screens.Preview{Image: img, Seq: seq}
 }
 

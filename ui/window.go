@@ -97,6 +97,7 @@ func frames(w *app.Window, s *screens.Screens, o Options) error {
 				gtx.Execute(op.InvalidateCmd{At: again})
 			}
 			e.Frame(gtx.Ops)
+			o.Drawn(v)
 		}
 	}
 }
@@ -111,7 +112,6 @@ func pump(ctx context.Context, w *app.Window, o Options) {
 	camera.Stop()
 	defer camera.Stop()
 	var shown kiosk.View
-	var seq uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -123,11 +123,6 @@ func pump(ctx context.Context, w *app.Window, o Options) {
 			}
 		case <-o.Changed:
 		case <-camera.C:
-			_, newest := o.Preview()
-			if newest == seq {
-				continue
-			}
-			seq = newest
 		}
 		v := o.View()
 		switch guiding := v.Screen == kiosk.GuidingScreen; {

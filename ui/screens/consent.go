@@ -55,7 +55,7 @@ func (f *frame) consent() {
 // wheel or drag, and says so while there is more below.
 func (f *frame) terms(r image.Rectangle) {
 	radius := f.px(20)
-	f.round(r, radius, f.p.Card)
+	f.sheet(r, radius, f.px(2), f.p.Faint, f.p.Card)
 	pad := f.px(28)
 	view := image.Rect(r.Min.X+pad, r.Min.Y+f.px(4), r.Max.X-pad, r.Max.Y-f.px(4))
 	width := view.Dx() - f.px(16)
@@ -100,7 +100,7 @@ func (f *frame) terms(r image.Rectangle) {
 	}
 	if at < over-f.px(8) {
 		// The next line looks out from beneath the cue: there is more.
-		cue := image.Rect(r.Min.X, r.Max.Y-f.px(112), r.Max.X-f.px(20), r.Max.Y)
+		cue := image.Rect(r.Min.X+f.px(2), r.Max.Y-f.px(112), r.Max.X-f.px(20), r.Max.Y-f.px(2))
 		f.fade(image.Rect(cue.Min.X, cue.Min.Y, cue.Max.X, cue.Max.Y-f.px(56)))
 		f.round(image.Rect(cue.Min.X, cue.Max.Y-f.px(56), cue.Max.X, cue.Max.Y), radius, f.p.Card)
 		row := image.Rect(view.Min.X, cue.Max.Y-f.px(56), cue.Max.X, cue.Max.Y-f.px(8))
@@ -110,7 +110,6 @@ func (f *frame) terms(r image.Rectangle) {
 			text: text.Phrase(f.v.Locale, text.ScrollOn), size: 27, weight: font.Medium, color: f.p.Brand,
 		})
 	}
-	f.outline(r, radius, f.px(2), f.p.Faint)
 }
 
 // fade paints r from clear at the top to the card's colour at the bottom.

@@ -2,6 +2,7 @@ package screens
 
 import (
 	"image"
+	"image/color"
 
 	"gioui.org/f32"
 	"gioui.org/font"
@@ -42,7 +43,7 @@ func (f *frame) guiding(p Preview) {
 	foot := image.Rect(side.Min.X, side.Max.Y-f.px(220), side.Max.X, side.Max.Y)
 	note := image.Rect(side.Min.X, foot.Min.Y-f.px(84), side.Max.X, foot.Min.Y-f.px(20))
 	f.column(note, giotext.Start, 0.5, f.attempts())
-	f.hint(image.Rect(side.Min.X, side.Min.Y+f.px(80), side.Max.X, note.Min.Y-f.px(8)))
+	f.hint(image.Rect(side.Min.X, side.Min.Y+f.px(96), side.Max.X, note.Min.Y-f.px(8)))
 	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(100)), kiosk.Help, quiet)
 	f.button(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
 }
@@ -85,7 +86,7 @@ func (f *frame) hint(r image.Rectangle) {
 		return
 	}
 	it.gap = 32
-	f.column(r, giotext.Start, 0.5, item{height: 132, draw: func(r image.Rectangle) {
+	f.column(r, giotext.Start, 0, item{height: 132, draw: func(r image.Rectangle) {
 		r.Max.X = r.Min.X + r.Dy()
 		f.badge(r, art, back, ink)
 	}}, it)
@@ -94,53 +95,50 @@ func (f *frame) hint(r image.Rectangle) {
 // mirror draws the camera image as a mirror shows it, cut to r about its
 // centre, dimmed outside the oval that the face is to fill.
 func (f *frame) mirror(r image.Rectangle, p Preview) {
+	live := p.Image != nil && !p.Image.Bounds().Empty()
 	size := image.Pt(16, 9) // what a camera will most likely give
-	if p.Image != nil && !p.Image.Bounds().Empty() {
+	if live {
 		size = p.Image.Bounds().Size()
 	}
-	// The image covers r: the longer of the two scales.
-	k := max(float32(r.Dx())/float32(size.X), float32(r.Dy())/float32(size.Y))
-	oval := f.place(r, k*float32(min(size.X, size.Y)))
+	oval := f.place(r, float32(cover(size, r.Size()))*float32(min(size.X, size.Y)))
 
-	stack := clip.Rect(r).Push(f.Ops)
-	if p.Image == nil || p.Image.Bounds().Empty() {
-		f.fill(r, f.p.Tint)
-	} else {
-		if !f.haveSeq || p.Seq != f.videoSeq || f.video.Size() != size {
-			f.video, f.videoSeq, f.haveSeq = paint.NewImageOp(p.Image), p.Seq, true
+	defer clip.Rect(r).Push(f.Ops).Pop()
+	if live {
+		key := videoKey{p.Seq, mirrorKey{size, r.Size(), oval.Sub(r.Min)}, f.p.Scrim}
+		if f.video.Size() == (image.Point{}) || key != f.videoKey {
+			f.videoKey = key
+			f.video = paint.NewImageOp(f.glass.draw(p.Image, r.Size(), oval.Sub(r.Min), f.p.Scrim))
 			// Linear filtering would build mipmaps for every camera image.
 			f.video.Filter = paint.FilterNearest
 		}
-		centre := r.Min.Add(r.Max).Div(2)
-		view := translate(float32(-size.X)/2, float32(-size.Y)/2).
-			Scale(f32.Point{}, f32.Pt(-k, k)).
-			Offset(f32.Pt(float32(centre.X), float32(centre.Y)))
-		tr := op.Affine(view).Push(f.Ops)
+		at := op.Offset(r.Min).Push(f.Ops)
 		f.video.Add(f.Ops)
 		paint.PaintOp{}.Add(f.Ops)
-		tr.Pop()
+		at.Pop()
+	} else {
+		f.fill(r, f.p.Tint)
+		f.column(oval.Inset(f.px(48)), giotext.Middle, 0.5, item{
+			text: text.Phrase(f.v.Locale, text.Starting), size: 32, color: f.p.Soft, even: true,
+		})
 	}
 
-	shapes := f.shapes(r, oval)
-	if p.Image != nil {
-		paint.FillShape(f.Ops, f.p.Scrim, clip.Outline{Path: shapes.outside.spec}.Op())
-	}
-	paint.FillShape(f.Ops, f.p.Card, clip.Stroke{Path: shapes.rim.spec, Width: float32(f.px(8))}.Op())
-	paint.FillShape(f.Ops, f.p.Line, clip.Stroke{Path: shapes.rim.spec, Width: float32(f.px(3))}.Op())
+	shapes := f.shapes(oval)
+	paint.FillShape(f.Ops, f.p.Line, clip.Outline{Path: shapes.rim.spec}.Op())
 	if shapes.turn > 0 {
 		ink := f.p.Brand
 		if f.v.Hint == kiosk.GoodHold || shapes.turn == turns {
 			ink = f.p.Good
 		}
-		paint.FillShape(f.Ops, ink, clip.Stroke{Path: shapes.ring.spec, Width: float32(f.px(14))}.Op())
-	}
-	if p.Image == nil {
-		f.column(oval.Inset(f.px(48)), giotext.Middle, 0.5, item{
-			text: text.Phrase(f.v.Locale, text.Starting), size: 32, color: f.p.Soft,
-		})
+		paint.FillShape(f.Ops, ink, clip.Outline{Path: shapes.ring.spec}.Op())
 	}
 	f.arrow(r, oval)
-	stack.Pop()
+}
+
+// A videoKey is all that the picture behind the oval depends on.
+type videoKey struct {
+	seq   uint64
+	shape mirrorKey
+	scrim color.NRGBA
 }
 
 // place returns the oval in r for a camera image whose short side is short
@@ -163,18 +161,14 @@ func (f *frame) arrow(r, oval image.Rectangle) {
 	at := oval.Min.Add(oval.Max).Div(2)
 	off := d/2 + f.px(24)
 	ic := hintIcon(f.v.Hint)
-	switch ic {
-	case iconLeft:
-		at.X = oval.Min.X - off
-	case iconRight:
-		at.X = oval.Max.X + off
-	case iconUp:
-		at.Y = oval.Min.Y - off
-	case iconDown:
-		at.Y = oval.Max.Y + off
-	default:
+	to, points := map[icon]image.Point{
+		iconLeft: {oval.Min.X - off, at.Y}, iconRight: {oval.Max.X + off, at.Y},
+		iconUp: {at.X, oval.Min.Y - off}, iconDown: {at.X, oval.Max.Y + off},
+	}[ic]
+	if !points {
 		return
 	}
+	at = to
 	edge := r.Inset(d/2 + f.px(12)) // a large oval leaves no room: lie on it
 	at.X = min(max(at.X, edge.Min.X), edge.Max.X)
 	at.Y = min(max(at.Y, edge.Min.Y), edge.Max.Y)
@@ -187,42 +181,52 @@ const turns = 100
 // ovalShapes are the paths of one oval, kept from frame to frame: they change
 // with the size of the display or the pose only, and the ring with its step.
 type ovalShapes struct {
-	area, oval image.Rectangle
-	turn       int
-	outside    shape // area without the oval
-	rim        shape
-	ring       shape // from the top, clockwise, turn of turns
+	oval image.Rectangle
+	turn int
+	rim  shape // the edge of the oval
+	ring shape // on it, from the top, clockwise, turn of turns
 }
 
-func (f *frame) shapes(area, oval image.Rectangle) *ovalShapes {
+func (f *frame) shapes(oval image.Rectangle) *ovalShapes {
 	s := &f.oval
-	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
-	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
-	fresh := s.area != area || s.oval != oval
-	if fresh {
-		s.area, s.oval = area, oval
-		s.outside = record(func(p *clip.Path) {
-			lo, hi := f32.Pt(float32(area.Min.X), float32(area.Min.Y)), f32.Pt(float32(area.Max.X), float32(area.Max.Y))
-			p.MoveTo(lo)
-			p.LineTo(f32.Pt(hi.X, lo.Y))
-			p.LineTo(hi)
-			p.LineTo(f32.Pt(lo.X, hi.Y))
-			p.Close()
-			arc(p, centre, radius, 0, -360) // against the rectangle's sense: a hole
-			p.Close()
-		})
-		s.rim = record(func(p *clip.Path) {
-			arc(p, centre, radius, -90, 360)
-			p.Close()
-		})
-	}
 	turn := 0
 	if f.v.Ring > 0 {
 		turn = int(min(f.v.Ring, 1)*turns + 0.5)
 	}
+	fresh := s.oval != oval
+	if fresh {
+		s.oval = oval
+		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(6)), 360) })
+	}
 	if turn != s.turn || fresh {
 		s.turn = turn
-		s.ring = record(func(p *clip.Path) { arc(p, centre, radius, -90, 360*float32(turn)/turns) })
+		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(14)), 360*float32(turn)/turns) })
 	}
 	return s
+}
+
+// band draws the outline of a band of the given width on the edge of oval,
+// from the top over sweep degrees clockwise, with round ends unless it closes.
+// An outline has far fewer pieces than the stroke that looks the same.
+func band(p *clip.Path, oval image.Rectangle, width, sweep float32) {
+	if sweep <= 0 {
+		return
+	}
+	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
+	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
+	half := f32.Pt(width/2, width/2)
+	arc(p, centre, radius.Add(half), -90, sweep)
+	if sweep >= 360 {
+		p.Close()
+		arc(p, centre, radius.Sub(half), -90, -sweep) // against the sense of the first: a hole
+		p.Close()
+		return
+	}
+	p.LineTo(on(centre, radius.Sub(half), sweep-90))
+	more(p, centre, radius.Sub(half), sweep-90, -sweep)
+	p.Close()
+	for _, end := range []float32{-90, sweep - 90} {
+		arc(p, on(centre, radius, end), half, 0, 360)
+		p.Close()
+	}
 }

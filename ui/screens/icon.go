@@ -37,8 +37,8 @@ const (
 	iconFarther  icon = "O 24 24 5 6.5 M 15 5 L 15 15 L 5 15 M 33 5 L 33 15 L 43 15 M 43 33 L 33 33 L 33 43 M 5 33 L 15 33 L 15 43"
 	iconTurnL    icon = "O 24 16 9 12 M 41 29 C 38 40 16 42 8 35 M 7.5 44 L 7 34 L 17 33.5"
 	iconTurnR    icon = "O 24 16 9 12 M 7 29 C 10 40 32 42 40 35 M 40.5 44 L 41 34 L 31 33.5"
-	iconChinUp   icon = "O 17 24 10 14 M 39 38 L 39 11 M 31 19 L 39 10 L 47 19"
-	iconChinDown icon = "O 17 24 10 14 M 39 10 L 39 37 M 31 29 L 39 38 L 47 29"
+	iconChinUp   icon = "O 18 17 8 10 M 3 44 C 4 36 9 33.5 18 33.5 C 27 33.5 32 36 33 44 M 40 30 L 40 8 M 33 14 L 40 7 L 47 14"
+	iconChinDown icon = "O 18 17 8 10 M 3 44 C 4 36 9 33.5 18 33.5 C 27 33.5 32 36 33 44 M 40 7 L 40 29 M 33 23 L 40 30 L 47 23"
 	iconStraight icon = "O 24 24 11 15 M 24 2 L 24 5 M 24 43 L 24 46 M 24 17 L 24 31"
 
 	iconSun     icon = "O 24 24 8 8 M 24 4 L 24 8 M 24 40 L 24 44 M 4 24 L 8 24 M 40 24 L 44 24 M 10 10 L 12.6 12.6 M 35.4 35.4 L 38 38 M 38 10 L 35.4 12.6 M 12.6 35.4 L 10 38"
@@ -223,24 +223,29 @@ func trace(p *clip.Path, ic icon, scale float32) bool {
 
 // arc draws part of an ellipse about centre with the half axes radius, from an
 // angle over sweep degrees, clockwise from three o'clock; a negative sweep
-// runs the other way. It uses cubic curves of at most 45 degrees, whose error
-// is far below a pixel.
+// runs the other way.
 func arc(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
+	p.MoveTo(on(centre, radius, from))
+	more(p, centre, radius, from, sweep)
+}
+
+// more is arc from where the pen is, in cubic curves of at most 45 degrees,
+// whose error is far below a pixel.
+func more(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
 	n := max(1, int(math.Ceil(math.Abs(float64(sweep))/45)))
-	step := float64(sweep) / float64(n) * math.Pi / 180
-	k := float32(4. / 3 * math.Tan(step/4))
-	at := float64(from) * math.Pi / 180
-	on := func(a float64) (pt, tangent f32.Point) {
-		sin, cos := math.Sincos(a)
-		x, y := float32(cos), float32(sin)
-		return f32.Pt(centre.X+radius.X*x, centre.Y+radius.Y*y), f32.Pt(-radius.X*y, radius.Y*x)
-	}
-	p0, t0 := on(at)
-	p.MoveTo(p0)
-	for range n {
-		at += step
-		p1, t1 := on(at)
+	step := sweep / float32(n)
+	k := float32(4. / 3 * math.Tan(float64(step)*math.Pi/720))
+	for i := range n {
+		a, b := from+step*float32(i), from+step*float32(i+1)
+		p0, p1 := on(centre, radius, a), on(centre, radius, b)
+		t0, t1 := on(f32.Point{}, radius, a+90), on(f32.Point{}, radius, b+90) // tangents
 		p.CubeTo(p0.Add(t0.Mul(k)), p1.Sub(t1.Mul(k)), p1)
-		p0, t0 = p1, t1
 	}
+}
+
+// on returns the point of an ellipse at an angle in degrees, clockwise from
+// three o'clock.
+func on(centre, radius f32.Point, angle float32) f32.Point {
+	sin, cos := math.Sincos(float64(angle) * math.Pi / 180)
+	return f32.Pt(centre.X+radius.X*float32(cos), centre.Y+radius.Y*float32(sin))
 }

@@ -117,8 +117,7 @@ func (f *frame) receipt(r image.Rectangle, align giotext.Alignment) {
 		r.Max.X = min(r.Max.X, r.Min.X+f.px(520))
 	}
 	radius := f.px(20)
-	f.round(r, radius, f.p.Card)
-	f.outline(r, radius, f.px(2), f.p.Line)
+	f.sheet(r, radius, f.px(2), f.p.Line, f.p.Card)
 	f.column(r.Inset(f.px(16)), giotext.Middle, 0.5,
 		item{text: text.Phrase(f.v.Locale, text.Receipt), size: 28, color: f.p.Soft},
 		item{gap: 8, text: text.Code(f.v.Receipt), size: 64, weight: font.Bold, color: f.p.Ink})

@@ -34,7 +34,7 @@ const Settle = 400 * time.Millisecond
 // A Preview is the newest camera image, as the camera sees it: unmirrored. A
 // nil Image means none has come yet.
 type Preview struct {
-	Image *image.RGBA // opaque; not written to while it may be drawn
+	Image *image.RGBA // opaque; read only while Layout runs
 	Seq   uint64      // changes with every new image
 }
 
@@ -55,9 +55,9 @@ type Screens struct {
 	icons map[iconKey]shape
 	oval  ovalShapes
 
-	video    paint.ImageOp
-	videoSeq uint64
-	haveSeq  bool
+	glass    mirror
+	video    paint.ImageOp // what glass drew last
+	videoKey videoKey
 
 	clipped []string // texts that did not fit, for the tests
 }
@@ -143,10 +143,20 @@ func (s *Screens) Press(c kiosk.Control) {
 	}
 }
 
+// Reset forgets what was on screen, so that the next Layout begins anew. Fonts
+// and shapes stay.
+func (s *Screens) Reset() {
+	s.forget()
+	s.session, s.screen, s.since = "", "", time.Time{}
+}
+
 // forget lets go of the last camera image, so that nobody's face stays in
 // memory, or in a texture, after guidance ended.
 func (s *Screens) forget() {
-	s.video, s.haveSeq = paint.ImageOp{}, false
+	if s.video.Size() != (image.Point{}) {
+		s.glass.clear()
+		s.video, s.videoKey = paint.ImageOp{}, videoKey{}
+	}
 }
 
 // controls is the number of slots: one for each control, and slot 0 for an

@@ -30,7 +30,7 @@ type Palette struct {
 	OnGood    color.NRGBA
 	Warn      color.NRGBA // something to mend; never blame
 	OnWarn    color.NRGBA
-	Scrim     color.NRGBA // over the camera image outside the oval; blended in linear light
+	Scrim     color.NRGBA // over the camera image outside the oval
 }
 
 // Of returns the palette of t; anything but Dark is light.
@@ -41,7 +41,7 @@ func Of(t kiosk.Theme) Palette {
 			Line: rgb(0x7f92ad), Faint: rgb(0x2a3a55),
 			Brand: rgb(0x7db8ff), BrandDown: rgb(0xa9d0ff), OnBrand: rgb(0x06213f),
 			Good: rgb(0x6fd6a0), OnGood: rgb(0x04301b), Warn: rgb(0xf5c26b), OnWarn: rgb(0x3a2600),
-			Scrim: color.NRGBA{0x0d, 0x15, 0x22, 0xf0},
+			Scrim: color.NRGBA{0x0d, 0x15, 0x22, 0xc0},
 		}
 	}
 	return Palette{
@@ -49,7 +49,7 @@ func Of(t kiosk.Theme) Palette {
 		Line: rgb(0x6d7f99), Faint: rgb(0xd9e2ee),
 		Brand: rgb(0x0b57a8), BrandDown: rgb(0x083f7a), OnBrand: rgb(0xffffff),
 		Good: rgb(0x0f6b43), OnGood: rgb(0xffffff), Warn: rgb(0x8a4f00), OnWarn: rgb(0xffffff),
-		Scrim: color.NRGBA{0xf7, 0xf9, 0xfc, 0xd4},
+		Scrim: color.NRGBA{0xf7, 0xf9, 0xfc, 0xc4},
 	}
 }
 
@@ -100,11 +100,12 @@ func Contrast(a, b color.NRGBA) float64 {
 	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
 }
 
-// Over returns top drawn on the opaque colour under, blended in linear light,
-// as the renderer does.
+// Over returns top drawn on the opaque colour under, blended as the values
+// stand, which is how the scrim is laid over the camera image.
 func Over(top, under color.NRGBA) color.NRGBA {
-	a := float64(top.A) / 255
-	mix := func(t, u uint8) uint8 { return gamma(linear(t)*a + linear(u)*(1-a)) }
+	mix := func(t, u uint8) uint8 {
+		return uint8((int(t)*int(top.A) + int(u)*(255-int(top.A)) + 127) / 255)
+	}
 	return color.NRGBA{mix(top.R, under.R), mix(top.G, under.G), mix(top.B, under.B), 0xff}
 }
 
@@ -118,14 +119,6 @@ func linear(v uint8) float64 {
 		return s / 12.92
 	}
 	return math.Pow((s+0.055)/1.055, 2.4)
-}
-
-func gamma(l float64) uint8 {
-	s := l * 12.92
-	if l > 0.0031308 {
-		s = 1.055*math.Pow(l, 1/2.4) - 0.055
-	}
-	return uint8(math.Round(s * 255))
 }
 
 func rgb(hex uint32) color.NRGBA {

@@ -21,9 +21,11 @@ const (
 	MaxOutliers = 64
 )
 
-// Golden fails t unless got looks like testdata/<name>.png: see Differ. On
-// failure the rendering is left in the test's artifact directory. With -update
-// the reference is rewritten instead.
+// Golden fails t unless got looks like testdata/<name>.png, which holds it at
+// half its size: reference images are for ever, and a shift of one pixel still
+// shows. See Differ for what "like" means. On failure the rendering is left in
+// the test's artifact directory. With -update the reference is rewritten
+// instead.
 func Golden(t *testing.T, name string, got *image.RGBA) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".png")
@@ -31,7 +33,7 @@ func Golden(t *testing.T, name string, got *image.RGBA) {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		writePNG(t, path, compact(got))
+		writePNG(t, path, coarse(half(got)))
 		return
 	}
 	f, err := os.Open(path)
@@ -43,23 +45,24 @@ func Golden(t *testing.T, name string, got *image.RGBA) {
 	if err != nil {
 		t.Fatalf("decode %s: %v", path, err)
 	}
-	if got.Bounds() != want.Bounds() {
-		t.Fatalf("%s is %v, want %v", name, got.Bounds(), want.Bounds())
+	small := half(got)
+	if small.Bounds() != want.Bounds() {
+		t.Fatalf("%s at half its size is %v, want %v", name, small.Bounds(), want.Bounds())
 	}
-	if n, last := Differ(got, want); n > MaxOutliers {
+	if n, last := Differ(small, want); n > MaxOutliers {
 		out := filepath.Join(t.ArtifactDir(), name+".got.png")
 		writePNG(t, out, got)
-		t.Errorf("%s differs from %s in %d pixels (last at %v); see %s", name, path, n, last, out)
+		t.Errorf("%s differs from %s in %d pixels of half its size (last at %v); see %s", name, path, n, last, out)
 	}
 }
 
 // Differ returns how many pixels of two images of one size differ by more than
 // MaxDelta in some channel, and the last of them.
-func Differ(a, b image.Image) (outliers int, last image.Point) {
-	r := a.Bounds()
+func Differ(got *image.RGBA, want image.Image) (outliers int, last image.Point) {
+	r := got.Bounds()
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		for x := r.Min.X; x < r.Max.X; x++ {
-			if delta(pixel(a, x, y), pixel(b, x, y)) > MaxDelta {
+			if delta(got.RGBAAt(x, y), pixel(want, x, y)) > MaxDelta {
 				outliers++
 				last = image.Pt(x, y)
 			}
@@ -68,15 +71,10 @@ func Differ(a, b image.Image) (outliers int, last image.Point) {
 	return outliers, last
 }
 
-// pixel is m.At as RGBA, without the cost of it where that is easy.
+// pixel is m.At as RGBA, without the cost of it for what png.Decode gives.
 func pixel(m image.Image, x, y int) color.RGBA {
-	switch m := m.(type) {
-	case *image.RGBA:
+	if m, ok := m.(*image.RGBA); ok {
 		return m.RGBAAt(x, y)
-	case *image.Paletted:
-		if c, ok := m.Palette[m.ColorIndexAt(x, y)].(color.RGBA); ok {
-			return c
-		}
 	}
 	r, g, b, a := m.At(x, y).RGBA()
 	return color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), uint8(a >> 8)}
@@ -90,41 +88,29 @@ func delta(a, b color.RGBA) int {
 	return d
 }
 
-// compact returns m with a palette of at most 256 colours if no channel has to
-// move by more than half of MaxDelta for it, and otherwise m itself: screens
-// have few colours, and reference images are for ever.
-func compact(m *image.RGBA) image.Image {
-	for step := 1; step <= MaxDelta+1; step++ {
-		if p, ok := quantise(m, step); ok {
-			return p
+// half returns m at half its size, each pixel the mean of four.
+func half(m *image.RGBA) *image.RGBA {
+	r := m.Bounds()
+	out := image.NewRGBA(image.Rect(0, 0, r.Dx()/2, r.Dy()/2))
+	for y := range out.Rect.Dy() {
+		a := m.Pix[m.PixOffset(r.Min.X, r.Min.Y+2*y):]
+		b := m.Pix[m.PixOffset(r.Min.X, r.Min.Y+2*y+1):]
+		row := out.Pix[y*out.Stride : y*out.Stride+4*out.Rect.Dx()]
+		for i := range row {
+			from := i/4*8 + i%4
+			row[i] = uint8((int(a[from]) + int(a[from+4]) + int(b[from]) + int(b[from+4]) + 2) / 4)
 		}
 	}
-	return m
+	return out
 }
 
-// quantise rounds every channel to a multiple of step, 255 excepted.
-func quantise(m *image.RGBA, step int) (*image.Paletted, bool) {
-	r := m.Bounds()
-	p := image.NewPaletted(r, nil)
-	index := map[color.RGBA]uint8{}
-	near := func(v uint8) uint8 { return uint8(min((int(v)+step/2)/step*step, 255)) }
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		for x := r.Min.X; x < r.Max.X; x++ {
-			c := m.RGBAAt(x, y)
-			c = color.RGBA{near(c.R), near(c.G), near(c.B), c.A}
-			i, known := index[c]
-			if !known {
-				if len(p.Palette) == 256 {
-					return nil, false
-				}
-				i = uint8(len(p.Palette))
-				index[c] = i
-				p.Palette = append(p.Palette, c)
-			}
-			p.Pix[p.PixOffset(x, y)] = i
-		}
+// coarse rounds every channel to a multiple of three, which a PNG stores in
+// half the space; one of MaxDelta goes into it.
+func coarse(m *image.RGBA) *image.RGBA {
+	for i, v := range m.Pix {
+		m.Pix[i] = uint8((int(v) + 1) / 3 * 3)
 	}
-	return p, true
+	return m
 }
 
 func writePNG(t *testing.T, path string, m image.Image) {

@@ -1,0 +1,64 @@
+package screens
+
+import (
+	"image"
+	"image/color"
+
+	"gioui.org/op"
+	"gioui.org/op/clip"
+
+	"livekiosk/kiosk"
+)
+
+// Clipped returns the texts that did not fit into the last Layout.
+func (s *Screens) Clipped() []string { return s.clipped }
+
+// Scrolled returns how far the consent text is scrolled, in pixels, and
+// whether its end is on screen.
+func (s *Screens) Scrolled() (offset int, end bool) {
+	return s.scroll.Position.Offset, s.scroll.Position.OffsetLast >= 0
+}
+
+// Unreadable returns the icons whose drawing cannot be read.
+func Unreadable() []string {
+	icons := []icon{
+		iconMark, iconDown, iconPaper, iconCamera, iconLeave, iconNotice, iconTray, iconClock, iconAgain, iconStaff, iconCheck,
+	}
+	for _, h := range append(kiosk.Hints(), kiosk.NoHint) {
+		icons = append(icons, hintIcon(h))
+	}
+	var bad []string
+	for _, ic := range icons {
+		var ops op.Ops
+		var p clip.Path
+		p.Begin(&ops)
+		if !trace(&p, ic, 1) {
+			bad = append(bad, string(ic))
+		}
+		p.End()
+	}
+	return bad
+}
+
+// Readable reports whether a drawing can be read.
+func Readable(drawing string) bool {
+	var ops op.Ops
+	var p clip.Path
+	p.Begin(&ops)
+	defer p.End()
+	return trace(&p, icon(drawing), 1)
+}
+
+// HintIcon returns the drawing that stands for h.
+func HintIcon(h kiosk.Hint) string { return string(hintIcon(h)) }
+
+// A Glass is the mirror by itself.
+type Glass struct{ m mirror }
+
+// Draw mirrors src into a picture of the given size.
+func (g *Glass) Draw(src *image.RGBA, size image.Point, oval image.Rectangle, scrim color.NRGBA) *image.RGBA {
+	return g.m.draw(src, size, oval, scrim)
+}
+
+// Clear is what happens when guidance ends.
+func (g *Glass) Clear() { g.m.clear() }
