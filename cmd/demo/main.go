@@ -356,12 +356,16 @@ func (d *demo) show(session kiosk.SessionID) error {
 	if len(sum.Mismatches) > 0 {
 		return fmt.Errorf("trace %s does not reproduce: %s", path, sum.Mismatches[0])
 	}
-	screens, err := filepath.Glob(filepath.Join(d.dir, "screens", "*.png"))
+	pictures, err := filepath.Glob(filepath.Join(d.dir, "screens", "*.png"))
 	if err != nil {
 		return fmt.Errorf("screens: %w", err)
 	}
-	say(d.out, "\nscreens  %s (%d pictures)\ntrace    %s (%d inputs, replayed: same phases, hints and effects)\nqueue    %s\nlogs     %s\n",
-		filepath.Join(d.dir, "screens"), len(screens), path, sum.Inputs, filepath.Join(d.dir, "state", "outbox.db"), filepath.Join(d.dir, "*.log"))
+	screens := fmt.Sprintf("%s (%d pictures)", filepath.Join(d.dir, "screens"), len(pictures))
+	if len(pictures) == 0 {
+		screens = "were shown in a window"
+	}
+	say(d.out, "\nscreens  %s\ntrace    %s (%d inputs, replayed: same phases, hints and effects)\nqueue    %s\nlogs     %s\n",
+		screens, path, sum.Inputs, filepath.Join(d.dir, "state", "outbox.db"), filepath.Join(d.dir, "*.log"))
 	return nil
 }
 

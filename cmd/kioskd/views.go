@@ -14,7 +14,7 @@ type views struct {
 
 	mu    sync.Mutex
 	queue []kiosk.View // the first is on the display, or next to be
-	seen  bool         // the first was drawn
+	last  kiosk.View   // drawn
 }
 
 // longestQueue bounds how far a display that hangs can fall behind.
@@ -45,13 +45,13 @@ func (v *views) show(view kiosk.View) {
 	v.signal()
 }
 
-// current returns the view to draw: the next one, once the one before was
-// drawn.
+// current returns the view to draw: the next one whose screen was not drawn
+// yet, or the newest.
 func (v *views) current() kiosk.View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.seen && len(v.queue) > 1 {
-		v.queue, v.seen = v.queue[1:], false
+	for len(v.queue) > 1 && v.seen() {
+		v.queue = v.queue[1:]
 	}
 	return v.queue[0]
 }
@@ -60,10 +60,16 @@ func (v *views) current() kiosk.View {
 func (v *views) drawn(view kiosk.View) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.seen = v.seen || view == v.queue[0]
-	if v.seen && len(v.queue) > 1 {
+	v.last = view
+	if v.seen() && len(v.queue) > 1 {
 		v.signal()
 	}
+}
+
+// seen reports whether the visitor has seen the screen of the first view.
+func (v *views) seen() bool {
+	first := v.queue[0]
+	return first.Screen == v.last.Screen && first.Session == v.last.Session
 }
 
 func (v *views) signal() {

@@ -44,6 +44,19 @@ func TestAViewThatIsShownAlreadyHoldsNothingUp(t *testing.T) {
 	}
 }
 
+func TestAnUpdateOfAScreenThatIsLeftIsNotDrawn(t *testing.T) {
+	v := newViews()
+	v.show(kiosk.View{Screen: kiosk.GuidingScreen})
+	for range 2 {
+		v.drawn(v.current())
+	}
+	v.show(kiosk.View{Screen: kiosk.GuidingScreen, Ring: 1})
+	v.show(kiosk.View{Screen: kiosk.SavingScreen}) // and with it the preview is gone
+	if got := v.current(); got.Screen != kiosk.SavingScreen {
+		t.Errorf("next is %+v", got)
+	}
+}
+
 func TestADisplayThatHangsIsShownTheNewest(t *testing.T) {
 	v := newViews()
 	for i := range 100 {
