@@ -11,8 +11,11 @@ func TestEachScreenIsDrawnOnce(t *testing.T) {
 	v := newViews()
 	v.drawn(v.current())
 	for _, view := range []kiosk.View{
-		{Screen: kiosk.GuidingScreen, Ring: 0.1}, {Screen: kiosk.GuidingScreen, Ring: 0.2},
-		{Screen: kiosk.SavingScreen}, {Screen: kiosk.WaitingScreen}, {Screen: kiosk.GrantedScreen},
+		{Screen: kiosk.GuidingScreen, Ring: 0.1},
+		{Screen: kiosk.GuidingScreen, Ring: 0.2},
+		{Screen: kiosk.SavingScreen},
+		{Screen: kiosk.WaitingScreen},
+		{Screen: kiosk.GrantedScreen},
 	} {
 		v.show(view)
 	}
