@@ -5,13 +5,13 @@ SIZE   ?= 720x1280
 LOCALE ?= en
 FUZZ   ?= 10s
 BIN    := bin
-TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace) $(wildcard out/demo*/state/traces/*.trace)
+TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera/pixel ./camera/replay ./inference/pad ./inference/quality ./inference/models/... \
+PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./inference ./inference/pad ./inference/quality ./inference/models/... \
         ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl
 
 .PHONY: help
@@ -57,8 +57,10 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 
 .PHONY: lint
 lint: setup ## run the linters
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify >/dev/null
 
 .PHONY: fmt
 fmt: ## format the sources
@@ -73,5 +75,9 @@ bench: setup ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: golden
-golden: setup ## rewrite golden traces and pictures: look at the diff
-	$(GO) test ./kiosk/flow ./ui/... -update
+golden: setup build ## rewrite golden traces and pictures: look at the diff
+	$(GO) test ./kiosk/flow ./ui -update
+	for clip in portrait spoof; do $(BIN)/demo -patient -clip $$clip -out out/golden-$$clip || exit 1; done
+	cp out/golden-portrait/state/traces/*.trace kiosk/trace/testdata/portrait.trace
+	cp out/golden-spoof/state/traces/*.trace kiosk/trace/testdata/print.trace
+	chmod 644 kiosk/trace/testdata/*.trace

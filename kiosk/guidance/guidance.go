@@ -39,6 +39,7 @@ type Profile struct {
 	BacklitRatio  float32 `json:"backlit_ratio"`  // background luma / face luma
 	UnevenMax     float32 `json:"uneven_max"`     // cheek difference / face luma
 	AngleMax      float32 `json:"angle_max"`      // yaw, pitch, roll: degrees
+	PitchZero     float32 `json:"pitch_zero"`     // pitch that a face reads when it looks straight at this camera: degrees
 	EyesMin       float32 `json:"eyes_min"`       // eye opening / T
 	SharpnessMin  float32 `json:"sharpness_min"`  // luma²
 	IEDMin        float32 `json:"ied_min"`        // pixels
@@ -50,13 +51,15 @@ type Profile struct {
 }
 
 // Standard is the profile of a camera at eye height with a field of view of
-// about 70 degrees. The anchors of its numbers are in DESIGN.md.
+// about 70 degrees. The anchors of its numbers are in DESIGN.md. PitchZero is
+// what the face mesh reads, between -3 and -13 degrees, for portraits of people
+// who look straight ahead.
 func Standard() Profile {
 	return Profile{
 		CenterX: 0.5, CenterY: 0.5, Off: 0.11,
 		Far: Span{0.27, 0.40}, Near: Span{0.43, 0.64},
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
-		AngleMax: 15, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
+		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
 		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
 	}
 }
@@ -182,8 +185,8 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.UnevenLight, over(kiosk.UnevenLight, a.Uneven, p.UnevenMax)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, -a.Yaw, p.AngleMax)},
-		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch, p.AngleMax)},
-		{kiosk.ChinUp, over(kiosk.ChinUp, -a.Pitch, p.AngleMax)},
+		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch-p.PitchZero, p.AngleMax)},
+		{kiosk.ChinUp, over(kiosk.ChinUp, p.PitchZero-a.Pitch, p.AngleMax)},
 		{kiosk.StraightenHead, over(kiosk.StraightenHead, a.Roll, p.AngleMax) || over(kiosk.StraightenHead, -a.Roll, p.AngleMax)},
 		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin)},
 		{kiosk.Blurred, under(kiosk.Blurred, a.Sharpness, p.SharpnessMin)},

@@ -47,6 +47,7 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a lamp from the side", kiosk.Far, func(a *kiosk.Assessment) { a.Uneven = 0.9 }, kiosk.UnevenLight},
 		{"turned to the left", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw = 25 }, kiosk.TurnRight},
 		{"turned to the right", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw = -25 }, kiosk.TurnLeft},
+		{"straight, as the mesh reads it", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch = -13 }, kiosk.GoodHold},
 		{"chin up", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch = 25 }, kiosk.ChinDown},
 		{"chin down", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch = -25 }, kiosk.ChinUp},
 		{"tilted", kiosk.Far, func(a *kiosk.Assessment) { a.Roll = -25 }, kiosk.StraightenHead},
