@@ -131,7 +131,7 @@ func New(o Options) (*Analyser, error) {
 //
 // A face is what both the detector and the landmark model take for one.
 func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
-	result := kiosk.Assessment{Frame: f.ID, Size: f.Size}
+	result := kiosk.Assessment{Frame: f.ID, At: f.At, Size: f.Size}
 	if f.Size.X <= 0 || f.Size.Y <= 0 {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: size %v", f.ID, ErrFrame, f.Size)
 	}

@@ -1,6 +1,9 @@
 package kiosk
 
-import "image"
+import (
+	"image"
+	"time"
+)
 
 // An Assessment is what analysis concluded about one frame. It carries no
 // pixels and no identity, so it may be recorded and replayed.
@@ -8,8 +11,9 @@ import "image"
 // Fields that describe a face are zero when Faces is 0; with several faces
 // they describe the largest one.
 type Assessment struct {
-	Frame FrameID     `json:"frame"`
-	Size  image.Point `json:"size"` // of the frame, pixels
+	Frame FrameID       `json:"frame"`
+	At    time.Duration `json:"at"`   // of the frame: since boot
+	Size  image.Point   `json:"size"` // of the frame, pixels
 
 	Luma float32 `json:"luma"` // mean luma of the whole frame, 0..255
 

@@ -54,9 +54,10 @@ func (l Launch) Validate() error {
 	return nil
 }
 
-// LogValue keeps the token and the user out of every log.
+// LogValue keeps the token, the user and the correlation id, by which the
+// partner knows the user, out of every log.
 func (l Launch) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("correlation_id", l.CorrelationID), slog.Bool("token", l.Token != ""))
+	return slog.GroupValue(slog.Bool("token", l.Token != ""), slog.String("locale", string(l.Locale)), slog.Bool("no_time_limit", l.NoTimeLimit))
 }
 
 // A DetailedCode is the partner-facing reason of a result: see the contract's

@@ -88,6 +88,7 @@ const (
 	Retry       Action = "RETRY"        // a new capture, if the person is still there
 	ExitSuccess Action = "EXIT_SUCCESS" // approved
 	ExitFailure Action = "EXIT_FAILURE" // not approved, quota used up, error or cancelled
+	ExitError   Action = "EXIT_ERROR"   // never judged: it could not be delivered, staff has to look
 )
 
 // A Receipt is the gateway's word on one record, which may be an earlier

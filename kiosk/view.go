@@ -43,6 +43,7 @@ type View struct {
 	Ring     float32 // progress ring, 0..1; never jumps back within a pose
 	FaceGoal float32 // oval's width / the preview's short side
 
+	Ask          bool          // AgainScreen: goes on only when the visitor taps Resume
 	AttemptsLeft int           // after this one
 	Until        time.Duration // when the screen ends by itself, since boot; 0: never
 	Receipt      string        // short code of SavedScreen that staff can look up
@@ -59,6 +60,7 @@ const (
 	Help    Control = "help"    // a person, please
 	Done    Control = "done"    // leave an outcome screen before it ends by itself
 	Switch  Control = "switch"  // the other language
+	Resume  Control = "resume"  // still here: go on with the next attempt
 )
 
 // A Tap is one use of a control on the screen of one session. A tap that

@@ -370,7 +370,7 @@ func state(record *bbolt.Bucket, m kiosk.Marks) string {
 // still be settled. It returns kiosk.ErrNoRecord if id is unknown.
 func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
 	switch r.Action {
-	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure:
+	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure, kiosk.ExitError:
 	case kiosk.PollAgain:
 		return fmt.Errorf("settle %s: action %s settles nothing", id, r.Action)
 	default:

@@ -64,6 +64,11 @@ func goldens(t *testing.T, size image.Point) {
 			look(fmt.Sprintf("%s-%s", s, l), sample(s, l), camera)
 		}
 	}
+	for _, l := range text.Locales() {
+		v := sample(kiosk.AgainScreen, l)
+		v.Ask = true
+		look(fmt.Sprintf("again-ask-%s", l), v, camera)
+	}
 	for _, s := range []kiosk.Screen{kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.GrantedScreen, kiosk.SavedScreen} {
 		v := sample(s, kiosk.Indonesian)
 		v.Theme = kiosk.Dark

@@ -183,7 +183,7 @@ func (c Config) Validate() error {
 	}
 	for _, s := range c.Display.Script {
 		switch kiosk.Control(s) {
-		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch:
+		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume:
 		default:
 			return fmt.Errorf("display.script: %q is no control", s)
 		}
@@ -191,19 +191,43 @@ func (c Config) Validate() error {
 	switch {
 	case len(c.Display.Script) > 0 && !c.simulated():
 		return errors.New("display.script: taps by themselves are only for composed clips: nobody may consent for a real person")
+	case c.Display.Out != "" && !c.simulated():
+		return errors.New("display.out: pictures of the screens are only for composed clips: they would show real people's faces")
 	case c.State.Dir == "":
 		return errors.New("state.dir: must not be empty")
 	case c.State.Traces < 0:
 		return errors.New("state.traces: must not be negative")
-	case c.Queue.MaxRecords < 1:
-		return errors.New("queue.max_records: must be at least 1")
+	case c.Queue.MaxRecords < 3:
+		return errors.New("queue.max_records: must be at least 3, the attempts of one session")
 	case c.Queue.MaxBytes < 64<<20:
 		return errors.New("queue.max_bytes: must be at least 67108864 (64 MiB): one session needs up to 24 MiB")
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
-	if err := c.policy().Validate(); err != nil {
-		return fmt.Errorf("flow.%w", err)
+	return c.Flow.validate()
+}
+
+// The ranges of what an operator may turn. A threshold below the model's own
+// middle would let prints pass; a deadline outside these serves nobody.
+const (
+	liveFloor, liveCeiling = 0.5, 0.99
+	shortest, longest      = 5 * time.Second, 10 * time.Minute
+)
+
+func (f FlowConfig) validate() error {
+	switch {
+	case f.Attempts < 1 || f.Attempts > 9:
+		return fmt.Errorf("flow.attempts: %d is outside 1..9", f.Attempts)
+	case !(f.LiveMin >= liveFloor && f.LiveMin <= liveCeiling): // false for NaN, too
+		return fmt.Errorf("flow.live_min: %g is outside %g..%g", f.LiveMin, liveFloor, liveCeiling)
+	}
+	for _, d := range []struct {
+		key   string
+		value duration
+	}{{"attempt_in", f.AttemptIn}, {"answer_in", f.AnswerIn}} {
+		if v := time.Duration(d.value); v < shortest || v > longest {
+			return fmt.Errorf("flow.%s: %v is outside %v..%v", d.key, v, shortest, longest)
+		}
 	}
 	return nil
 }
@@ -230,7 +254,7 @@ func (c Config) simulated() bool {
 // recorded face to a real gateway.
 func (c Config) validateURL(key, value string) error {
 	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%s: %q is not a URL such as https://host", key, value)
 	}
 	ip := net.ParseIP(u.Hostname())

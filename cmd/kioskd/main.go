@@ -184,7 +184,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
+	defer d.close(context.WithoutCancel(ctx))
 	notify := systemd.NewNotifier()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range d.parts() {

@@ -64,7 +64,7 @@ func (l *lab) hold() *queue.Queue {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { l.release(q) })
+	l.t.Cleanup(func() { _ = q.Close() }) // again is no error
 	return q
 }
 
@@ -113,6 +113,11 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"a duration without a unit", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"20\"\n")} }, exitConfig, "such as"},
 		{"a recorded face for a real gateway", func(*lab) []string { return []string{"-gateway", "https://gateway.example"} }, exitConfig, "loopback"},
 		{"a gateway in the clear", func(*lab) []string { return []string{"-camera", "auto", "-gateway", "http://gateway.example"} }, exitConfig, "https"},
+		{"a threshold that lets prints pass", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nlive_min = 0.0\n")} }, exitConfig, "flow.live_min"},
+		{"a threshold that is no number", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nlive_min = nan\n")} }, exitConfig, "flow.live_min"},
+		{"a deadline that serves nobody", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"1ns\"\n")} }, exitConfig, "flow.attempt_in"},
+		{"an outbox too small for a session", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1\n")} }, exitConfig, "queue.max_records"},
+		{"pictures of real people's screens", func(*lab) []string { return []string{"-camera", "auto", "-screens", "/tmp/faces"} }, exitConfig, "faces"},
 		{"a real person's consent by script", func(*lab) []string { return []string{"-camera", "auto", "-script", "agree"} }, exitConfig, "consent"},
 		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
@@ -245,6 +250,18 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 			l.models = filepath.Join(l.t.TempDir(), "models")
 			return nil, func() {
 				if err := os.Symlink(whole, l.models); err != nil {
+					l.t.Error(err)
+				}
+			}
+		}},
+		{"a lost key", kiosk.StorageFault, func(l *lab) ([]string, func()) {
+			l.release(l.hold())
+			key := filepath.Join(l.state, "keys", "device.key")
+			if err := os.Rename(key, key+".away"); err != nil {
+				l.t.Fatal(err)
+			}
+			return nil, func() {
+				if err := os.Rename(key+".away", key); err != nil {
 					l.t.Error(err)
 				}
 			}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
+	"time"
 
 	"livekiosk/inference/models"
 	"livekiosk/kiosk"
@@ -23,13 +25,15 @@ type outbox struct {
 	c   Config
 	log *slog.Logger
 
+	suspect chan struct{} // holds a token when something went wrong with it
+
 	mu  sync.Mutex
 	q   *queue.Queue
 	err error // of the last try
 }
 
 func newOutbox(c Config, log *slog.Logger) *outbox {
-	return &outbox{c: c, log: log, err: errOutbox}
+	return &outbox{c: c, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
 }
 
 // open opens the queue unless it is open.
@@ -44,9 +48,15 @@ func (o *outbox) open(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
-	key, err := seal.LoadOrCreate(o.c.keyPath())
+	load := seal.LoadOrCreate
+	if _, err := os.Stat(o.c.queuePath()); err == nil {
+		// Its records are sealed to a key that was here. A new one could not
+		// open them, and what a visitor was promised would be lost.
+		load = seal.Load
+	}
+	key, err := load(o.c.keyPath())
 	if err != nil {
-		return nil, fmt.Errorf("%w: device key: %w", errOutbox, err)
+		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
 	}
 	q, err := queue.Open(ctx, queue.Options{
 		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes, Log: o.log,
@@ -63,16 +73,53 @@ func (o *outbox) get() (*queue.Queue, error) {
 	return o.q, o.err
 }
 
-func (o *outbox) close() {
+// close lets go of the queue, so that it can be opened anew.
+func (o *outbox) close(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.q == nil {
 		return
 	}
 	if err := o.q.Close(); err != nil {
-		o.log.Error("outbox not closed", slog.Any("err", err))
+		o.log.ErrorContext(ctx, "outbox not closed", slog.Any("err", err))
 	}
 	o.q, o.err = nil, errOutbox
+}
+
+// watch proves once a minute, and whenever something went wrong, that the
+// queue can still store. It returns the reason once it cannot, or nil when ctx
+// ended.
+func (o *outbox) watch(ctx context.Context, beat func()) error {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.suspect:
+		case <-t.C:
+		}
+		beat()
+		q, err := o.get()
+		if err == nil {
+			err = q.Probe(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// doubt has watch look at the queue after an error that is not its ordinary
+// answer.
+func (o *outbox) doubt(err error) error {
+	if err != nil && !errors.Is(err, kiosk.ErrQueueFull) {
+		select {
+		case o.suspect <- struct{}{}:
+		default:
+		}
+	}
+	return err
 }
 
 // Put implements station.Outbox.
@@ -81,7 +128,7 @@ func (o *outbox) Put(ctx context.Context, s *kiosk.Submission) error {
 	if err != nil {
 		return err
 	}
-	return q.Put(ctx, s)
+	return o.doubt(q.Put(ctx, s))
 }
 
 // Admit implements station.Outbox.
@@ -90,7 +137,7 @@ func (o *outbox) Admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.Admit(ctx)
+	return o.doubt(q.Admit(ctx))
 }
 
 // Used implements station.Outbox.
@@ -99,7 +146,8 @@ func (o *outbox) Used(ctx context.Context, correlationID string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return q.Used(ctx, correlationID)
+	used, err := q.Used(ctx, correlationID)
+	return used, o.doubt(err)
 }
 
 // Entries implements api.Queue.

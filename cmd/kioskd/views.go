@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"sync"
 
 	"livekiosk/kiosk"
@@ -31,6 +32,13 @@ func newViews() *views {
 func (v *views) show(view kiosk.View) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if view.Session != "" {
+		// A display that was asleep must not show one visitor what another was told.
+		v.queue = slices.DeleteFunc(v.queue, func(old kiosk.View) bool { return old.Session != "" && old.Session != view.Session })
+		if len(v.queue) == 0 {
+			v.queue = append(v.queue, view)
+		}
+	}
 	last := len(v.queue) - 1
 	switch {
 	case v.queue[last] == view:

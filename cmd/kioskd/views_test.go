@@ -60,6 +60,25 @@ func TestAnUpdateOfAScreenThatIsLeftIsNotDrawn(t *testing.T) {
 	}
 }
 
+func TestADisplayThatSleptShowsNoEarlierVisitor(t *testing.T) {
+	v := newViews()
+	v.drawn(v.current())
+	v.show(kiosk.View{Session: "A", Screen: kiosk.ConsentScreen})
+	v.show(kiosk.View{Session: "A", Screen: kiosk.SavedScreen, Receipt: "AAAA"})
+	v.show(kiosk.View{Screen: kiosk.IdleScreen})
+	v.show(kiosk.View{Session: "B", Screen: kiosk.ConsentScreen})
+	for range 5 {
+		got := v.current()
+		if got.Session == "A" {
+			t.Errorf("draws %+v", got)
+		}
+		v.drawn(got)
+	}
+	if got := v.current(); got.Session != "B" {
+		t.Errorf("ends at %+v", got)
+	}
+}
+
 func TestADisplayThatHangsIsShownTheNewest(t *testing.T) {
 	v := newViews()
 	for i := range 100 {

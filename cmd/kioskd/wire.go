@@ -7,10 +7,13 @@ import (
 	"image"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"livekiosk/camera"
@@ -97,6 +100,9 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if err = os.MkdirAll(filepath.Dir(c.API.Socket), 0o755); err != nil { // staff pass through; the socket is theirs only
+		return nil, fmt.Errorf("launch API: %w", err)
+	}
 	if d.socket, err = api.Listen(ctx, c.API.Socket, c.API.Group); err != nil {
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
@@ -121,10 +127,10 @@ func (d *daemon) parts() []part {
 	}
 }
 
-func (d *daemon) close() {
+func (d *daemon) close(ctx context.Context) {
 	d.latest.Drain()
 	d.preview.Clear()
-	d.outbox.close()
+	d.outbox.close(ctx)
 }
 
 // facts is the provenance that goes into every record and trace.
@@ -231,20 +237,35 @@ func analyser(set models.Set) (a *inference.Analyser, unload func() error, err e
 	return a, unload, nil
 }
 
-// deliver opens the outbox, again and again until it opens, and then drains it.
+// deliver opens the outbox, again and again until it opens, and drains it for
+// as long as it works.
 func (d *daemon) deliver(ctx context.Context) error {
 	beat := d.dog.Part("outbox", 2*time.Minute)
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
-	for d.outbox.open(ctx) != nil {
+	for ctx.Err() == nil {
 		beat()
+		if d.outbox.open(ctx) == nil {
+			d.fault(ctx, kiosk.StorageFault, false)
+			err := d.drain(ctx, beat)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			d.log.ErrorContext(ctx, "outbox stopped working", slog.Any("err", err))
+			d.fault(ctx, kiosk.StorageFault, true)
+			d.outbox.close(ctx)
+		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-t.C:
 		}
 	}
-	d.fault(ctx, kiosk.StorageFault, false)
+	return nil
+}
+
+// drain delivers records until the outbox stops working, which is the error,
+// or ctx ends.
+func (d *daemon) drain(ctx context.Context, beat func()) error {
 	q, err := d.outbox.get()
 	if err != nil {
 		return err
@@ -266,9 +287,12 @@ func (d *daemon) deliver(ctx context.Context) error {
 		},
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("deliver: %w", err)
 	}
-	return dl.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return dl.Run(ctx) })
+	g.Go(func() error { return d.outbox.watch(ctx, beat) })
+	return g.Wait()
 }
 
 // draw shows the screens in a window, or renders them where there is no
@@ -284,6 +308,7 @@ func (d *daemon) draw(ctx context.Context) error {
 				d.log.ErrorContext(ctx, "tap not told", slog.Any("err", err))
 			}
 		},
+		Beat: d.dog.Part("screen", time.Minute),
 		Size: d.c.size(), Out: d.c.Display.Out, ScriptDelay: time.Duration(d.c.Display.ScriptDelay),
 		Log: d.log,
 	}

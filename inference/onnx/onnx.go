@@ -46,14 +46,21 @@ func Start(lib string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("start onnx runtime: %s is not a file", lib)
 	}
+	// A kiosk tells nobody but its gateway what it does. The runtime's own
+	// builds keep a device id and a data base of events below the user's cache,
+	// and look up their maker's collector, from the moment they are loaded; the
+	// call for it below comes too late for that, the variable does not.
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return fmt.Errorf("start onnx runtime %s: silence it: %w", lib, err)
+	}
 	ort.SetSharedLibraryPath(lib)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
 		return fmt.Errorf("start onnx runtime %s: %w", lib, err)
 	}
 	runtimes.lib, runtimes.file = lib, info
-	// A kiosk tells nobody but its gateway what it does. The Linux builds have
-	// no telemetry, so there is nothing to report if this is refused.
-	_ = ort.DisableTelemetry()
+	if err := ort.DisableTelemetry(); err != nil {
+		return fmt.Errorf("start onnx runtime %s: silence it: %w", lib, err)
+	}
 	return nil
 }
 

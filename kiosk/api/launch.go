@@ -118,9 +118,18 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, launch, err)
 		return
 	}
-	s.log.InfoContext(r.Context(), "launch accepted", slog.String("session", string(session)), slog.Any("launch", launch))
 	w.Header().Set("Location", "/v1/sessions/"+string(session))
 	s.write(w, r, http.StatusCreated, launched{SessionID: session})
+}
+
+// known returns the name of a launch's field for the log, and "other" for any
+// text that a caller put in its place: it may be anything, a secret included.
+func known(field string) string {
+	switch field {
+	case "", "baseUrl", "correlationId", "token", "userId", "userIdType", "theme", "locale", "noTimeLimit":
+		return field
+	}
+	return "other"
 }
 
 // refuse answers a launch that failed with err.
@@ -149,6 +158,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, l kiosk.Launch, 
 	case le.Busy, le.Reused:
 		code = http.StatusConflict
 	}
-	s.log.InfoContext(r.Context(), "launch turned down", slog.Int("status", code), slog.Int("code", int(le.Code)), slog.String("field", le.Field))
+	s.log.InfoContext(r.Context(), "launch turned down", slog.Int("status", code), slog.Int("code", int(le.Code)), slog.String("field", known(le.Field)))
 	s.write(w, r, code, p)
 }

@@ -41,13 +41,15 @@ type Policy struct {
 	Attempts int              `json:"attempts"`  // a session
 	LiveMin  float32          `json:"live_min"`  // mean P(bona fide) over each hold to submit unflagged
 	LiveN    int              `json:"live_n"`    // frames that must have counted in each hold
-	LostFor  time.Duration    `json:"lost_for"`  // nobody, or a second person, for this long between the poses: begin again
+	LostFor  time.Duration    `json:"lost_for"`  // nobody, a second person or no frame for this long: what was captured may be of somebody else
+	AwayFor  time.Duration    `json:"away_for"`  // nobody for this long: the visitor may have left, and another may come
 	ReviewIn time.Duration    `json:"review_in"` // in the last attempt, how far apart its two fallback frames are at least
 
 	ConsentIn time.Duration `json:"consent_in"` // how long the consent text waits for an answer
 	AttemptIn time.Duration `json:"attempt_in"` // an attempt times out
 	NoLimit   time.Duration `json:"no_limit"`   // an attempt with no time limit is given up as abandoned
 	AgainFor  time.Duration `json:"again_for"`
+	AskFor    time.Duration `json:"ask_for"`   // how long a visitor is asked whether they are still there
 	SaveIn    time.Duration `json:"save_in"`   // how long sealing and storing may take
 	AnswerIn  time.Duration `json:"answer_in"` // how long a visitor waits for the gateway
 	ResultFor time.Duration `json:"result_for"`
@@ -58,8 +60,8 @@ type Policy struct {
 func Standard() Policy {
 	return Policy{
 		Guidance: guidance.Standard(), Attempts: 3, LiveMin: 0.5, LiveN: 4,
-		LostFor: time.Second, ReviewIn: time.Second,
-		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second,
+		LostFor: time.Second, AwayFor: 15 * time.Second, ReviewIn: time.Second,
+		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second, AskFor: 30 * time.Second,
 		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
 	}
 }
@@ -78,7 +80,7 @@ func (p Policy) Validate() error {
 		return errors.New("live_n: must be at least 1")
 	}
 	for name, d := range map[string]time.Duration{
-		"lost_for": p.LostFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
+		"lost_for": p.LostFor, "away_for": p.AwayFor, "ask_for": p.AskFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
 		"no_limit": p.NoLimit, "again_for": p.AgainFor, "save_in": p.SaveIn, "answer_in": p.AnswerIn,
 		"result_for": p.ResultFor, "staff_for": p.StaffFor,
 	} {
@@ -111,10 +113,12 @@ type State struct {
 	Record      kiosk.RecordID  `json:"record"` // what this visitor waits for
 
 	// Of the attempt.
-	Guide    guidance.State `json:"guide"` // of the pose
-	Far      Candidate      `json:"far"`
-	Near     Candidate      `json:"near"`
-	LostFrom time.Duration  `json:"lost_from"` // since when the one face has been missing; zero: it is there
+	Began time.Duration  `json:"began"` // older frames are of another attempt
+	Seen  time.Duration  `json:"seen"`  // when the one face was last there; at first, when the attempt began
+	Ask   bool           `json:"ask"`   // in Again: only the visitor's tap goes on
+	Guide guidance.State `json:"guide"` // of the pose
+	Far   Candidate      `json:"far"`
+	Near  Candidate      `json:"near"`
 }
 
 // A Candidate is the evidence for one pose: at most one frame is held, and the
@@ -263,12 +267,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 	case Far, Near:
 		return p.guide(s, at, in)
 	case Again:
-		switch in := in.(type) {
-		case Tick:
-			return p.attempt(s, at), []Effect{Watch{On: true}}
-		case Tapped:
-			return p.leave(s, at, in.Control)
-		}
+		return p.pause(s, at, in)
 	case Saving:
 		return p.saving(s, at, in)
 	case Waiting:
@@ -305,43 +304,75 @@ func (p Policy) attempt(s State, at time.Duration) State {
 		s.Until = at + p.NoLimit
 	}
 	s.Attempt++
-	s.Guide, s.Far, s.Near, s.LostFrom, s.Record = guidance.State{}, Candidate{}, Candidate{}, 0, ""
+	s.Began, s.Seen, s.Ask, s.Record = at, at, false, ""
+	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s
+}
+
+// pause waits before the next attempt. Where the visitor may have left, the
+// camera stays off until they say that they are still there: consent is one
+// person's, and the next in the queue gave none.
+func (p Policy) pause(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Tick:
+		if s.Ask {
+			return p.end(s, at, kiosk.CancelledScreen, Report{kiosk.NotCompleted, kiosk.VerificationError, kiosk.VerificationFailed})
+		}
+		return p.attempt(s, at), []Effect{Watch{On: true}}
+	case Tapped:
+		if s.Ask && in.Control == kiosk.Resume {
+			return p.attempt(s, at), []Effect{Watch{On: true}}
+		}
+		return p.leave(s, at, in.Control)
+	}
+	return s, nil
 }
 
 func (p Policy) guide(s State, at time.Duration, in Input) (State, []Effect) {
 	switch in := in.(type) {
 	case Tapped:
 		return p.leave(s, at, in.Control)
-	case Tick: // the attempt timed out
-		switch {
-		case s.Attempt < p.Attempts:
-			return p.again(s, at)
-		case s.Far.Frame != 0: // the last attempt goes on if there was any face in it
-			return p.submit(s, at, true)
-		default:
-			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.VerificationError, kiosk.VerificationFailed})
-		}
+	case Tick:
+		return p.fail(s, at)
 	case Saw:
 		return p.saw(s, at, in.Assessment)
 	}
 	return s, nil
 }
 
+// fail ends an attempt without a capture. The last one goes on all the same if
+// there was any face in it.
+func (p Policy) fail(s State, at time.Duration) (State, []Effect) {
+	switch {
+	case s.Attempt < p.Attempts:
+		return p.again(s, at, at-s.Seen >= p.LostFor)
+	case s.Far.Frame != 0:
+		return p.submit(s, at, true)
+	default:
+		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.VerificationError, kiosk.VerificationFailed})
+	}
+}
+
 func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Effect) {
+	if a.At < s.Began { // captured before this attempt: it may show somebody else
+		return s, nil
+	}
+	away := at - s.Seen
+	if away >= p.AwayFor {
+		return p.fail(s, at)
+	}
+	one := a.Faces == 1 || a.Faces > 1 && a.Second < p.Guidance.SecondFaceMin
+	if one {
+		s.Seen = at
+	}
+	if one && away >= p.LostFor && (s.Phase == Near || s.Far.Frame != 0) {
+		// Somebody else may have stepped in: the two poses must be of one person.
+		s.Phase, s.Guide, s.Far, s.Near = Far, guidance.State{}, Candidate{}, Candidate{}
+		return s, []Effect{Drop{}}
+	}
 	pose := kiosk.Far
 	if s.Phase == Near {
 		pose = kiosk.Near
-		if a.Faces == 1 || a.Faces > 1 && a.Second < p.Guidance.SecondFaceMin {
-			s.LostFrom = 0
-		} else if s.LostFrom == 0 {
-			s.LostFrom = at
-		}
-		// Somebody else may have stepped in: the two poses must be of one person.
-		if s.LostFrom != 0 && at-s.LostFrom >= p.LostFor {
-			s.Phase, s.Guide, s.Far, s.Near, s.LostFrom = Far, guidance.State{}, Candidate{}, Candidate{}, 0
-			return s, []Effect{Drop{}}
-		}
 	}
 	before := s.Guide.Good()
 	s.Guide = p.Guidance.Step(s.Guide, at, pose, a)
@@ -375,7 +406,7 @@ func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Eff
 	}
 	live := p.live(s.Far.PAD) && p.live(s.Near.PAD)
 	if !live && s.Attempt < p.Attempts {
-		next, more := p.again(s, at)
+		next, more := p.again(s, at, false)
 		return next, append(fx, more...)
 	}
 	next, more := p.submit(s, at, !live)
@@ -400,10 +431,17 @@ func (p Policy) fallback(s State, at time.Duration, a kiosk.Assessment) (State, 
 
 func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p.LiveMin }
 
-// again ends an attempt and says so before the next one.
-func (p Policy) again(s State, at time.Duration) (State, []Effect) {
-	s.Phase, s.Until = Again, at+p.AgainFor
-	s.Guide, s.Far, s.Near, s.LostFrom = guidance.State{}, Candidate{}, Candidate{}, 0
+// again ends an attempt and says so before the next one. With ask the next one
+// waits for the visitor's tap.
+func (p Policy) again(s State, at time.Duration, ask bool) (State, []Effect) {
+	if len(s.Faults()) > 0 {
+		return p.end(s, at, kiosk.StaffScreen, s.faulted())
+	}
+	s.Phase, s.Until, s.Ask = Again, at+p.AgainFor, ask
+	if ask {
+		s.Until = at + p.AskFor
+	}
+	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s, []Effect{Drop{}, Watch{On: false}}
 }
 
@@ -451,9 +489,11 @@ func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
 			return p.end(s, at, kiosk.GrantedScreen, Report{Status: kiosk.Completed})
 		case kiosk.Retry:
 			if s.Attempt < p.Attempts {
-				return p.again(s, at)
+				return p.again(s, at, true)
 			}
 			return p.end(s, at, kiosk.RefusedScreen, Report{kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed})
+		case kiosk.ExitError:
+			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.APIError})
 		case kiosk.ExitFailure:
 			return p.end(s, at, kiosk.RefusedScreen, Report{kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed})
 		case kiosk.PollAgain:
@@ -470,7 +510,7 @@ func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
 			return p.end(s, at, kiosk.SavedScreen, saved)
 		case kiosk.Help:
 			return p.end(s, at, kiosk.StaffScreen, saved)
-		case kiosk.Agree, kiosk.Decline, kiosk.Switch:
+		case kiosk.Agree, kiosk.Decline, kiosk.Switch, kiosk.Resume:
 		}
 	}
 	return s, nil
@@ -483,7 +523,7 @@ func (p Policy) leave(s State, at time.Duration, c kiosk.Control) (State, []Effe
 		return p.end(s, at, kiosk.CancelledScreen, Report{kiosk.NotCompleted, kiosk.UserCancelledError, kiosk.UserCancelled})
 	case kiosk.Help:
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.HelpClickedError, kiosk.HelpTapped})
-	case kiosk.Agree, kiosk.Done, kiosk.Switch:
+	case kiosk.Agree, kiosk.Done, kiosk.Switch, kiosk.Resume:
 	}
 	return s, nil
 }
@@ -498,7 +538,7 @@ func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (
 		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 	}
 	s.Phase, s.Until, s.Outcome = Outcome, at+stay, outcome
-	s.Guide, s.Far, s.Near, s.LostFrom = guidance.State{}, Candidate{}, Candidate{}, 0
+	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s, []Effect{Drop{}, Watch{On: false}, r}
 }
 
@@ -535,11 +575,8 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 	case Idle, OutOfService:
 		return s.Rested(), nil
 	case Consent, Far, Near, Again:
-		switch {
-		case s.Camera:
-			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.CameraError, kiosk.CameraUnavailable})
-		case s.Model, s.Storage:
-			return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError})
+		if len(s.Faults()) > 0 {
+			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
 	case Saving, Waiting, Outcome:
 	}
@@ -563,6 +600,14 @@ func (s State) Faults() []kiosk.Fault {
 		}
 	}
 	return faults
+}
+
+// faulted is the report of a session that a fault ends.
+func (s State) faulted() Report {
+	if s.Camera {
+		return Report{kiosk.Errored, kiosk.CameraError, kiosk.CameraUnavailable}
+	}
+	return Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError}
 }
 
 func other(l kiosk.Locale) kiosk.Locale {
@@ -599,7 +644,7 @@ func (p Policy) View(s State) kiosk.View {
 		}
 		v.Hint, v.Ring, v.FaceGoal = s.Guide.Hint, s.Guide.Ring, p.Guidance.Goal(v.Pose)
 	case Again:
-		v.Screen, v.Hint = kiosk.AgainScreen, kiosk.TryAgain
+		v.Screen, v.Hint, v.Ask = kiosk.AgainScreen, kiosk.TryAgain, s.Ask
 	case Saving:
 		v.Screen, v.Hint = kiosk.SavingScreen, kiosk.Processing
 	case Waiting:

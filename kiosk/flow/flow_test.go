@@ -103,10 +103,10 @@ func play(t *testing.T, script string) string {
 			end = parse(t, to)
 		}
 		for ; at <= end; at += 100 * time.Millisecond {
-			if f[1] == "saw" {
+			if f[1] == "saw" || f[1] == "blinked" {
 				frame++
 			}
-			step(at, input(t, frame, f[1], f[2:]))
+			step(at, input(t, at, frame, f[1], f[2:]))
 		}
 	}
 	return out.String()
@@ -121,14 +121,14 @@ func parse(t *testing.T, s string) time.Duration {
 	return d
 }
 
-func input(t *testing.T, frame kiosk.FrameID, kind string, args []string) flow.Input {
+func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, args []string) flow.Input {
 	t.Helper()
 	switch kind {
 	case "launched":
 		return flow.Launched{Session: kiosk.SessionID(args[0]), Locale: kiosk.English, Theme: kiosk.Light, NoTimeLimit: len(args) > 1}
 	case "tapped":
 		return flow.Tapped{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
-	case "saw":
+	case "saw", "blinked":
 		a := kiosk.Assessment{Frame: frame, Size: image.Pt(1280, 720), Luma: 110}
 		if args[0] != "nobody" {
 			width, err := strconv.ParseFloat(args[0], 32)
@@ -140,6 +140,10 @@ func input(t *testing.T, frame kiosk.FrameID, kind string, args []string) flow.I
 				t.Fatal(err)
 			}
 			a = see(frame, float32(width), float32(live))
+		}
+		a.At = at
+		if kind == "blinked" {
+			a.EyesOpen = 0.01
 		}
 		return flow.Saw{Assessment: a}
 	case "stored":
@@ -209,7 +213,7 @@ func (w *walker) input() flow.Input {
 	case 1, 2:
 		return flow.Tapped{Session: session, Control: kiosk.Agree}
 	case 3:
-		controls := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch}
+		controls := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
 		return flow.Tapped{Session: session, Control: controls[w.rng.IntN(len(controls))]}
 	case 4, 5, 6:
 		return flow.Stored{Record: record}
@@ -218,7 +222,7 @@ func (w *walker) input() flow.Input {
 	case 8:
 		return flow.Deferred{Record: record}
 	case 9, 10:
-		actions := []kiosk.Action{kiosk.PollAgain, kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure}
+		actions := []kiosk.Action{kiosk.PollAgain, kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure, kiosk.ExitError}
 		return flow.Answered{Record: record, Action: actions[w.rng.IntN(len(actions))]}
 	case 11:
 		faults := []kiosk.Fault{kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault}
@@ -228,7 +232,7 @@ func (w *walker) input() flow.Input {
 		return flow.Tick{}
 	case 13:
 		w.frame++
-		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, Size: image.Pt(1280, 720), Luma: 90}}
+		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, At: w.at, Size: image.Pt(1280, 720), Luma: 90}}
 	}
 	w.frame++
 	width := float32(0.33)
@@ -239,7 +243,9 @@ func (w *walker) input() flow.Input {
 	if w.sessions%3 == 0 {
 		live = 0.1
 	}
-	return flow.Saw{Assessment: see(w.frame, width, live)}
+	a := see(w.frame, width, live)
+	a.At = w.at
+	return flow.Saw{Assessment: a}
 }
 
 func (w *walker) step() {

@@ -107,6 +107,7 @@ type State struct {
 	Hint  kiosk.Hint    `json:"hint"`  // on screen
 	Since time.Duration `json:"since"` // when it came on screen
 	Raw   kiosk.Hint    `json:"raw"`   // what the newest frame alone would say
+	From  time.Duration `json:"from"`  // since when every frame has been Good; only while Good
 	Ring  float32       `json:"ring"`  // 0..1; never falls
 }
 
@@ -116,6 +117,7 @@ func (s State) Good() bool { return s.Hint == kiosk.GoodHold && s.Raw == kiosk.G
 
 // Step judges one frame in the given pose.
 func (p Profile) Step(s State, at time.Duration, pose kiosk.Pose, a kiosk.Assessment) State {
+	before := s.Good()
 	s.Raw = p.judge(a, pose, s.Hint)
 	switch {
 	case s.Hint == s.Raw:
@@ -127,15 +129,18 @@ func (p Profile) Step(s State, at time.Duration, pose kiosk.Pose, a kiosk.Assess
 		ring += float32(0.5 * p.overlap(a, pose))
 	}
 	if s.Good() {
-		held := float32(at-s.Since) / float32(p.Hold)
+		if !before {
+			s.From = at
+		}
+		held := float32(at-s.From) / float32(p.Hold)
 		ring = 0.75 + float32(0.25*min(held, 1))
 	}
 	s.Ring = max(s.Ring, ring)
 	return s
 }
 
-// Held reports whether everything was good for long enough.
-func (p Profile) Held(s State, at time.Duration) bool { return s.Good() && at-s.Since >= p.Hold }
+// Held reports whether everything was good for long enough, without a break.
+func (p Profile) Held(s State, at time.Duration) bool { return s.Good() && at-s.From >= p.Hold }
 
 // judge returns the most urgent hint for one frame, or GoodHold. The hint on
 // screen is harder to leave than to meet, so that it does not flicker.

@@ -26,7 +26,7 @@ type runner struct {
 	consent kiosk.Consent
 	images  map[kiosk.Pose]*image
 	tape    *tape
-	storing sync.WaitGroup
+	puts    sync.WaitGroup
 }
 
 // step feeds one input to the flow and carries out the effects.
@@ -107,19 +107,18 @@ func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
 	if m.frame == nil {
 		return
 	}
+	if old := r.images[e.Pose]; old != nil { // also if the new one fails: its numbers are not the old one's
+		clear(old.jpeg)
+		delete(r.images, e.Pose)
+	}
 	jpeg, err := r.o.Evidence.JPEG(m.frame)
 	if err != nil {
 		r.o.Log.WarnContext(ctx, "frame not kept", slog.Any("frame", m.frame), slog.Any("err", err))
 		return
 	}
-	if old := r.images[e.Pose]; old != nil {
-		clear(old.jpeg)
+	if saw, ok := m.in.(flow.Saw); ok {
+		r.images[e.Pose] = &image{jpeg, saw.Assessment}
 	}
-	saw, ok := m.in.(flow.Saw)
-	if !ok {
-		return
-	}
-	r.images[e.Pose] = &image{jpeg, saw.Assessment}
 }
 
 func (r *runner) drop() {
@@ -140,32 +139,42 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 		sub.CorrelationID, sub.Token = r.launch.CorrelationID, r.launch.Token
 		sub.UserID, sub.UserIDType, sub.Locale = r.launch.UserID, r.launch.UserIDType, r.launch.Locale
 	}
+	far, near := r.images[kiosk.Far], r.images[kiosk.Near]
+	single := e.Single || near == nil
 	meta := metadata{
-		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: e.Single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
+		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
 		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Facts: r.o.Facts,
 	}
-	far, near := r.images[kiosk.Far], r.images[kiosk.Near]
 	if far != nil {
 		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw
-		if e.Single || near == nil {
+		if single {
 			sub.Images[kiosk.AdditionalSelfie] = append([]byte(nil), far.jpeg...)
 		}
 	}
-	if near != nil && !e.Single {
+	switch {
+	case single && near != nil:
+		clear(near.jpeg)
+	case !single:
 		sub.Images[kiosk.AdditionalSelfie], meta.Captures[kiosk.Near] = near.jpeg, near.saw
 	}
 	clear(r.images) // the submission owns them now
 	body, err := meta.encode()
 	sub.Metadata = body
-	r.storing.Go(func() {
+	r.mu.Lock()
+	r.storing[sub.CorrelationID] = true
+	r.mu.Unlock()
+	r.puts.Go(func() {
 		defer sub.Erase()
-		if err == nil && len(sub.Images) == 0 {
+		if err == nil && sub.Images[kiosk.Selfie] == nil {
 			err = kiosk.ErrNoEvidence
 		}
 		if err == nil {
 			// Not ctx: a stop must not undo what the visitor was promised.
 			err = r.o.Outbox.Put(context.WithoutCancel(ctx), sub)
 		}
+		r.mu.Lock()
+		delete(r.storing, sub.CorrelationID)
+		r.mu.Unlock()
 		if err != nil {
 			r.o.Log.ErrorContext(ctx, "capture not stored", slog.String("record", string(e.Record)), slog.Any("err", err))
 			_ = r.send(ctx, message{in: flow.Unstored{Record: e.Record}}) // only fails when ctx ended

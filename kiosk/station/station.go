@@ -20,6 +20,9 @@ import (
 	"livekiosk/kiosk/flow"
 )
 
+// ErrStopped reports an input that came after Run had ended.
+var ErrStopped = errors.New("station has stopped")
+
 // An Outbox keeps submissions until they are delivered.
 type Outbox interface {
 	// Put seals and stores s. When it returns nil the submission is durable.
@@ -79,10 +82,12 @@ func (o Options) Validate() error {
 type Station struct {
 	o      Options
 	inputs chan message
+	left   chan struct{} // closed when Run has ended: nobody takes inputs any more
 
 	mu      sync.Mutex
 	results map[kiosk.SessionID]kiosk.Result
 	order   []kiosk.SessionID // of results, oldest first
+	storing map[string]bool   // correlation ids on their way to the outbox
 	last    flow.State        // as of the last step
 }
 
@@ -106,7 +111,8 @@ func New(o Options) (*Station, error) {
 		o.Beat = func() {}
 	}
 	return &Station{
-		o: o, inputs: make(chan message), results: map[kiosk.SessionID]kiosk.Result{}, last: o.Start.Rested(),
+		o: o, inputs: make(chan message), left: make(chan struct{}),
+		results: map[kiosk.SessionID]kiosk.Result{}, storing: map[string]bool{}, last: o.Start.Rested(),
 	}, nil
 }
 
@@ -146,6 +152,8 @@ func (s *Station) send(ctx context.Context, m message) error {
 	select {
 	case s.inputs <- m:
 		return nil
+	case <-s.left:
+		return ErrStopped
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -182,6 +190,9 @@ func (s *Station) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, 
 
 func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
 	used, err := s.o.Outbox.Used(ctx, l.CorrelationID)
+	s.mu.Lock()
+	used = used || s.storing[l.CorrelationID]
+	s.mu.Unlock()
 	switch {
 	case err != nil:
 		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
@@ -220,13 +231,17 @@ func (s *Station) complete(r kiosk.Receipt) {
 	defer s.mu.Unlock()
 	res, known := s.results[r.Session]
 	res.Session, res.SubmissionID = r.Session, r.SubmissionID
-	late := !known || res.Detail == kiosk.Saved // or of a session before the last restart
+	// Later than the visitor could wait, than storing may take, or than the
+	// last restart.
+	late := !known || res.Detail == kiosk.Saved || res.Detail == kiosk.UnknownError
 	if late {
 		switch r.Action {
 		case kiosk.ExitSuccess:
 			res.Status, res.Error, res.Detail = kiosk.Completed, kiosk.NoErrorCode, kiosk.NoDetail
 		case kiosk.ExitFailure, kiosk.Retry: // the person has left
 			res.Status, res.Error, res.Detail = kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed
+		case kiosk.ExitError:
+			res.Status, res.Error, res.Detail = kiosk.Errored, kiosk.GatewayAPIError, kiosk.APIError
 		case kiosk.PollAgain:
 		}
 	}
@@ -239,11 +254,13 @@ func (s *Station) complete(r kiosk.Receipt) {
 }
 
 // Run serves sessions until ctx ends, then returns nil. Submissions on their
-// way to the outbox are waited for.
+// way to the outbox are waited for. It is called once.
 func (s *Station) Run(ctx context.Context) error {
 	r := runner{Station: s, now: s.last, images: map[kiosk.Pose]*image{}}
-	defer r.storing.Wait()
+	defer r.puts.Wait()
+	defer close(s.left)
 	defer r.forget(ctx)
+	r.discard(ctx)
 	r.show(flow.State{})
 	r.tell(ctx, flow.State{})
 	beat := time.NewTicker(time.Second)

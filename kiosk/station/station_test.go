@@ -90,6 +90,7 @@ type bench struct {
 	dir      string
 	watching atomic.Bool
 	frame    kiosk.FrameID
+	now      func() time.Duration
 	released atomic.Int64
 
 	mu     sync.Mutex
@@ -101,9 +102,10 @@ func newBench(t *testing.T, start flow.State) *bench {
 	t.Helper()
 	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir()}
 	began := time.Now()
+	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
 		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: evidence{},
-		Now:   func() time.Duration { return time.Second + time.Since(began) },
+		Now:   b.now,
 		Watch: b.watching.Store,
 		Show: func(v kiosk.View) {
 			b.mu.Lock()
@@ -165,7 +167,7 @@ func (b *bench) look(d time.Duration, width, live float32) {
 		b.frame++
 		half := int(width * 360)
 		a := kiosk.Assessment{
-			Frame: b.frame, Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
+			Frame: b.frame, At: b.now(), Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
 			Face: image.Rect(640-half, 360-half, 640+half, 360+half), IED: 0.9 * float32(half),
 			EyesOpen: 0.08, FaceLuma: 120, Background: 110, Sharpness: 200, Live: live, LiveUsable: true,
 		}

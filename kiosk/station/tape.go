@@ -90,6 +90,22 @@ func (t *tape) close(ctx context.Context) {
 	t.file = nil
 }
 
+// discard removes what an earlier run of the daemon left half written.
+func (r *runner) discard(ctx context.Context) {
+	if r.o.TraceDir == "" {
+		return
+	}
+	parts, err := filepath.Glob(filepath.Join(r.o.TraceDir, "*"+suffix+".part"))
+	for _, part := range parts {
+		if e := os.Remove(part); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		r.o.Log.WarnContext(ctx, "half-written traces stay", slog.Any("err", err))
+	}
+}
+
 // prune keeps the newest keep traces.
 func prune(dir string, keep int) error {
 	if keep == 0 {

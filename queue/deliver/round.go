@@ -319,7 +319,7 @@ func (r *round) poll(ctx context.Context) (time.Duration, error) {
 		}
 		t.polls++
 		return pollWait(t.polls, time.Since(t.polling)), nil
-	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure:
+	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure, kiosk.ExitError:
 		r.settle(action, string(s.Status))
 		return 0, nil
 	}
@@ -486,14 +486,14 @@ func (r *round) final(ctx context.Context, g *kiosk.GatewayError) error {
 	return r.dead(ctx, reason(g), g.Cause)
 }
 
-// dead sets the record aside. The person, should they still be there, is told
-// that it failed.
+// dead sets the record aside. The person, should they still be there, is led
+// to staff: nobody judged the capture.
 func (r *round) dead(ctx context.Context, why, cause string) error {
 	if cause == "" {
 		cause = why
 	}
 	receipt := kiosk.Receipt{
-		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: kiosk.ExitFailure, Reason: cause,
+		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: kiosk.ExitError, Reason: cause,
 	}
 	job, told := r.job, false
 	r.task.ended = func(ctx context.Context) error {
@@ -506,7 +506,7 @@ func (r *round) dead(ctx context.Context, why, cause string) error {
 			return fmt.Errorf("set aside: %w", err)
 		}
 		r.count(func(s *Stats) { s.Dead++ })
-		r.emit(job, kiosk.EventSettled, string(kiosk.ExitFailure))
+		r.emit(job, kiosk.EventSettled, string(kiosk.ExitError))
 		return nil
 	}
 	return r.task.ended(ctx)

@@ -580,7 +580,7 @@ func TestFailuresOfOneStep(t *testing.T) {
 				}
 				want := tt.want
 				if tt.dead != "" {
-					want = kiosk.ExitFailure
+					want = kiosk.ExitError
 				}
 				if r := b.story.receipts; len(r) != 1 || r[0].Action != want || r[0].Record != "r" || r[0].Session != "r" {
 					t.Errorf("told %+v, want one %s", r, want)

@@ -50,6 +50,11 @@ func (f *frame) notice() {
 	if len(buttons) == 0 {
 		words.Max.Y = f.size.Y - f.px(72)
 	}
+	if f.v.Screen == kiosk.AgainScreen && f.v.Ask {
+		resume := image.Rect(foot.Min.X, foot.Min.Y-f.px(148), foot.Max.X, foot.Min.Y-f.px(24))
+		words.Max.Y = resume.Min.Y - f.px(32)
+		f.button(resume, kiosk.Resume, main)
+	}
 	f.column(words, align, at, f.says(align)...)
 
 	switch {
@@ -83,9 +88,16 @@ func (f *frame) says(align giotext.Alignment) []item {
 		soft(28, 34, text.Fault(l, f.v.Fault))
 		strong(28, 34, body)
 	case kiosk.AgainScreen:
+		if f.v.Ask {
+			items[0].text = text.Phrase(l, text.StillThere)
+		}
 		soft(28, 34, body)
 		strong(36, 34, text.Remaining(l, f.v.AttemptsLeft))
-		if f.v.Until != 0 {
+		switch {
+		case f.v.Until == 0:
+		case f.v.Ask:
+			soft(12, 28, text.Phrase(l, text.ClosesSoon))
+		default:
 			soft(12, 28, text.Phrase(l, text.MoveOn))
 		}
 	case kiosk.SavedScreen:

@@ -161,7 +161,7 @@ func (s *Screens) forget() {
 
 // controls is the number of slots: one for each control, and slot 0 for an
 // unknown one, which is never drawn.
-const controls = 7
+const controls = 8
 
 func slot(c kiosk.Control) int {
 	switch c {
@@ -177,6 +177,8 @@ func slot(c kiosk.Control) int {
 		return 5
 	case kiosk.Switch:
 		return 6
+	case kiosk.Resume:
+		return 7
 	}
 	return 0
 }

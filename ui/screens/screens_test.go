@@ -24,7 +24,7 @@ var (
 	lying   = image.Pt(1280, 800)
 )
 
-var allControls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch}
+var allControls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
 
 // want lists the controls of every screen.
 var want = map[kiosk.Screen][]kiosk.Control{
@@ -138,6 +138,24 @@ func TestScreensShowTheirControlsAndNoOthers(t *testing.T) {
 					t.Errorf("%s %v: %s shown is %v", s, size, c, shown)
 				}
 			}
+		}
+	}
+}
+
+// Where the visitor may have left, the next attempt waits for a word of theirs.
+func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
+	for _, size := range []image.Point{upright, lying} {
+		v := view(kiosk.AgainScreen)
+		v.Ask = true
+		d := open(t, size, v)
+		for _, c := range []kiosk.Control{kiosk.Resume, kiosk.Cancel, kiosk.Help} {
+			if _, shown := d.s.Bounds(c); !shown {
+				t.Errorf("%v: %s is not there", size, c)
+			}
+		}
+		d.touch(d.middle(kiosk.Resume))
+		if w := []kiosk.Tap{{Session: v.Session, Control: kiosk.Resume}}; !slices.Equal(d.taps, w) {
+			t.Errorf("%v: taps %v, want %v", size, d.taps, w)
 		}
 	}
 }

@@ -156,6 +156,8 @@ func controlEnglish(c kiosk.Control) string {
 		return "Ask for help"
 	case kiosk.Done:
 		return "Done"
+	case kiosk.Resume:
+		return "Yes, I am here"
 	case kiosk.Switch:
 		return "Bahasa Indonesia"
 	}
@@ -192,6 +194,8 @@ func phraseEnglish(k Key) string {
 		return "Receipt code"
 	case ClosesSoon:
 		return "This screen closes by itself."
+	case StillThere:
+		return "Are you still there?"
 	case MoveOn:
 		return "We start again in a moment."
 	}

@@ -156,6 +156,8 @@ func controlIndonesian(c kiosk.Control) string {
 		return "Minta bantuan"
 	case kiosk.Done:
 		return "Selesai"
+	case kiosk.Resume:
+		return "Ya, saya di sini"
 	case kiosk.Switch:
 		return "English"
 	}
@@ -192,6 +194,8 @@ func phraseIndonesian(k Key) string {
 		return "Kode tanda terima"
 	case ClosesSoon:
 		return "Layar ini akan tertutup sendiri."
+	case StillThere:
+		return "Apakah Anda masih di sini?"
 	case MoveOn:
 		return "Kita mulai lagi sebentar lagi."
 	}

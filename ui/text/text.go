@@ -91,11 +91,12 @@ const (
 	Receipt    Key = "receipt"     // over the receipt code
 	ClosesSoon Key = "closes_soon" // an outcome screen that ends by itself
 	MoveOn     Key = "move_on"     // the next attempt that begins by itself
+	StillThere Key = "still_there" // title of an attempt that waits for the visitor's word
 )
 
 // Keys returns every phrase's key.
 func Keys() []Key {
-	return []Key{FarStep, NearStep, Starting, ScrollOn, Receipt, ClosesSoon, MoveOn}
+	return []Key{FarStep, NearStep, Starting, ScrollOn, Receipt, ClosesSoon, MoveOn, StillThere}
 }
 
 // Attempts returns how many attempts are left after the present one. Negative
