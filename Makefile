@@ -37,7 +37,7 @@ demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, SIZE=1280x8
 
 .PHONY: run
 run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
-	@$(BIN)/kioskd $(ARGS)
+	@MALLOC_ARENA_MAX=2 $(BIN)/kioskd $(ARGS)
 
 .PHONY: test
 test: setup pure replay-arm64 ## run all tests

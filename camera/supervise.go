@@ -83,10 +83,11 @@ func (o Options) Validate() error {
 
 // Stats count since the camera was made.
 type Stats struct {
-	Frames   uint64 // put
-	Skipped  uint64 // lost before they got here: gaps in the driver's numbers
-	Unwanted uint64 // released because nobody wanted them any more, or yet
-	Reopened uint64 // openings after a failure
+	Frames   uint64  // put
+	Skipped  uint64  // lost before they got here: gaps in the driver's numbers
+	Unwanted uint64  // released because nobody wanted them any more, or yet
+	Reopened uint64  // openings after a failure
+	Rate     float64 // frames a second of the running stream; 0 at rest
 }
 
 // A Camera keeps a source streaming while it is wanted, and looks after it
@@ -102,6 +103,7 @@ type Camera struct {
 	live     bool      // a stream is being watched: its frames count
 	got      bool      // a frame came in this stream
 	since    time.Time // of the first frame, if got
+	count    int       // of frames after it
 	last     time.Time // of the last frame; if not got, of opening
 	sequence uint32    // of the last frame, if got
 	id       kiosk.FrameID
@@ -148,7 +150,11 @@ func (c *Camera) Want(on bool) {
 func (c *Camera) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	stats := c.stats
+	if ran := c.last.Sub(c.since); c.live && c.got && ran > 0 {
+		stats.Rate = float64(c.count) / ran.Seconds()
+	}
+	return stats
 }
 
 // A frameless is why a stream is needed until its first frame, also when nobody
@@ -200,10 +206,10 @@ func (c *Camera) Run(ctx context.Context) error {
 			pause = firstPause // this is another failure
 		}
 		if need.mend {
-			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("error", err), slog.Duration("pause", pause))
+			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("err", err), slog.Duration("pause", pause))
 		} else {
 			need.mend = true
-			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("error", err))
+			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("err", err))
 			c.opt.Fault(true, err)
 		}
 		c.rest(ctx, pause)
@@ -316,7 +322,7 @@ func (c *Camera) ends(ctx context.Context, done <-chan error) bool {
 		select {
 		case err := <-done:
 			if err != nil {
-				c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera failed while closing", slog.Any("error", err))
+				c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera failed while closing", slog.Any("err", err))
 			}
 			return true
 		case <-t.C:
@@ -340,10 +346,11 @@ func (c *Camera) put(f *kiosk.Frame) {
 			c.stats.Skipped += uint64(gap - 1)
 		}
 	} else {
-		c.since = time.Now()
+		c.since, c.count = time.Now(), -1
 		signal(c.first)
 	}
 	c.got, c.sequence, c.last = true, f.Sequence, time.Now()
+	c.count++
 	if !c.wanted {
 		c.stats.Unwanted++
 		f.Release()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,8 +21,8 @@ func commands() []command {
 		{
 			name: "launch", args: "--correlation-id ID (--user-id ID | --token-file F) [flags]",
 			summary: "start a session",
-			more: `The correlation id is the partner's name for the session; each may be used once
-for ever. The visitor is named by a user token, or by a user id with which the
+			more: `The correlation id is the partner's name for the session; it is refused once
+a capture was stored for it. The visitor is named by a user token, or by a user id with which the
 kiosk asks the partner backend for a token. A token on the command line is
 visible to every user of this machine: use --token-file, or "--token -" and
 standard input.
@@ -104,10 +103,10 @@ func (c call) socketPath() string {
 	if path := c.getenv("KIOSKD_SOCKET"); path != "" {
 		return path
 	}
-	if dir := c.getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if own := api.UserSocket(c.getenv); own != "" {
 		// Anything but its absence is the system socket's own matter to report.
 		if _, err := os.Lstat(c.system); errors.Is(err, os.ErrNotExist) {
-			return filepath.Join(dir, "kioskd", "kioskd.sock")
+			return own
 		}
 	}
 	return c.system

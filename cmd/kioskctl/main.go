@@ -4,8 +4,9 @@
 // and it replays recorded traces, for which no daemon is needed.
 //
 // The socket is the one of --socket, else of $KIOSKD_SOCKET, else
-// /run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock. Only root,
-// the daemon's own user and the group kiosk-staff may use it.
+// /run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock, else
+// ~/.local/state/kioskd/kioskd.sock. Only root, the daemon's own user and the
+// group kiosk-staff may use it.
 //
 // Exit codes, after sysexits(3):
 //
@@ -288,7 +289,8 @@ func (c command) help() string {
 
 const common = `
 The socket is the one of --socket, else of $KIOSKD_SOCKET, else
-/run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock.
+/run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock, else
+~/.local/state/kioskd/kioskd.sock.
 
 Exit codes:
    0  done. A session: completed, or saved for later delivery

@@ -15,6 +15,7 @@ import (
 
 	"livekiosk/inference/models"
 	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
 )
 
@@ -134,10 +135,10 @@ func socketPath() string {
 	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		return filepath.Join(dir, "kioskd.sock")
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Getuid() != 0 {
-		return filepath.Join(dir, "kioskd", "kioskd.sock")
+	if own := api.UserSocket(os.Getenv); own != "" && os.Getuid() != 0 {
+		return own
 	}
-	return "/run/kioskd/kioskd.sock"
+	return api.SystemSocket
 }
 
 // load reads the file at path over the defaults. "" means no file.

@@ -11,7 +11,7 @@
 // and only by -check-config, since a running kiosk shows these on its screen
 // and goes on trying:
 //
-//	65  a model file is not the one in the manifest
+//	65  a model file is not the one in the manifest, or does not load
 //	72  a model file or the inference runtime is missing
 //	74  the outbox cannot be read, is damaged, or of a newer format
 //	75  the outbox is held by another process
@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,7 +35,6 @@ import (
 
 	"livekiosk/inference/models"
 	"livekiosk/kiosk"
-	"livekiosk/systemd"
 	"livekiosk/ui"
 )
 
@@ -95,7 +95,7 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.Is(err, models.ErrMissing):
 		return exitMissing
-	case errors.Is(err, models.ErrHash):
+	case errors.Is(err, models.ErrHash), errors.Is(err, errModel):
 		return exitModel
 	case errors.Is(err, kiosk.ErrQueueBusy):
 		return exitBusy
@@ -121,7 +121,7 @@ func start(ctx context.Context, args []string, out io.Writer, log *slog.Logger) 
 // over the file.
 func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 	fs := flag.NewFlagSet("kioskd", flag.ContinueOnError)
-	fs.SetOutput(out)
+	fs.SetOutput(io.Discard) // one line says what is wrong; -h prints all of them
 	file := fs.String("config", "", "configuration `file` (TOML)")
 	fs.BoolVar(&check, "check-config", false, "check configuration, models, clip and outbox, then exit")
 	over := map[string]func(string){}
@@ -140,11 +140,17 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 	set("script", "controls tapped by themselves, for composed clips only: `agree,done`", func(v string) { c.Display.Script = strings.Split(v, ",") })
 	var badSize error
 	set("size", "headless: `WIDTHxHEIGHT` in pixels", func(v string) {
-		if _, e := fmt.Sscanf(v, "%dx%d", &c.Display.Width, &c.Display.Height); e != nil {
+		w, h, _ := strings.Cut(v, "x")
+		var wrong, bad error
+		c.Display.Width, wrong = strconv.Atoi(w)
+		c.Display.Height, bad = strconv.Atoi(h)
+		if wrong != nil || bad != nil {
 			badSize = fmt.Errorf("%w: -size: want a size such as 720x1280, have %q", errUsage, v)
 		}
 	})
 	if err = fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(out)
+		fs.PrintDefaults()
 		return c, false, err
 	} else if err != nil {
 		return c, false, fmt.Errorf("%w: %w", errUsage, err)
@@ -185,7 +191,6 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	defer d.close(context.WithoutCancel(ctx))
-	notify := systemd.NewNotifier()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range d.parts() {
 		g.Go(func() error {
@@ -199,13 +204,14 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		})
 	}
 	g.Go(func() error {
-		if err := notify.Ready("ready"); err != nil {
+		if err := d.notify.Ready("ready"); err != nil {
 			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
 		}
-		log.InfoContext(ctx, "ready", slog.Duration("after", time.Since(began)), slog.String("camera", c.Camera.Source),
+		log.InfoContext(ctx, "ready", slog.String("after", time.Since(began).Round(time.Millisecond).String()), slog.String("camera", c.Camera.Source),
 			slog.String("state", c.State.Dir), slog.String("socket", c.API.Socket), slog.String("key_store", "file"))
 		<-ctx.Done()
-		if err := notify.Stopping(); err != nil {
+		log.InfoContext(ctx, "stopping")
+		if err := d.notify.Stopping(); err != nil {
 			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
 		}
 		return nil

@@ -19,6 +19,9 @@ import (
 // sentinel of its own: permissions, a read-only or full disk, a bad key file.
 var errOutbox = errors.New("outbox not usable")
 
+// errModel wraps what keeps verified files from being loaded.
+var errModel = errors.New("inference does not start")
+
 // An outbox is the queue, or the reason why there is none yet. A kiosk whose
 // outbox is busy or damaged stays up, says so, and takes it once it can.
 type outbox struct {
@@ -167,11 +170,19 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
 		}
 	}
-	if _, err := models.Open(ctx, c.Models.Dir); err != nil {
+	set, err := models.Open(ctx, c.Models.Dir)
+	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)
 	}
+	_, unload, err := analyser(set)
+	if err != nil {
+		return fmt.Errorf("models.dir: %w: %w", errModel, err)
+	}
+	if err := unload(); err != nil {
+		return fmt.Errorf("models.dir: %w: %w", errModel, err)
+	}
 	if err := queue.Inspect(ctx, c.queuePath()); err != nil {
-		return fmt.Errorf("outbox %s: %w", c.queuePath(), errors.Join(errOutbox, err))
+		return fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	log.InfoContext(ctx, "configuration is usable")
 	return nil

@@ -54,6 +54,7 @@ type daemon struct {
 	outbox  *outbox
 	client  *gateway.Client
 	dog     *systemd.Watchdog
+	notify  systemd.Notifier
 	loaded  models.Set // verified at start; zero if that failed
 	views   *views
 }
@@ -63,7 +64,7 @@ type daemon struct {
 func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
-		dog: systemd.NewWatchdog(), views: newViews(),
+		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(),
 	}
 	d.dog.Log = log
 	var begin flow.State
@@ -84,7 +85,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.views.show, Emit: d.events.Publish, Consent: text.ConsentHash,
+		Watch: d.watch, Show: d.views.show, Emit: d.emit, Consent: text.ConsentHash,
 		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -155,6 +156,26 @@ func (d *daemon) watch(on bool) {
 	}
 }
 
+// emit publishes an event, and tells the service manager what staff would ask
+// for first.
+func (d *daemon) emit(e kiosk.Event) {
+	d.events.Publish(e)
+	var status string
+	switch {
+	case e.Kind == kiosk.EventFault && e.Text != "":
+		status = "out of service: " + e.Text
+	case e.Kind == kiosk.EventFault:
+		status = "ready"
+	case e.Kind == kiosk.EventPhase:
+		status = "session: " + e.Text
+	case e.Kind == kiosk.EventResult:
+		status = "ready"
+	default:
+		return
+	}
+	_ = d.notify.Status(status) // that it was not heard was logged at the start
+}
+
 func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 	if err := d.station.Fault(ctx, f, active); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "fault not told", slog.String("fault", string(f)), slog.Any("err", err))
@@ -165,14 +186,10 @@ func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 // assesses frames.
 func (d *daemon) infer(ctx context.Context) error {
 	beat := d.dog.Part("inference", 30*time.Second)
-	if d.loaded.Runtime == "" && !d.awaitModels(ctx, beat) {
-		return nil
-	}
-	a, unload, err := analyser(d.loaded)
+	a, unload, err := d.load(ctx, d.loaded, beat)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // ctx ended before the models were right
 	}
-	d.fault(ctx, kiosk.ModelFault, false)
 	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for { // the camera may rest for hours
 			beat()
@@ -187,20 +204,32 @@ func (d *daemon) infer(ctx context.Context) error {
 	return errors.Join(err, unload())
 }
 
-// awaitModels reports false if ctx ended first.
-func (d *daemon) awaitModels(ctx context.Context, beat func()) bool {
+// load opens the networks of set, verified anew where that fails. What cannot
+// be loaded is a fault that lasts until it can; the error is only ctx's.
+func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *inference.Analyser, unload func() error, err error) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
-	for {
+	for told := false; ; {
+		if set.Runtime != "" {
+			a, unload, err = analyser(set)
+			if err == nil {
+				d.fault(ctx, kiosk.ModelFault, false)
+				return a, unload, nil
+			}
+			d.fault(ctx, kiosk.ModelFault, true)
+			if !told {
+				told = true
+				d.log.ErrorContext(ctx, "models do not load", slog.Any("err", err))
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return false
+			return nil, nil, context.Cause(ctx)
 		case <-t.C:
-			beat()
-			var err error
-			if d.loaded, err = models.Open(ctx, d.c.Models.Dir); err == nil {
-				return true
-			}
+		}
+		beat()
+		if set, err = models.Open(ctx, d.c.Models.Dir); err != nil {
+			set = models.Set{}
 		}
 	}
 }
@@ -273,12 +302,14 @@ func (d *daemon) drain(ctx context.Context, beat func()) error {
 	dl, err := deliver.New(deliver.Options{
 		Outbox: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
 		Report: func(r kiosk.Receipt) {
+			d.log.InfoContext(ctx, "record settled", slog.String("session", string(r.Session)), slog.String("record", string(r.Record)),
+				slog.String("action", string(r.Action)), slog.String("reason", r.Reason))
 			if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
 			}
 		},
 		Emit: func(e kiosk.Event) {
-			d.events.Publish(e)
+			d.emit(e)
 			if e.Kind == kiosk.EventDeferred {
 				if gone := d.station.Deferred(ctx, e.Record); gone != nil && ctx.Err() == nil {
 					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", gone))
@@ -333,6 +364,7 @@ func (d *daemon) status() api.Status {
 		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
 		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(),
 	}
+	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
 	return out
 }

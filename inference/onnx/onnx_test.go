@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -73,6 +74,28 @@ func TestStartAfterFailuresAndAgain(t *testing.T) {
 	}
 	if err := onnx.Start("/another/libonnxruntime.so"); err == nil || !strings.Contains(err.Error(), lib) {
 		t.Errorf("another library gives %v, want an error that names the one that runs", err)
+	}
+}
+
+// TestTheRuntimeTellsNobody loads the library in a process of its own, with a
+// home of its own: its makers' builds leave a device id and a data base there
+// as soon as they are loaded, unless they are told not to.
+func TestTheRuntimeTellsNobody(t *testing.T) {
+	if home := os.Getenv("ONNX_TEST_HOME"); home != "" { // that process
+		if err := onnx.Start(os.Getenv("ONNX_TEST_LIB")); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	home := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheRuntimeTellsNobody$")
+	cmd.Env = []string{"HOME=" + home, "TMPDIR=" + t.TempDir(), "ONNX_TEST_HOME=" + home, "ONNX_TEST_LIB=" + inferencetest.Set(t).Runtime}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	left, err := os.ReadDir(home)
+	if err != nil || len(left) > 0 {
+		t.Errorf("the runtime left %v in the user's home, %v", left, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -87,6 +88,19 @@ func (g Gate) Admit(p Peer) bool {
 // probeTimeout is how long a daemon may take to accept; one that listens does
 // so at once, in the kernel.
 const probeTimeout = 2 * time.Second
+
+// UserSocket is where the daemon of an ordinary user listens, as for trying it
+// out: in $XDG_RUNTIME_DIR, else in the user's own state folder. It is "" for a
+// process without either.
+func UserSocket(getenv func(string) string) string {
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "kioskd", "kioskd.sock")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "kioskd", "kioskd.sock")
+	}
+	return ""
+}
 
 // Listen listens on a Unix socket at path with mode 0660, owned by group if
 // that group exists. A socket that nobody answers on is left over from a daemon

@@ -49,9 +49,11 @@ type Policy struct {
 	AttemptIn time.Duration `json:"attempt_in"` // an attempt times out
 	NoLimit   time.Duration `json:"no_limit"`   // an attempt with no time limit is given up as abandoned
 	AgainFor  time.Duration `json:"again_for"`
-	AskFor    time.Duration `json:"ask_for"`   // how long a visitor is asked whether they are still there
-	SaveIn    time.Duration `json:"save_in"`   // how long sealing and storing may take
-	AnswerIn  time.Duration `json:"answer_in"` // how long a visitor waits for the gateway
+	AskFor    time.Duration `json:"ask_for"`    // how long a visitor is asked whether they are still there
+	SaveIn    time.Duration `json:"save_in"`    // how long sealing and storing may take
+	AnswerIn  time.Duration `json:"answer_in"`  // how long a visitor waits for the gateway
+	OfflineIn time.Duration `json:"offline_in"` // and how long once it cannot be reached
+	MendIn    time.Duration `json:"mend_in"`    // how long a camera that fails may take to come back
 	ResultFor time.Duration `json:"result_for"`
 	StaffFor  time.Duration `json:"staff_for"` // outcomes that lead to a person stay longer
 }
@@ -62,7 +64,7 @@ func Standard() Policy {
 		Guidance: guidance.Standard(), Attempts: 3, LiveMin: 0.5, LiveN: 4,
 		LostFor: time.Second, AwayFor: 15 * time.Second, ReviewIn: time.Second,
 		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second, AskFor: 30 * time.Second,
-		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
+		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, OfflineIn: 6 * time.Second, MendIn: 6 * time.Second, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
 	}
 }
 
@@ -81,7 +83,7 @@ func (p Policy) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"lost_for": p.LostFor, "away_for": p.AwayFor, "ask_for": p.AskFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
-		"no_limit": p.NoLimit, "again_for": p.AgainFor, "save_in": p.SaveIn, "answer_in": p.AnswerIn,
+		"no_limit": p.NoLimit, "again_for": p.AgainFor, "save_in": p.SaveIn, "answer_in": p.AnswerIn, "offline_in": p.OfflineIn, "mend_in": p.MendIn,
 		"result_for": p.ResultFor, "staff_for": p.StaffFor,
 	} {
 		if d <= 0 {
@@ -284,9 +286,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 	switch in := in.(type) {
 	case Tick:
-		fx := []Effect{Report{kiosk.NotCompleted, kiosk.UserCancelledError, kiosk.UserCancelled}}
-		next, more := p.rest(s)
-		return next, append(fx, more...)
+		return p.leave(s, at, kiosk.Decline)
 	case Tapped:
 		if in.Control == kiosk.Agree {
 			s = p.attempt(s, at)
@@ -299,14 +299,19 @@ func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 
 // attempt begins the next attempt at the far pose.
 func (p Policy) attempt(s State, at time.Duration) State {
-	s.Phase, s.Until = Far, at+p.AttemptIn
-	if s.NoTimeLimit {
-		s.Until = at + p.NoLimit
-	}
 	s.Attempt++
 	s.Began, s.Seen, s.Ask, s.Record = at, at, false, ""
+	s.Phase, s.Until = Far, p.deadline(s)
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s
+}
+
+// deadline is when the running attempt times out.
+func (p Policy) deadline(s State) time.Duration {
+	if s.NoTimeLimit {
+		return s.Began + p.NoLimit
+	}
+	return s.Began + p.AttemptIn
 }
 
 // pause waits before the next attempt. Where the visitor may have left, the
@@ -333,6 +338,9 @@ func (p Policy) guide(s State, at time.Duration, in Input) (State, []Effect) {
 	case Tapped:
 		return p.leave(s, at, in.Control)
 	case Tick:
+		if s.Camera {
+			return p.end(s, at, kiosk.StaffScreen, s.faulted())
+		}
 		return p.fail(s, at)
 	case Saw:
 		return p.saw(s, at, in.Assessment)
@@ -463,9 +471,15 @@ func (p Policy) saving(s State, at time.Duration, in Input) (State, []Effect) {
 			s.Phase, s.Until = Waiting, at+p.AnswerIn
 			return s, nil
 		}
-	case Deferred, Answered: // the deliverer has it, so it is stored, and its word came first
-		if next, fx := p.waiting(s, at, in); next.Phase != s.Phase {
-			return next, fx
+	case Deferred:
+		if in.Record == s.Record { // the deliverer has it, so it is stored, and its word came first
+			s.Phase, s.Until = Waiting, at+p.OfflineIn
+			return s, nil
+		}
+	case Answered:
+		if in.Record == s.Record {
+			s.Phase, s.Until = Waiting, at+p.AnswerIn
+			return p.waiting(s, at, in)
 		}
 	case Unstored:
 		if in.Record == s.Record {
@@ -499,8 +513,8 @@ func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
 		case kiosk.PollAgain:
 		}
 	case Deferred:
-		if in.Record == s.Record {
-			return p.end(s, at, kiosk.SavedScreen, saved)
+		if in.Record == s.Record { // it may be a hiccup, and the answer still come in time
+			s.Until = min(s.Until, at+p.OfflineIn)
 		}
 	case Tick:
 		return p.end(s, at, kiosk.SavedScreen, saved)
@@ -557,8 +571,9 @@ func (s State) Rested() State {
 	return next
 }
 
-// fault notes that a fault came or went. A fault of the camera or the model
-// ends a session that still needs them; a submission on its way goes on.
+// fault notes that a fault came or went. A fault ends a session that still
+// needs what failed, though a camera that fails in the middle of an attempt may
+// come back in time; a submission on its way goes on.
 func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 	switch in.Fault {
 	case kiosk.CameraFault:
@@ -574,7 +589,17 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 	switch s.Phase {
 	case Idle, OutOfService:
 		return s.Rested(), nil
-	case Consent, Far, Near, Again:
+	case Far, Near:
+		switch {
+		case in.Fault == kiosk.CameraFault && in.Active:
+			s.Until = min(s.Until, at+p.MendIn) // it is being opened again
+		case in.Fault == kiosk.CameraFault: // frames flow again
+			s.Until = max(s.Until, p.deadline(s))
+		}
+		if s.Model || s.Storage || s.Clock {
+			return p.end(s, at, kiosk.StaffScreen, s.faulted())
+		}
+	case Consent, Again:
 		if len(s.Faults()) > 0 {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}

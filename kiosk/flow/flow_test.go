@@ -280,11 +280,23 @@ func (w *walker) step() {
 			fail("granted by somebody else's answer")
 		}
 	case v.Screen == kiosk.SavedScreen && before.Phase != flow.Waiting && before.Outcome != kiosk.SavedScreen:
-		if d, ok := in.(flow.Deferred); !ok || d.Record != before.Record {
-			fail("called saved without being stored")
-		}
+		fail("called saved without being stored")
 	case w.s.Phase == flow.Waiting && before.Phase == flow.Saving:
-		if st, ok := in.(flow.Stored); !ok || st.Record != before.Record {
+		switch in := in.(type) {
+		case flow.Stored:
+			if in.Record == before.Record {
+				break
+			}
+			fail("another record was stored")
+		case flow.Deferred: // the deliverer has it
+			if in.Record != before.Record {
+				fail("another record is delivered")
+			}
+		case flow.Answered:
+			if in.Record != before.Record {
+				fail("another record is answered")
+			}
+		default:
 			fail("called saved without being stored")
 		}
 	case w.s.Attempt > policy.Attempts:

@@ -220,7 +220,11 @@ func (r *runner) tell(ctx context.Context, before flow.State) {
 	}
 	if now.Fault != was.Fault {
 		event(kiosk.EventFault, string(now.Fault))
-		r.o.Log.WarnContext(ctx, "service state changed", slog.String("fault", string(now.Fault)))
+		if now.Fault == kiosk.NoFault {
+			r.o.Log.InfoContext(ctx, "in service again")
+		} else {
+			r.o.Log.WarnContext(ctx, "out of service", slog.String("fault", string(now.Fault)))
+		}
 	}
 	if s.Session == "" || s.Session != before.Session && before.Session != "" {
 		return
@@ -244,6 +248,8 @@ func (r *runner) tell(ctx context.Context, before flow.State) {
 		res := r.results[s.Session]
 		r.mu.Unlock()
 		event(kiosk.EventResult, string(res.Status))
+		r.o.Log.InfoContext(ctx, "session ended", slog.String("session", string(s.Session)), slog.String("screen", string(s.Outcome)),
+			slog.String("status", string(res.Status)), slog.Int("detail", int(res.Detail)))
 	case s.Guide.Hint != before.Guide.Hint && s.Guide.Hint != kiosk.NoHint:
 		event(kiosk.EventHint, string(s.Guide.Hint))
 	}

@@ -202,6 +202,7 @@ func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
 	}
 	switch err := s.o.Outbox.Admit(ctx); {
 	case errors.Is(err, kiosk.ErrQueueFull):
+		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk's storage is full until earlier captures are delivered", Busy: true}
 	case err != nil:
 		s.o.Log.WarnContext(ctx, "launch turned down", slog.Any("err", err))

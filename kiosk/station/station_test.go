@@ -309,7 +309,7 @@ func TestSavedOfflineAndCompletedLater(t *testing.T) {
 		if err := b.Deferred(t.Context(), record); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		b.wait(10 * time.Second)
 		r, _ := b.Result(id)
 		if r.Status != kiosk.NotCompleted || r.Detail != kiosk.Saved || r.Detail.Retriable() {
 			t.Errorf("result %+v: want saved, and not retriable", r)

@@ -96,6 +96,9 @@ func (r *runner) discard(ctx context.Context) {
 		return
 	}
 	parts, err := filepath.Glob(filepath.Join(r.o.TraceDir, "*"+suffix+".part"))
+	if len(parts) > 0 {
+		r.o.Log.WarnContext(ctx, "the last run ended in the middle of a session", slog.Int("traces_removed", len(parts)))
+	}
 	for _, part := range parts {
 		if e := os.Remove(part); err == nil {
 			err = e

@@ -24,6 +24,7 @@ const (
 	reasonStorage     = "storage"     // the outbox failed
 	reasonUnreadable  = "unreadable"  // the record does not open
 	reasonLost        = "submission_lost"
+	reasonExpired     = "token_expired"
 )
 
 // mostLost is how often the gateway may deny a submission that it had named
@@ -359,6 +360,9 @@ func (r *round) mend(ctx context.Context, err error) (result, bool) {
 	case kiosk.NewToken:
 		if r.renewed {
 			return r.deferred(ctx, g, reasonToken), false
+		}
+		if r.job.UserID == "" { // the launch gave a token only: the partner could not tell for whom
+			return r.local(ctx, r.dead(ctx, reasonExpired, g.Cause)), false
 		}
 		if err := r.renew(ctx); err != nil {
 			return r.mend(ctx, err) // not NewToken again: renewed is set
