@@ -41,7 +41,7 @@ func session(t *testing.T) []byte {
 			half = 185
 		}
 		step(flow.Saw{Assessment: kiosk.Assessment{
-			Frame: kiosk.FrameID(i + 1), Size: image.Pt(1280, 720), Luma: 101.3, Faces: 1,
+			Frame: kiosk.FrameID(i + 1), At: at, Size: image.Pt(1280, 720), Luma: 101.3, Faces: 1,
 			Face: image.Rect(640-half, 360-half, 640+half, 360+half), IED: 0.9 * float32(half), EyesOpen: 0.0712,
 			FaceLuma: 117.77, Background: 93.1, Sharpness: 211 + float32(i%9)/3, Live: 0.91 + float32(i%7)/100, LiveUsable: true,
 		}})
