@@ -181,7 +181,7 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	}
 	result.Sharpness = quality.Sharpness(a.luma, main.x, main.y, main.side)
 
-	if len(faces) == 1 && main.side >= liveWidth && light.Mean >= liveLuma {
+	if main.side >= liveWidth && light.Mean >= liveLuma {
 		if result.Live, err = a.liveness.score(img, main); err != nil {
 			return kiosk.Assessment{}, fmt.Errorf("assess frame %d: PAD: %w", f.ID, err)
 		}

@@ -260,7 +260,7 @@ func TestSeveralFaces(t *testing.T) {
 	if want := 100.0 * 100 / (150 * 150); math.Abs(float64(a.Second)-want) > 0.15 {
 		t.Errorf("second is %v, want about %.2f", a.Second, want)
 	}
-	if a.LiveUsable || a.Live != 0 {
+	if !a.LiveUsable || a.Live < 0.9 { // of the largest: the other may just be walking past
 		t.Errorf("live is %v, usable %v, with two faces", a.Live, a.LiveUsable)
 	}
 	// The mesh must be that of the larger face, not of the last looked at.

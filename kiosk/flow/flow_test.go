@@ -103,7 +103,7 @@ func play(t *testing.T, script string) string {
 			end = parse(t, to)
 		}
 		for ; at <= end; at += 100 * time.Millisecond {
-			if f[1] == "saw" || f[1] == "blinked" {
+			if f[1] == "saw" || f[1] == "blinked" || f[1] == "beside" {
 				frame++
 			}
 			step(at, input(t, at, frame, f[1], f[2:]))
@@ -128,7 +128,7 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 		return flow.Launched{Session: kiosk.SessionID(args[0]), Locale: kiosk.English, Theme: kiosk.Light, NoTimeLimit: len(args) > 1}
 	case "tapped":
 		return flow.Tapped{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
-	case "saw", "blinked":
+	case "saw", "blinked", "beside":
 		a := kiosk.Assessment{Frame: frame, Size: image.Pt(1280, 720), Luma: 110}
 		if args[0] != "nobody" {
 			width, err := strconv.ParseFloat(args[0], 32)
@@ -142,8 +142,11 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 			a = see(frame, float32(width), float32(live))
 		}
 		a.At = at
-		if kind == "blinked" {
+		switch kind {
+		case "blinked":
 			a.EyesOpen = 0.01
+		case "beside":
+			a.Faces, a.Second = 2, 0.1
 		}
 		return flow.Saw{Assessment: a}
 	case "stored":
