@@ -13,11 +13,10 @@ const bufferStep = 64 << 10
 // A Pool lends memory for copies of frames and takes it back, erased, when
 // they are released. Any goroutine may use it, and release its frames.
 type Pool struct {
-	mu        sync.Mutex
-	max       int
-	out       int
-	free      [][]byte
-	exhausted uint64
+	mu   sync.Mutex
+	max  int
+	out  int
+	free [][]byte
 }
 
 // NewPool returns a pool of which at most limit frames are out at a time; at
@@ -25,8 +24,8 @@ type Pool struct {
 func NewPool(limit int) *Pool { return &Pool{max: max(1, limit)} }
 
 // Copy returns a frame with the facts of f and a copy of its bytes. It returns
-// nil, and counts that, while all frames of the pool are out: somebody holds
-// them too long, and more memory would only hide it. f stays its owner's.
+// nil while all frames of the pool are out: somebody holds them too long, and
+// more memory would only hide it. f stays its owner's.
 func (p *Pool) Copy(f *kiosk.Frame) *kiosk.Frame {
 	buf := p.take(len(f.Data))
 	if buf == nil {
@@ -36,13 +35,6 @@ func (p *Pool) Copy(f *kiosk.Frame) *kiosk.Frame {
 	c := *f
 	c.Data = buf
 	return kiosk.NewFrame(c, func() { p.give(buf) })
-}
-
-// Exhausted returns how many copies were refused.
-func (p *Pool) Exhausted() uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.exhausted
 }
 
 // Out returns how many frames are not released yet.
@@ -56,7 +48,6 @@ func (p *Pool) take(n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.out == p.max {
-		p.exhausted++
 		return nil
 	}
 	p.out++

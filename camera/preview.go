@@ -9,13 +9,12 @@ import (
 )
 
 // A Preview decodes the newest frames into a ring of three images for the
-// screen. Put, Clear and Stats may be called from any goroutine, Latest from
-// one: the one that draws.
+// screen. Put and Clear may be called from any goroutine, Latest from one: the
+// one that draws.
 type Preview struct {
-	dec    *Decoder // used by Run only
-	short  int
-	notify func()
-	wake   chan struct{}
+	dec   *Decoder // used by Run only
+	short int
+	wake  chan struct{}
 
 	mu      sync.Mutex
 	next    *kiosk.Frame // not decoded yet
@@ -26,14 +25,6 @@ type Preview struct {
 	stale   bool // erase the lent image as soon as it comes back
 	writing int  // index of the image that Run writes to; none: -1
 	seq     uint64
-	stats   PreviewStats
-}
-
-// PreviewStats count what became of the frames of a preview.
-type PreviewStats struct {
-	Shown   uint64 // decoded
-	Skipped uint64 // replaced by a newer one, or cleared, before they were shown
-	Broken  uint64 // not decodable
 }
 
 // NewPreview returns a preview whose images have a shorter side of at least
@@ -42,18 +33,12 @@ func NewPreview(dec *Decoder, short int) *Preview {
 	return &Preview{dec: dec, short: short, wake: make(chan struct{}, 1), shown: -1, lent: -1, writing: -1}
 }
 
-// Notify has fn called after each change of what Latest would return, so that
-// a window redraws at the camera's rate. fn must not block.
-// Call Notify before Run.
-func (p *Preview) Notify(fn func()) { p.notify = fn }
-
 // Put offers f, taking ownership of it. It never blocks; a frame that was not
 // decoded yet is released.
 func (p *Preview) Put(f *kiosk.Frame) {
 	p.mu.Lock()
 	if p.next != nil {
 		p.next.Release()
-		p.stats.Skipped++
 	}
 	p.next = f
 	p.mu.Unlock()
@@ -63,8 +48,8 @@ func (p *Preview) Put(f *kiosk.Frame) {
 	}
 }
 
-// Run decodes frames until ctx ends, then erases everything and returns nil. A
-// frame that does not decode is counted and leaves the last image up.
+// Run decodes frames until ctx ends, then clears the preview, see Clear, and
+// returns nil. A frame that does not decode leaves the last image up.
 func (p *Preview) Run(ctx context.Context) error {
 	defer p.Clear()
 	for {
@@ -80,9 +65,6 @@ func (p *Preview) Run(ctx context.Context) error {
 		img, err := p.dec.into(dst, f, p.short)
 		f.Release()
 		p.end(img, err, session)
-		if p.notify != nil && err == nil {
-			p.notify()
-		}
 	}
 }
 
@@ -111,23 +93,16 @@ func (p *Preview) end(img *image.RGBA, err error, session uint64) {
 	i := p.writing
 	p.writing = -1
 	switch {
-	case err != nil:
-		p.stats.Broken++
 	case session != p.session:
-		p.stats.Skipped++
-	default:
+		erase(img)
+		erase(p.ring[i])
+	case err == nil:
 		if p.ring[i] != img {
 			erase(p.ring[i]) // it was too small
 		}
 		p.ring[i] = img
 		p.shown = i
 		p.seq++
-		p.stats.Shown++
-		return
-	}
-	if session != p.session {
-		erase(img)
-		erase(p.ring[i])
 	}
 }
 
@@ -157,11 +132,11 @@ func (p *Preview) Latest() (img *image.RGBA, seq uint64) {
 // that the drawer may be reading (erased when it calls Latest again).
 func (p *Preview) Clear() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.session++
 	if p.next != nil {
 		p.next.Release()
 		p.next = nil
-		p.stats.Skipped++
 	}
 	for i, img := range p.ring {
 		switch i {
@@ -173,15 +148,4 @@ func (p *Preview) Clear() {
 		}
 	}
 	p.shown = -1
-	p.mu.Unlock()
-	if p.notify != nil {
-		p.notify()
-	}
-}
-
-// Stats returns the counters.
-func (p *Preview) Stats() PreviewStats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stats
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"image"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -148,12 +147,10 @@ func TestPreviewClearedWhileDecodingShowsNobody(t *testing.T) {
 	})
 }
 
-func TestPreviewCountsAndReleasesEveryFrame(t *testing.T) {
+func TestPreviewReleasesEveryFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slow{make(chan struct{}), make(chan struct{})}
 		p := camera.NewPreview(&camera.Decoder{JPEG: s}, 0)
-		var notified atomic.Int32
-		p.Notify(func() { notified.Add(1) })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- p.Run(ctx) }()
@@ -167,11 +164,11 @@ func TestPreviewCountsAndReleasesEveryFrame(t *testing.T) {
 		put("H264")      // broken
 		s.goOn <- struct{}{}
 		synctest.Wait()
-		if got, want := p.Stats(), (camera.PreviewStats{Shown: 1, Skipped: 1, Broken: 1}); got != want || released != 3 || notified.Load() != 1 {
-			t.Errorf("stats %+v, %d released, %d notices; want %+v, 3 and 1", got, released, notified.Load(), want)
+		if released != 3 {
+			t.Errorf("%d released, want 3", released)
 		}
-		if img, _ := p.Latest(); level(img) != 200 {
-			t.Error("a broken frame took the image before it away")
+		if img, seq := p.Latest(); level(img) != 200 || seq != 1 {
+			t.Errorf("level %d, number %d; a broken frame took the image before it away", level(img), seq)
 		}
 		cancel()
 		if err := <-done; err != nil {

@@ -529,7 +529,7 @@ func TestWantFalseIsFinal(t *testing.T) {
 		before := n
 		mu.Unlock()
 		c.Want(true)
-		for deadline := time.Now().Add(5 * time.Second); ; {
+		for deadline := time.Now().Add(30 * time.Second); ; {
 			mu.Lock()
 			enough := n > before+5
 			mu.Unlock()

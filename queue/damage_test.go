@@ -158,7 +158,7 @@ func TestADamagedFileIsKeptAsideAndTheOutboxComesUp(t *testing.T) {
 			start := time.Now()
 			q := open(t, o)
 			defer shut(t, q)
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("took %v", took)
 			}
 			if !strings.HasPrefix(q.Quarantined, o.Path+".bad-") {
@@ -407,7 +407,7 @@ func TestAnotherProcessHoldsTheOutboxUntilItIsKilled(t *testing.T) {
 		if err := call(); !errors.Is(err, kiosk.ErrQueueBusy) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("%s took %v", what, took)
 		}
 	}

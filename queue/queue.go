@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -115,7 +114,6 @@ type Queue struct {
 
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
-	probed atomic.Int64 // nanoseconds the last probe took
 
 	mu       sync.Mutex
 	records  int   // pending and dead
@@ -337,16 +335,11 @@ func (q *Queue) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe outbox: %w", err)
 	}
-	took := time.Since(start)
-	q.probed.Store(int64(took))
-	if took > probeSlow {
+	if took := time.Since(start); took > probeSlow {
 		q.o.Log.WarnContext(ctx, "outbox is slow", slog.Duration("probe", took))
 	}
 	return nil
 }
-
-// ProbeTime returns how long the last successful Probe took, 0 before it.
-func (q *Queue) ProbeTime() time.Duration { return time.Duration(q.probed.Load()) }
 
 // A change is what a transaction does to the counts once it is committed.
 type change struct {

@@ -359,18 +359,12 @@ func TestAProbeCommits(t *testing.T) {
 	t.Parallel()
 	o := options(t)
 	q := open(t, o)
-	if q.ProbeTime() != 0 {
-		t.Error("a time before the first probe")
-	}
 	before := read(t, o.Path)
 	if err := q.Probe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(before, read(t, o.Path)) {
 		t.Error("the probe wrote nothing")
-	}
-	if q.ProbeTime() <= 0 {
-		t.Error("the probe took no time")
 	}
 	shut(t, q)
 	if err := q.Close(); err != nil {

@@ -89,6 +89,11 @@ func goldens(t *testing.T, size image.Point) {
 // and what stands on the left of the camera image is on the right.
 func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {
 	size := image.Pt(720, 1280)
+	r, err := ui.NewRenderer(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
 	plain := image.NewRGBA(image.Rect(0, 0, 640, 360))
 	for i := range plain.Pix {
 		plain.Pix[i] = 0x40
@@ -99,7 +104,7 @@ func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {
 	for _, goal := range []float32{0.3, 0.5} {
 		v := sample(kiosk.GuidingScreen, kiosk.English)
 		v.FaceGoal, v.Ring, v.Hint = goal, 0, kiosk.HoldStill
-		got, err := ui.Render(size, v, plain)
+		got, err := r.Render(v, plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +122,7 @@ func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {
 	}
 
 	marked := portrait(image.Pt(640, 360)) // red stripe at the left
-	got, err := ui.Render(size, sample(kiosk.GuidingScreen, kiosk.English), marked)
+	got, err := r.Render(sample(kiosk.GuidingScreen, kiosk.English), marked)
 	if err != nil {
 		t.Fatal(err)
 	}

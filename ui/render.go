@@ -87,17 +87,6 @@ func (r *Renderer) Render(v kiosk.View, preview *image.RGBA) (*image.RGBA, error
 	return img, r.read(img)
 }
 
-// Render draws one frame of v at the given size, with preview as the camera
-// image or none if nil. For many frames a Renderer is cheaper.
-func Render(size image.Point, v kiosk.View, preview *image.RGBA) (*image.RGBA, error) {
-	r, err := NewRenderer(size)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return r.Render(v, preview)
-}
-
 // touch presses a finger on the middle of the control, or lifts it there. It
 // reports whether the control is on screen.
 func (r *Renderer) touch(c kiosk.Control, kind pointer.Kind) bool {

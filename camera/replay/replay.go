@@ -104,7 +104,6 @@ type Source struct {
 	period time.Duration
 
 	id      atomic.Uint64
-	dropped atomic.Uint64
 	playing chan struct{} // holds one token while nobody streams
 	spare   sync.Pool     // *[]byte of released frames
 }
@@ -153,9 +152,6 @@ func encode(dst []byte, img *image.RGBA, quality int) ([]byte, error) {
 // frame of that time, or nil if the frame can no longer be read.
 func (s *Source) Compose(at time.Duration) *image.RGBA { return s.film.image(max(0, at)) }
 
-// Dropped returns how many frames were skipped because they were late.
-func (s *Source) Dropped() uint64 { return s.dropped.Load() }
-
 // Stream plays the clip from its start in real time and passes every frame's
 // ownership to put, which must not block for long. It returns nil when ctx
 // ended, and an error if a frame could not be read or encoded.
@@ -177,7 +173,6 @@ func (s *Source) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
 	defer timer.Stop()
 	for n := 0; ; n++ {
 		if due := int(time.Since(start) / s.period); due > n {
-			s.dropped.Add(uint64(due - n))
 			n = due
 		}
 		timer.Reset(time.Until(start.Add(time.Duration(n) * s.period)))

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 
 	"livekiosk/kiosk"
 )
@@ -48,7 +47,8 @@ type Options struct {
 	// Pool lends the memory of frames; nil: each has its own.
 	Pool Pool
 
-	// Log receives what was opened; nil: nobody reads it.
+	// Log receives what was opened, and what became of its frames; nil: nobody
+	// reads it.
 	Log *slog.Logger
 }
 
@@ -60,23 +60,9 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Stats count since the camera was made.
-type Stats struct {
-	Frames uint64 // put
-	Lost   uint64 // lost by the driver: gaps in its numbers
-	Broken uint64 // flagged by the driver, cut short, or no image at all
-	Stale  uint64 // taken before the stream began
-	NoRoom uint64 // refused by the pool
-}
-
 // A Camera implements camera.Source for one device. Its methods may be called
 // from any goroutine, Stream by one at a time.
-type Camera struct {
-	opt Options
-
-	mu    sync.Mutex
-	stats Stats
-}
+type Camera struct{ opt Options }
 
 // Open returns a camera. It touches no device: that is Stream's part, so a
 // camera that is not plugged in yet is no error.
@@ -91,13 +77,6 @@ func Open(o Options) (*Camera, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Camera{opt: o}, nil
-}
-
-// Stats returns the counters.
-func (c *Camera) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.stats
 }
 
 // Stream implements camera.Source. It opens the device, sets the mode that
@@ -151,9 +130,16 @@ func (c *Camera) open() (*device, error) {
 // loop passes frames on until ctx ends or the device fails.
 func (c *Camera) loop(ctx context.Context, d *device, put func(*kiosk.Frame)) error {
 	var (
-		id kiosk.FrameID
+		id kiosk.FrameID // also how many were put
 		t  tracker
+
+		gaps    uint64 // frames that the driver's numbers leave out
+		skipped uint64 // stale, broken, or refused by the pool
 	)
+	defer func() {
+		c.opt.Log.LogAttrs(ctx, slog.LevelInfo, "camera stream ended",
+			slog.Uint64("frames", uint64(id)), slog.Uint64("gaps", gaps), slog.Uint64("skipped", skipped))
+	}()
 	for ctx.Err() == nil {
 		got, err := d.next()
 		if err != nil {
@@ -177,11 +163,13 @@ func (c *Camera) loop(ctx context.Context, d *device, put func(*kiosk.Frame)) er
 			}
 			return err
 		}
-		c.count(lost, end, own != nil)
-		if own != nil {
-			id++
-			put(own)
+		gaps += lost
+		if own == nil {
+			skipped++
+			continue
 		}
+		id++
+		put(own)
 	}
 	return nil
 }
@@ -193,20 +181,4 @@ func (c *Camera) copy(f *kiosk.Frame) *kiosk.Frame {
 	own := *f
 	own.Data = append([]byte(nil), f.Data...)
 	return kiosk.NewFrame(own, nil)
-}
-
-func (c *Camera) count(lost uint64, end fate, copied bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stats.Lost += lost
-	switch {
-	case end == stale:
-		c.stats.Stale++
-	case end == broken:
-		c.stats.Broken++
-	case !copied:
-		c.stats.NoRoom++
-	default:
-		c.stats.Frames++
-	}
 }

@@ -140,14 +140,12 @@ func FullJitter(base, most time.Duration, random func() float64) func(failures i
 
 // A Deliverer drains one outbox into one gateway.
 type Deliverer struct {
-	o    Options
-	kick chan struct{} // holds a kick that was not taken yet
+	o Options
 
 	tell sync.Mutex // held while Report or Emit runs
 
-	mu        sync.Mutex
-	preferred kiosk.RecordID
-	stats     Stats
+	mu    sync.Mutex
+	stats Stats
 }
 
 // Stats count what a deliverer did since it was made.
@@ -184,26 +182,7 @@ func New(o Options) (*Deliverer, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Deliverer{o: o, kick: make(chan struct{}, 1)}, nil
-}
-
-// Kick ends the waits after failures: the network came up, or staff asked. It
-// never blocks.
-func (d *Deliverer) Kick() {
-	select {
-	case d.kick <- struct{}{}:
-	default:
-	}
-}
-
-// Prefer names the record whose person is waiting now; it may not be stored
-// yet. Its whole session goes first. A record that is stored while Run runs is
-// preferred without being named, until the next one.
-func (d *Deliverer) Prefer(id kiosk.RecordID) {
-	d.mu.Lock()
-	d.preferred = id
-	d.mu.Unlock()
-	d.Kick()
+	return &Deliverer{o: o}, nil
 }
 
 // Stats returns the counts as they are now.

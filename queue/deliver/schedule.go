@@ -54,6 +54,10 @@ type schedule struct {
 	tasks    map[kiosk.RecordID]*task
 	sessions map[kiosk.SessionID][]*task // oldest first
 
+	// preferred is the record that was stored last while Run ran: its person is
+	// taken to be waiting. Its whole session goes first.
+	preferred kiosk.RecordID
+
 	listed    time.Time // last good listing
 	relist    time.Time // when to list next
 	listFails int
@@ -95,8 +99,6 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			return nil
 		case <-d.o.Outbox.Wake():
 			s.relist = time.Now()
-		case <-d.kick:
-			s.hurry()
 		case <-s.answered:
 			s.mended(ctx)
 		case r := <-s.results:
@@ -155,9 +157,7 @@ func (s *schedule) list(ctx context.Context) {
 	}
 	if len(fresh) > 0 && !s.listed.IsZero() {
 		// Somebody has just been told "saved" and may be waiting.
-		s.mu.Lock()
 		s.preferred = fresh[len(fresh)-1].id
-		s.mu.Unlock()
 		s.outUntil = time.Now()
 	}
 	s.listFails, s.listed = 0, time.Now()
@@ -183,10 +183,7 @@ func (s *schedule) drop(t *task) {
 // waiting is the record to work on for the person who waits; nil if there is
 // none.
 func (s *schedule) waiting() *task {
-	s.mu.Lock()
-	id := s.preferred
-	s.mu.Unlock()
-	if t := s.tasks[id]; t != nil {
+	if t := s.tasks[s.preferred]; t != nil {
 		return s.sessions[t.session][0]
 	}
 	return nil
@@ -355,15 +352,4 @@ func (s *schedule) mended(ctx context.Context) {
 	}
 	s.count(func(st *Stats) { st.Offline, st.Since = false, time.Time{} })
 	s.o.Log.InfoContext(ctx, "gateway answers again", slog.Int("pending", len(s.order)))
-}
-
-// hurry ends the waits after failures.
-func (s *schedule) hurry() {
-	now := time.Now()
-	s.outUntil, s.relist = now, now
-	for _, t := range s.order {
-		if !t.running && t.failures > 0 && t.due.After(now) {
-			t.due = now
-		}
-	}
 }

@@ -359,18 +359,19 @@ func TestAPersonWhoArrivesOfflineIsToldAtOnce(t *testing.T) {
 	})
 }
 
-func TestAPreferredRecordTakesItsSessionAlong(t *testing.T) {
+func TestANewRecordTakesItsSessionAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, o := newMemWorld(), newOutbox()
-		for _, id := range []string{"a", "b", "c", "d", "e1", "e2"} {
+		for _, id := range []string{"a", "b", "c", "d", "e1"} {
 			o.put(job(id, id[:1]), faces(id))
 		}
 		w.before = func(context.Context, call) error {
 			<-time.After(time.Second)
 			return nil
 		}
-		b := start(t, w, o, func(o *deliver.Options) { o.Lanes = 1 })
-		b.Prefer("e2")
+		start(t, w, o, func(o *deliver.Options) { o.Lanes = 1 })
+		pass(time.Millisecond)
+		o.put(job("e2", "e"), faces("e2"))
 		pass(time.Minute)
 		confirms := w.made("confirm", "")
 		at := func(id string) int {
@@ -690,32 +691,6 @@ func TestABadDiskIsWaitedOutAndKeepsNobodyWaiting(t *testing.T) {
 		pass(5*time.Minute + time.Second)
 		if o.end("r2").Action != kiosk.ExitSuccess {
 			t.Errorf("after the disk came back: %+v", o.end("r2"))
-		}
-	})
-}
-
-func TestKickEndsTheWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, o := newMemWorld(), newOutbox()
-		o.put(job("r", "r"), faces("r"))
-		down := true
-		w.before = func(_ context.Context, c call) error {
-			if down {
-				return offline(c.name)
-			}
-			return nil
-		}
-		b := start(t, w, o, func(o *deliver.Options) { o.Backoff = func(int) time.Duration { return time.Hour } })
-		pass(time.Minute)
-		down = false
-		pass(time.Minute)
-		if o.left() != 1 {
-			t.Fatal("it did not wait")
-		}
-		b.Kick()
-		pass(time.Millisecond)
-		if o.left() != 0 {
-			t.Error("still waiting after Kick")
 		}
 	})
 }

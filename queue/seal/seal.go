@@ -48,26 +48,10 @@ type Public struct {
 	fingerprint string
 }
 
-// ParsePublic reads the 32 bytes of an X25519 public key, as Bytes gives them.
-func ParsePublic(b []byte) (*Public, error) {
-	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("public key: %w", err)
-	}
-	return public(key), nil
-}
-
 func public(key hpke.PublicKey) *Public {
 	sum := sha256.Sum256(append([]byte("livekiosk key\x00x25519\x00"), key.Bytes()...))
 	return &Public{key: key, fingerprint: hex.EncodeToString(sum[:16])}
 }
-
-// Bytes returns the 32 bytes of the X25519 public key.
-func (p *Public) Bytes() []byte { return p.key.Bytes() }
-
-// Fingerprint names the key: 32 hexadecimal digits, the first 16 bytes of
-// SHA-256 over "livekiosk key", 0, "x25519", 0 and Bytes. It is no secret.
-func (p *Public) Fingerprint() string { return p.fingerprint }
 
 // LogValue shows the fingerprint.
 func (p *Public) LogValue() slog.Value { return slog.StringValue(p.fingerprint) }
@@ -93,7 +77,9 @@ func Generate() (*Key, error) {
 // Public returns the half that seals.
 func (k *Key) Public() *Public { return k.public }
 
-// Fingerprint names the key, as Public().Fingerprint() does.
+// Fingerprint names the key: 32 hexadecimal digits, the first 16 bytes of
+// SHA-256 over "livekiosk key", 0, "x25519", 0 and the 32 bytes of the X25519
+// public key. It is no secret.
 func (k *Key) Fingerprint() string { return k.public.fingerprint }
 
 // LogValue shows the fingerprint and nothing else.

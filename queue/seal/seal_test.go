@@ -249,20 +249,6 @@ func TestADirectoryThatOthersWriteToGetsNoKey(t *testing.T) {
 	}
 }
 
-func TestAPublicKeyReadsBack(t *testing.T) {
-	key := generate(t)
-	pub, err := seal.ParsePublic(key.Public().Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pub.Fingerprint() != key.Fingerprint() || len(pub.Fingerprint()) != 32 {
-		t.Errorf("fingerprint %q, want %q", pub.Fingerprint(), key.Fingerprint())
-	}
-	if _, err := seal.ParsePublic([]byte("short")); err == nil {
-		t.Error("5 bytes were taken for a key")
-	}
-}
-
 // FuzzOpen holds that no bytes but the sealed ones open.
 func FuzzOpen(f *testing.F) {
 	key := generate(f)

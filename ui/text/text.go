@@ -17,14 +17,6 @@ import (
 // Locales returns the languages that every text exists in.
 func Locales() []kiosk.Locale { return []kiosk.Locale{kiosk.Indonesian, kiosk.English} }
 
-// Other returns the language that the language switch leads to.
-func Other(l kiosk.Locale) kiosk.Locale {
-	if l == kiosk.English {
-		return kiosk.Indonesian
-	}
-	return kiosk.English
-}
-
 // Hint returns what the visitor is asked to do, short enough for two lines of
 // large type. It is "" for NoHint.
 func Hint(l kiosk.Locale, h kiosk.Hint) string {

@@ -87,14 +87,6 @@ func TestUnknownLocaleReadsAsIndonesian(t *testing.T) {
 	}
 }
 
-func TestSwitchIsLabelledWithTheLanguageItLeadsTo(t *testing.T) {
-	for _, l := range text.Locales() {
-		if text.Other(l) == l || text.Other(text.Other(l)) != l {
-			t.Errorf("%s leads to %s", l, text.Other(l))
-		}
-	}
-}
-
 // The law wants these said before anybody agrees.
 func TestConsentNamesWhatTheLawAsksFor(t *testing.T) {
 	for l, words := range map[kiosk.Locale][]string{
