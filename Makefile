@@ -14,6 +14,8 @@ export CGO_ENABLED = 1
 PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./inference ./inference/pad ./inference/quality ./inference/models/... \
         ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl
 
+.NOTPARALLEL:
+
 .PHONY: help
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ setup: ## install what is missing: Debian packages, runtime, weights
 
 .PHONY: models
 models: ## fetch and check the inference runtime and the weights
-	@$(GO) run ./inference/models/fetch
+	@.tools/setup
 
 .PHONY: build
 build: ## build the programs into bin/
@@ -56,7 +58,9 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 	qemu-aarch64-static $(BIN)/kioskctl-arm64 replay $(TRACE)
 
 .PHONY: lint
-lint: setup ## run the linters
+lint: ## run the linters
+	@.tools/setup lint
+	shellcheck .ci/run .tools/setup .tools/fuzz
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff

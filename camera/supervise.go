@@ -42,7 +42,8 @@ type Options struct {
 
 	// Fault is told when a wanted camera fails (true, and why), and when frames
 	// flow again (false, nil); changes only, starting from false. It is called
-	// from Run and must not block. Nil: nobody asks.
+	// from Run, may wait for another goroutine for a moment, and must not call
+	// back. Nil: nobody asks.
 	Fault func(active bool, err error)
 
 	// Stall is how long no frame may come before the device is closed and

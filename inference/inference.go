@@ -270,6 +270,16 @@ func (a *Analyser) step(
 	return nil
 }
 
+// Clear erases what is left of the last frame, but for the Decoder's: call it
+// when nobody is in front of the camera. It belongs to the goroutine of Run.
+func (a *Analyser) Clear() {
+	clear(a.luma.Pix[:cap(a.luma.Pix)])
+	a.mesh, a.other = quality.Mesh{}, quality.Mesh{}
+	for _, m := range []Model{a.detector.model, a.landmarks.model, a.liveness.model} {
+		clear(m.Input())
+	}
+}
+
 // Skipped returns how many frames Run released because they could not be
 // assessed.
 func (a *Analyser) Skipped() uint64 { return a.skipped.Load() }

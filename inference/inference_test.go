@@ -671,3 +671,23 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func TestClearLeavesNothingOfTheLastFace(t *testing.T) {
+	models := inferencetest.Models(t)
+	a, err := inference.New(inference.Options{
+		Detector: models.Detector, Landmarks: models.Landmarks, PAD: models.PAD,
+		Decoder: &inferencetest.Still{Picture: portraits(t)[0].placed(image.Pt(640, 360), image.Pt(320, 180), 150, 0)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Assess(&kiosk.Frame{ID: 1, Size: image.Pt(640, 360)}); err != nil {
+		t.Fatal(err)
+	}
+	a.Clear()
+	for _, m := range []inference.Model{models.Detector, models.Landmarks, models.PAD} {
+		if slices.ContainsFunc(m.Input(), func(v float32) bool { return v != 0 }) {
+			t.Error("a model's input still holds the face")
+		}
+	}
+}

@@ -5,7 +5,8 @@ package kiosk
 type Hint string
 
 // The hints in order of priority; the first that applies is shown. Those up to
-// HoldStill are judged from images, the rest are states of the flow.
+// HoldStill, GoodHold and MoveCloser are judged from images, the last in the
+// near pose in place of FaceTooFar; the rest are states of the flow.
 const (
 	NoHint         Hint = ""
 	CameraBlocked  Hint = "camera_blocked"

@@ -52,10 +52,10 @@ func (s *Submission) LogValue() slog.Value {
 // Marks are the steps of a record's delivery that are durably done. A step is
 // marked before anything relies on it; every step may run twice.
 type Marks struct {
-	Token        string            `json:"-"` // user token obtained while syncing; sealed on disk
-	SubmissionID string            `json:"submission_id,omitempty"`
-	Uploaded     map[Document]bool `json:"uploaded,omitempty"`
-	Confirmed    bool              `json:"confirmed,omitempty"`
+	Token        string // user token obtained while syncing; sealed on disk
+	SubmissionID string
+	Uploaded     map[Document]bool
+	Confirmed    bool
 }
 
 // A Job is one record as the deliverer sees it: everything but the images.

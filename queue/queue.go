@@ -269,9 +269,10 @@ func (q *Queue) Close() error {
 		q.stopped = errClosed
 		q.mu.Unlock()
 		if hung {
-			// bbolt may hold its own locks for ever. Closing the file frees the
-			// lock on it, which is what the next Open needs.
-			q.closed = q.file.Close()
+			// bbolt may hold its own locks for ever, and its mapping with them. That
+			// keeps the file, and the lock on it, alive after Close, so the lock,
+			// which the next Open needs, is given up by itself.
+			q.closed = errors.Join(syscall.Flock(int(q.file.Fd()), syscall.LOCK_UN), q.file.Close())
 			return
 		}
 		q.closed = q.db.Close()
@@ -417,7 +418,8 @@ func (q *Queue) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
 	}
 	err := guard(func() error { return q.db.View(fn) })
 	if panicked(err) {
-		return fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
+		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
+		q.stop(err, true) // the next reader might wait for a lock for ever
 	}
 	return err
 }

@@ -217,8 +217,8 @@ const (
 
 func (f FlowConfig) validate() error {
 	switch {
-	case f.Attempts < 1 || f.Attempts > 9:
-		return fmt.Errorf("flow.attempts: %d is outside 1..9", f.Attempts)
+	case f.Attempts < 1 || f.Attempts > 3: // the outbox makes room for three before a session starts
+		return fmt.Errorf("flow.attempts: %d is outside 1..3", f.Attempts)
 	case !(f.LiveMin >= liveFloor && f.LiveMin <= liveCeiling): // false for NaN, too
 		return fmt.Errorf("flow.live_min: %g is outside %g..%g", f.LiveMin, liveFloor, liveCeiling)
 	}
@@ -256,7 +256,8 @@ func (c Config) simulated() bool {
 func (c Config) validateURL(key, value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s: %q is not a URL such as https://host", key, value)
+		// Not the value: it may hold a password.
+		return fmt.Errorf("%s: want a URL such as https://host, without user, query or fragment", key)
 	}
 	ip := net.ParseIP(u.Hostname())
 	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()

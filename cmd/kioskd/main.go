@@ -204,7 +204,11 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		})
 	}
 	g.Go(func() error {
-		if err := d.notify.Ready("ready"); err != nil {
+		status := "ready"
+		if faults := d.station.State().Faults(); len(faults) > 0 {
+			status = "out of service: " + string(faults[0])
+		}
+		if err := d.notify.Ready(status); err != nil {
 			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
 		}
 		log.InfoContext(ctx, "ready", slog.String("after", time.Since(began).Round(time.Millisecond).String()), slog.String("camera", c.Camera.Source),

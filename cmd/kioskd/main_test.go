@@ -117,6 +117,10 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"a threshold that is no number", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nlive_min = nan\n")} }, exitConfig, "flow.live_min"},
 		{"a deadline that serves nobody", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"1ns\"\n")} }, exitConfig, "flow.attempt_in"},
 		{"an outbox too small for a session", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1\n")} }, exitConfig, "queue.max_records"},
+		{"more attempts than the outbox makes room for", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempts = 9\n")} }, exitConfig, "flow.attempts"},
+		{"a password in a URL", func(*lab) []string {
+			return []string{"-camera", "auto", "-gateway", "https://kiosk:hunter2@gateway.example"}
+		}, exitConfig, "gateway.base_url"},
 		{"pictures of real people's screens", func(*lab) []string { return []string{"-camera", "auto", "-screens", "/tmp/faces"} }, exitConfig, "faces"},
 		{"a real person's consent by script", func(*lab) []string { return []string{"-camera", "auto", "-script", "agree"} }, exitConfig, "consent"},
 		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
@@ -146,6 +150,9 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 			if last := lines[len(lines)-1]; !strings.Contains(last, tt.says) {
 				t.Errorf("the last line says %s\nwant %q in it", last, tt.says)
+			}
+			if strings.Contains(log.String(), "hunter2") {
+				t.Errorf("the log holds a password: %s", log.String())
 			}
 			if after := l.snapshot(); after != before {
 				t.Errorf("checking changed the state folder:\n%s\nafter:\n%s", before, after)
@@ -288,6 +295,36 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 				t.Errorf("exit code %d\n%s", code, d.log.String())
 			}
 		})
+	}
+}
+
+// TestAnOutboxThatStopsWorkingIsOpenedAnew cuts the file short under the
+// running daemon: the next launch meets it, the kiosk is out of service, keeps
+// the damaged file aside and serves again.
+func TestAnOutboxThatStopsWorkingIsOpenedAnew(t *testing.T) {
+	l := newLab(t)
+	d := l.start()
+	d.await("service", healthy)
+	if err := os.Truncate(filepath.Join(l.state, "outbox.db"), 4096); err != nil {
+		t.Fatal(err)
+	}
+	launch := func(id string) error {
+		_, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: id, UserID: "u-1", Locale: kiosk.English, Theme: kiosk.Light})
+		return err
+	}
+	if err := launch("c-1"); err == nil {
+		t.Fatal("a session was launched on a broken outbox")
+	}
+	d.await("service again", func(s api.Status) bool { return healthy(s) && strings.Contains(d.log.String(), "in service again") })
+	if err := launch("c-2"); err != nil {
+		t.Errorf("a launch after that: %v", err)
+	}
+	kept, err := filepath.Glob(filepath.Join(l.state, "outbox.db.bad-*"))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("kept aside: %v, %v", kept, err)
+	}
+	if code := d.stop(); code != exitOK || !strings.Contains(d.log.String(), "outbox stopped working") {
+		t.Errorf("exit code %d\n%s", code, d.log.String())
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"livekiosk/camera"
+	"livekiosk/camera/jpeg"
 	"livekiosk/inference/models"
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -89,6 +91,15 @@ func (o *outbox) close(ctx context.Context) {
 	o.q, o.err = nil, errOutbox
 }
 
+// probe proves that the queue can store.
+func (o *outbox) probe(ctx context.Context) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	return q.Probe(ctx)
+}
+
 // watch proves once a minute, and whenever something went wrong, that the
 // queue can still store. It returns the reason once it cannot, or nil when ctx
 // ended.
@@ -103,11 +114,7 @@ func (o *outbox) watch(ctx context.Context, beat func()) error {
 		case <-t.C:
 		}
 		beat()
-		q, err := o.get()
-		if err == nil {
-			err = q.Probe(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := o.probe(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -174,7 +181,7 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)
 	}
-	_, unload, err := analyser(set)
+	_, unload, err := analyser(set, &camera.Decoder{JPEG: jpeg.NewDecoder()})
 	if err != nil {
 		return fmt.Errorf("models.dir: %w: %w", errModel, err)
 	}

@@ -55,25 +55,30 @@ type daemon struct {
 	client  *gateway.Client
 	dog     *systemd.Watchdog
 	notify  systemd.Notifier
-	loaded  models.Set // verified at start; zero if that failed
+	told    string          // to the service manager; the station's goroutine only
+	decoder *camera.Decoder // the analyser's
+	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
 }
 
 // wire opens what can be opened and connects the parts. What is missing is a
 // fault that the screen shows and that its part goes on trying to clear.
-func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
-	d := &daemon{
+func wire(ctx context.Context, c Config, log *slog.Logger) (d *daemon, err error) {
+	d = &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(),
 	}
 	d.dog.Log = log
+	defer func() {
+		if err != nil {
+			d.close(ctx)
+		}
+	}()
 	var begin flow.State
-	set, err := models.Open(ctx, c.Models.Dir)
-	if err != nil {
+	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
-	d.loaded = set
 	d.outbox = newOutbox(c, log)
 	if err = d.outbox.open(ctx); err != nil {
 		begin.Storage = true
@@ -82,10 +87,11 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	if d.client, err = gateway.New(gateway.Options{GatewayURL: c.Gateway.BaseURL, PartnerURL: c.Gateway.PartnerURL, Log: log}); err != nil {
 		return nil, fmt.Errorf("%w: gateway: %w", errConfig, err)
 	}
+	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.views.show, Emit: d.emit, Consent: text.ConsentHash,
+		Watch: d.watch, Show: d.show, Emit: d.events.Publish, Consent: text.ConsentHash,
 		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -130,8 +136,13 @@ func (d *daemon) parts() []part {
 
 func (d *daemon) close(ctx context.Context) {
 	d.latest.Drain()
-	d.preview.Clear()
+	if d.preview != nil {
+		d.preview.Clear()
+	}
 	d.outbox.close(ctx)
+	if d.socket != nil {
+		_ = d.socket.Close() // the server has closed it, if it ran
+	}
 }
 
 // facts is the provenance that goes into every record and trace.
@@ -156,24 +167,21 @@ func (d *daemon) watch(on bool) {
 	}
 }
 
-// emit publishes an event, and tells the service manager what staff would ask
-// for first.
-func (d *daemon) emit(e kiosk.Event) {
-	d.events.Publish(e)
-	var status string
+// show hands a view to the display, and tells the service manager what staff
+// would ask for first.
+func (d *daemon) show(v kiosk.View) {
+	d.views.show(v)
+	status := "session: " + string(v.Screen)
 	switch {
-	case e.Kind == kiosk.EventFault && e.Text != "":
-		status = "out of service: " + e.Text
-	case e.Kind == kiosk.EventFault:
+	case v.Screen == kiosk.IdleScreen:
 		status = "ready"
-	case e.Kind == kiosk.EventPhase:
-		status = "session: " + e.Text
-	case e.Kind == kiosk.EventResult:
-		status = "ready"
-	default:
-		return
+	case v.Fault != kiosk.NoFault:
+		status = "out of service: " + string(v.Fault)
 	}
-	_ = d.notify.Status(status) // that it was not heard was logged at the start
+	if status != d.told {
+		d.told = status
+		_ = d.notify.Status(status) // that nobody hears was logged at the start
+	}
 }
 
 func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
@@ -199,6 +207,8 @@ func (d *daemon) infer(ctx context.Context) error {
 			if none == nil || ctx.Err() != nil {
 				return f, none
 			}
+			a.Clear() // nobody is there: nothing of the last visitor stays
+			d.decoder.Clear()
 		}
 	}, d.station.Assessed)
 	return errors.Join(err, unload())
@@ -211,7 +221,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *infe
 	defer t.Stop()
 	for told := false; ; {
 		if set.Runtime != "" {
-			a, unload, err = analyser(set)
+			a, unload, err = analyser(set, d.decoder)
 			if err == nil {
 				d.fault(ctx, kiosk.ModelFault, false)
 				return a, unload, nil
@@ -236,7 +246,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *infe
 
 // analyser opens the networks of a verified set. unload gives their memory
 // back, once the analyser is not used any more.
-func analyser(set models.Set) (a *inference.Analyser, unload func() error, err error) {
+func analyser(set models.Set, dec inference.Decoder) (a *inference.Analyser, unload func() error, err error) {
 	if err = onnx.Start(set.Runtime); err != nil {
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
@@ -248,7 +258,7 @@ func analyser(set models.Set) (a *inference.Analyser, unload func() error, err e
 		}
 		return errors.Join(errs...)
 	}
-	o := inference.Options{Decoder: &camera.Decoder{JPEG: jpeg.NewDecoder()}}
+	o := inference.Options{Decoder: dec}
 	for _, m := range []struct {
 		path string
 		at   *inference.Model
@@ -266,24 +276,33 @@ func analyser(set models.Set) (a *inference.Analyser, unload func() error, err e
 	return a, unload, nil
 }
 
-// deliver opens the outbox, again and again until it opens, and drains it for
-// as long as it works.
+// deliver opens the outbox, again and again until it opens and can store, and
+// drains it for as long as it works.
 func (d *daemon) deliver(ctx context.Context) error {
-	beat := d.dog.Part("outbox", 2*time.Minute)
+	beat, probed := d.dog.Part("outbox", 2*time.Minute), d.dog.Part("outbox_probe", 3*time.Minute)
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
+	told := "" // what the log was told of last
 	for ctx.Err() == nil {
 		beat()
-		if d.outbox.open(ctx) == nil {
+		probed()
+		err := d.outbox.open(ctx)
+		if err == nil {
+			err = d.outbox.probe(ctx)
+		}
+		if err == nil {
 			d.fault(ctx, kiosk.StorageFault, false)
-			err := d.drain(ctx, beat)
-			if err == nil || ctx.Err() != nil {
+			if err = d.drain(ctx, beat, probed); err == nil || ctx.Err() != nil {
 				return err
 			}
 			d.log.ErrorContext(ctx, "outbox stopped working", slog.Any("err", err))
-			d.fault(ctx, kiosk.StorageFault, true)
-			d.outbox.close(ctx)
+			told = ""
+		} else if err.Error() != told {
+			told = err.Error()
+			d.log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
 		}
+		d.fault(ctx, kiosk.StorageFault, true)
+		d.outbox.close(ctx)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
@@ -294,7 +313,7 @@ func (d *daemon) deliver(ctx context.Context) error {
 
 // drain delivers records until the outbox stops working, which is the error,
 // or ctx ends.
-func (d *daemon) drain(ctx context.Context, beat func()) error {
+func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	q, err := d.outbox.get()
 	if err != nil {
 		return err
@@ -309,7 +328,7 @@ func (d *daemon) drain(ctx context.Context, beat func()) error {
 			}
 		},
 		Emit: func(e kiosk.Event) {
-			d.emit(e)
+			d.events.Publish(e)
 			if e.Kind == kiosk.EventDeferred {
 				if gone := d.station.Deferred(ctx, e.Record); gone != nil && ctx.Err() == nil {
 					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", gone))
@@ -320,9 +339,9 @@ func (d *daemon) drain(ctx context.Context, beat func()) error {
 	if err != nil {
 		return fmt.Errorf("deliver: %w", err)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return dl.Run(ctx) })
-	g.Go(func() error { return d.outbox.watch(ctx, beat) })
+	g, either := errgroup.WithContext(ctx)
+	g.Go(func() error { return dl.Run(either) })
+	g.Go(func() error { return d.outbox.watch(either, probed) })
 	return g.Wait()
 }
 

@@ -197,7 +197,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	st.Queue = nil
 	entries, err := s.o.Queue.Entries(r.Context())
 	if err != nil {
-		s.log.WarnContext(r.Context(), "outbox not read for the status", slog.Any("err", err))
+		s.log.DebugContext(r.Context(), "outbox not read for the status", slog.Any("err", err))
 	} else {
 		st.Queue = new(Count(entries))
 	}

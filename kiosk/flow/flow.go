@@ -68,7 +68,7 @@ func Standard() Policy {
 	}
 }
 
-// Validate names the first value that no session could run with.
+// Validate names a value that no session could run with.
 func (p Policy) Validate() error {
 	if err := p.Guidance.Validate(); err != nil {
 		return fmt.Errorf("guidance: %w", err)
@@ -458,7 +458,7 @@ func (p Policy) submit(s State, at time.Duration, review bool) (State, []Effect)
 	s.Record = kiosk.RecordID(string(s.Session) + "-" + strconv.Itoa(s.Attempt))
 	fx := []Effect{Watch{On: false}, Submit{
 		Record: s.Record, Attempt: s.Attempt, AttemptsLeft: p.Attempts - s.Attempt, Review: review,
-		Single: s.Near.Frame == 0, LiveFar: s.Far.PAD.Mean(), LiveNear: s.Near.PAD.Mean(),
+		Single: s.Near.Frame == 0 || s.Near.Frame == s.Far.Frame, LiveFar: s.Far.PAD.Mean(), LiveNear: s.Near.PAD.Mean(),
 	}}
 	s.Far, s.Near = Candidate{}, Candidate{}
 	return s, fx

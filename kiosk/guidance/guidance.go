@@ -64,7 +64,9 @@ func Standard() Profile {
 	}
 }
 
-// Validate names the first value that no kiosk can work with.
+// Validate names the first value that makes a capture impossible: spans,
+// tolerances and times. The limits of light, angle and sharpness are the
+// installer's.
 func (p Profile) Validate() error {
 	for _, s := range []struct {
 		name string

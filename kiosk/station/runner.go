@@ -52,6 +52,9 @@ func (r *runner) step(ctx context.Context, m message) {
 	for _, e := range fx {
 		r.do(ctx, e, m)
 	}
+	if m.receipt != nil {
+		r.complete(*m.receipt) // after the flow's own report, which wins for the visitor who waits
+	}
 	r.tell(ctx, before)
 }
 

@@ -96,10 +96,11 @@ const maxResults = 256
 
 // A message is one input on its way to the station's goroutine.
 type message struct {
-	in     flow.Input
-	frame  *kiosk.Frame  // owned by the receiver; of a flow.Saw
-	launch *kiosk.Launch // of a flow.Launched
-	reply  chan<- error  // of a flow.Launched
+	in      flow.Input
+	frame   *kiosk.Frame   // owned by the receiver; of a flow.Saw
+	launch  *kiosk.Launch  // of a flow.Launched
+	reply   chan<- error   // of a flow.Launched
+	receipt *kiosk.Receipt // of a flow.Answered
 }
 
 // New returns a station at rest.
@@ -144,8 +145,7 @@ func (s *Station) Deferred(ctx context.Context, id kiosk.RecordID) error {
 // Answered reports the gateway's word on a record, whoever's it is. A session
 // that ended as saved gets its result completed.
 func (s *Station) Answered(ctx context.Context, r kiosk.Receipt) error {
-	s.complete(r)
-	return s.send(ctx, message{in: flow.Answered{Record: r.Record, Action: r.Action}})
+	return s.send(ctx, message{in: flow.Answered{Record: r.Record, Action: r.Action}, receipt: &r})
 }
 
 func (s *Station) send(ctx context.Context, m message) error {
@@ -229,7 +229,6 @@ func (s *Station) State() flow.State {
 // complete notes the gateway's last word for the partner's front end.
 func (s *Station) complete(r kiosk.Receipt) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	res, known := s.results[r.Session]
 	res.Session, res.SubmissionID = r.Session, r.SubmissionID
 	// Later than the visitor could wait, than storing may take, or than the
@@ -249,6 +248,7 @@ func (s *Station) complete(r kiosk.Receipt) {
 	if known {
 		s.results[r.Session] = res
 	}
+	s.mu.Unlock()
 	if late {
 		s.o.Emit(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Record: r.Record, Text: string(res.Status)})
 	}

@@ -3,6 +3,7 @@ package station
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,7 +26,8 @@ type tape struct {
 	o    Options
 }
 
-// suffix marks whole traces; one still being written has ".part" after it.
+// suffix marks traces that are closed, also of a session that a stop cut off;
+// one still being written has ".part" after it.
 const suffix = ".trace"
 
 // record starts the trace of a session.
@@ -63,8 +65,7 @@ func (t *tape) step(ctx context.Context, at time.Duration, in flow.Input, s flow
 	}
 	if err := t.w.Step(at, in, s, fx); err != nil {
 		t.o.Log.WarnContext(ctx, "trace ends early", slog.Any("err", err))
-		t.file.Close()
-		t.file = nil
+		t.remove(ctx)
 	}
 }
 
@@ -86,8 +87,21 @@ func (t *tape) close(ctx context.Context) {
 	}
 	if err != nil {
 		t.o.Log.WarnContext(ctx, "trace not kept", slog.Any("err", err))
+		t.remove(ctx)
+		return
 	}
 	t.file = nil
+}
+
+// remove gives up a trace that cannot be written: half of one on a full disk
+// helps nobody.
+func (t *tape) remove(ctx context.Context) {
+	name := t.file.Name()
+	t.file.Close()
+	t.file = nil
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.o.Log.WarnContext(ctx, "half a trace stays", slog.Any("err", err))
+	}
 }
 
 // discard removes what an earlier run of the daemon left half written.

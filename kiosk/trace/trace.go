@@ -103,7 +103,10 @@ func ReplayWith(r io.Reader, policy *flow.Policy) (Summary, error) {
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, longest)
 	if !in.Scan() {
-		return sum, errors.Join(fmt.Errorf("line 1: %w: empty", ErrFormat), in.Err())
+		if err := in.Err(); err != nil {
+			return sum, fmt.Errorf("line 1: %w", err)
+		}
+		return sum, fmt.Errorf("line 1: %w: empty", ErrFormat)
 	}
 	if err := json.Unmarshal(in.Bytes(), &sum.Header); err != nil || sum.Header.Format != Format {
 		return sum, fmt.Errorf("line 1: %w", ErrFormat)
