@@ -298,6 +298,22 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 	}
 }
 
+func TestASecondDaemonOnTheSameSocketSaysSo(t *testing.T) {
+	first := newLab(t)
+	d := first.start()
+	d.await("service", healthy)
+	second := newLab(t)
+	second.socket = first.socket
+	var log bytes.Buffer
+	if code := run(t.Context(), second.args(), &log); code != exitFault || !strings.Contains(log.String(), first.socket) {
+		t.Errorf("exit code %d\n%s", code, log.String())
+	}
+	if code := run(t.Context(), second.args("-check-config"), &log); code != exitOK { // it let go of its own outbox
+		t.Errorf("exit code %d\n%s", code, log.String())
+	}
+	d.await("service still", healthy)
+}
+
 // TestAnOutboxThatStopsWorkingIsOpenedAnew cuts the file short under the
 // running daemon: the next launch meets it, the kiosk is out of service, keeps
 // the damaged file aside and serves again.

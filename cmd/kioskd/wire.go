@@ -63,8 +63,8 @@ type daemon struct {
 
 // wire opens what can be opened and connects the parts. What is missing is a
 // fault that the screen shows and that its part goes on trying to clear.
-func wire(ctx context.Context, c Config, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{
+func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error) {
+	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(),
 	}
