@@ -127,6 +127,13 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
 		{"an outbox that is in use", func(l *lab) []string { l.hold(); return nil }, exitBusy, "outbox"},
+		{"an outbox whose key is gone", func(l *lab) []string {
+			l.release(l.hold())
+			if err := os.RemoveAll(filepath.Join(l.state, "keys")); err != nil {
+				l.t.Fatal(err)
+			}
+			return nil
+		}, exitOutbox, "device key"},
 		{"an outbox that is none", func(l *lab) []string {
 			if err := os.MkdirAll(l.state, 0o700); err != nil {
 				l.t.Fatal(err)

@@ -54,9 +54,7 @@ func (o *outbox) open(ctx context.Context) error {
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 	load := seal.LoadOrCreate
-	if _, err := os.Stat(o.c.queuePath()); err == nil {
-		// Its records are sealed to a key that was here. A new one could not
-		// open them, and what a visitor was promised would be lost.
+	if o.c.sealed() {
 		load = seal.Load
 	}
 	key, err := load(o.c.keyPath())
@@ -169,6 +167,14 @@ func (o *outbox) Entries(ctx context.Context) ([]kiosk.Entry, error) {
 	return q.Entries(ctx)
 }
 
+// sealed reports whether there is an outbox, whose records are sealed to a key
+// that was here. A new key could not open them, and what a visitor was promised
+// would be lost.
+func (c Config) sealed() bool {
+	_, err := os.Stat(c.queuePath())
+	return err == nil
+}
+
 // check is -check-config: everything that a start would need, touched by
 // nothing.
 func (c Config) check(ctx context.Context, log *slog.Logger) error {
@@ -190,6 +196,11 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 	}
 	if err := queue.Inspect(ctx, c.queuePath()); err != nil {
 		return fmt.Errorf("%w: %w", errOutbox, err)
+	}
+	if c.sealed() {
+		if _, err := seal.Load(c.keyPath()); err != nil {
+			return fmt.Errorf("%w: device key of %s: %w", errOutbox, c.queuePath(), err)
+		}
 	}
 	log.InfoContext(ctx, "configuration is usable")
 	return nil
