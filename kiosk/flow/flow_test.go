@@ -358,3 +358,18 @@ func TestAStaleTapMeansNothing(t *testing.T) {
 		}
 	}
 }
+
+// A slow analysis may hand over a frame of the attempt, or the visitor, before.
+func TestAFrameOfAnEarlierAttemptMeansNothing(t *testing.T) {
+	s, _ := policy.Step(flow.State{Phase: flow.Idle}, 0, flow.Launched{Session: "S1", Locale: kiosk.English})
+	s, _ = policy.Step(s, time.Minute, flow.Tapped{Session: "S1", Control: kiosk.Agree})
+	a := see(1, 0.33, 0.9)
+	a.At = time.Minute - time.Millisecond
+	if after, fx := policy.Step(s, time.Minute+time.Second, flow.Saw{Assessment: a}); after != s || fx != nil {
+		t.Errorf("an old frame led to hint %q, %v", after.Guide.Hint, fx)
+	}
+	a.At = time.Minute
+	if _, fx := policy.Step(s, time.Minute+time.Second, flow.Saw{Assessment: a}); len(fx) == 0 {
+		t.Error("the first frame of the attempt is not kept")
+	}
+}
