@@ -3,6 +3,7 @@ package kiosk
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -18,6 +19,13 @@ type Credentials struct {
 type Target struct {
 	URL       string
 	ExpiresIn time.Duration
+}
+
+// An Upload is one image on its way to its target.
+type Upload struct {
+	Target  Target
+	JPEG    []byte // the caller's; not read after the upload returned
+	Waiting bool   // a person stands there: the bandwidth cap is not for this one
 }
 
 // Targets answer the request for upload URLs.
@@ -56,6 +64,58 @@ type TokenRequest struct {
 	Locale        Locale
 }
 
+// A UserToken is the gateway's permission for one person's flow.
+type UserToken struct {
+	Value   string    // secret
+	Expires time.Time // zero: not said
+}
+
+// LogValue keeps the token out of every log.
+func (t UserToken) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("token", t.Value != ""), slog.Time("expires", t.Expires))
+}
+
+// A Service is one of those the kiosk talks to. Each can be out of reach while
+// the others are not.
+type Service string
+
+// The services.
+const (
+	GatewayService Service = "gateway"
+	StoreService   Service = "store" // the object store that takes the images
+	PartnerService Service = "partner"
+)
+
+// A Trouble says why a service gave no answer that counts, in a word that
+// staff, metrics and logs share.
+type Trouble string
+
+// The troubles.
+const (
+	NoTrouble          Trouble = ""
+	TroubleDNS         Trouble = "dns"         // the host name does not resolve
+	TroubleConnect     Trouble = "connect"     // no route, or nobody listens
+	TroubleTimeout     Trouble = "timeout"     // no answer in time
+	TroubleBroken      Trouble = "broken"      // the connection ended before the answer
+	TroubleClock       Trouble = "clock"       // by this kiosk's clock no certificate can be right
+	TroubleCertificate Trouble = "certificate" // not accepted, a pin that does not match included
+	TroubleProxy       Trouble = "proxy"       // the configured proxy refuses or cannot be reached
+	TroublePortal      Trouble = "portal"      // something in between answered: a captive portal or a proxy
+	TroubleGarbled     Trouble = "garbled"     // an answer that cannot be read
+	TroubleBusy        Trouble = "busy"        // it asks for fewer calls
+	TroubleUnavailable Trouble = "unavailable" // it says so itself
+)
+
+// An Outage is a time in which a service could not be reached, as it is kept
+// over a restart.
+type Outage struct {
+	Service   Service
+	Trouble   Trouble
+	Failures  int       // in a row
+	Since     time.Time // wall clock, for people
+	NotBefore time.Time // the server's wish, wall clock; believed for 15 minutes at most
+}
+
 // A Disposition is what a failed call means for the record.
 type Disposition string
 
@@ -73,6 +133,8 @@ const (
 // a URL's query or a response body.
 type GatewayError struct {
 	Call        string // such as "confirm"
+	Service     Service
+	Trouble     Trouble
 	Status      int    // HTTP status; 0 if no answer arrived
 	Cause       string // the gateway's errors[].cause, cleaned; "" if none
 	Disposition Disposition

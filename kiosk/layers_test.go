@@ -58,6 +58,9 @@ var layers = map[string]struct {
 
 	// The simulator shares nothing with the client it is strict to.
 	"queue/gateway/gatewaysim": {},
+
+	// A sample partner backend speaks with the client that the product offers.
+	"queue/gateway/partner": {may: []string{"queue/gateway"}},
 }
 
 // cgoModules are the modules whose packages need cgo on Linux.

@@ -56,6 +56,36 @@ type Marks struct {
 	SubmissionID string
 	Uploaded     map[Document]bool
 	Confirmed    bool
+	Pace         Pace
+}
+
+// A Pace is how often a record was tried, so that a restart does not start its
+// waits over. It is polite, not needed to be right.
+type Pace struct {
+	Failures  int       // in a row
+	Polls     int       // status calls since the confirmation
+	Polling   time.Time // of the first of them, wall clock
+	NotBefore time.Time // the server's wish, wall clock; believed for 15 minutes at most
+}
+
+// NeedsRecapture is the reason of a dead letter whose images the gateway
+// turned down when nobody was there any more to take new ones.
+const NeedsRecapture = "needs_recapture"
+
+// A Booking is a person who is expected. Their user token is fetched while
+// there is a network, and used should there be none when they come.
+type Booking struct {
+	CorrelationID string
+	UserID        string // personal data
+	UserIDType    string
+	Locale        Locale
+	Token         UserToken // zero: not fetched yet
+	Booked        time.Time // wall clock
+}
+
+// LogValue keeps the person out of every log.
+func (b Booking) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("token", b.Token.Value != ""), slog.Time("booked", b.Booked))
 }
 
 // A Job is one record as the deliverer sees it: everything but the images.
@@ -121,6 +151,8 @@ var (
 	ErrQueueBusy  = errors.New("outbox is held by another process")
 	ErrQueueBad   = errors.New("outbox file is damaged")
 	ErrQueueNewer = errors.New("outbox file has a format that this version cannot read")
+	ErrNoBooking  = errors.New("no such booking")
+	ErrBooked     = errors.New("correlation id is booked or used already")
 	ErrNoRecord   = errors.New("no such record")
 	ErrNoEvidence = errors.New("no frame could be kept as evidence")
 	ErrSealBroken = errors.New("record does not open with this device's key")

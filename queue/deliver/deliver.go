@@ -61,8 +61,8 @@ type Outbox interface {
 // any other error is taken for an outage.
 type Gateway interface {
 	Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Targets, error)
-	// Upload does not read jpeg after it returned.
-	Upload(ctx context.Context, target kiosk.Target, jpeg []byte) error
+	// Upload does not read the image after it returned.
+	Upload(ctx context.Context, up kiosk.Upload) error
 	Confirm(ctx context.Context, who kiosk.Credentials, submissionID string, metadata json.RawMessage) error
 	Status(ctx context.Context, who kiosk.Credentials, submissionID string) (kiosk.SubmissionStatus, error)
 }
@@ -70,7 +70,7 @@ type Gateway interface {
 // A Partner is the partner backend, which initiates flows. Asked again for the
 // same correlation id, it renews the token. Errors as for Gateway.
 type Partner interface {
-	UserToken(ctx context.Context, r kiosk.TokenRequest) (token string, err error)
+	UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.UserToken, error)
 }
 
 // Options configure a Deliverer.

@@ -142,7 +142,7 @@ func (r *round) renew(ctx context.Context) error {
 		return err
 	}
 	r.partner = false
-	if err := r.mark(ctx, func(m *kiosk.Marks) { m.Token = token }); err != nil {
+	if err := r.mark(ctx, func(m *kiosk.Marks) { m.Token = token.Value }); err != nil {
 		return err
 	}
 	r.emit(r.job, kiosk.EventToken, "")
@@ -251,7 +251,7 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 		return &localError{fmt.Errorf("image %s: %w", doc, err)}
 	}
 	defer clear(img)
-	if err = r.o.Gateway.Upload(ctx, t, img); err != nil {
+	if err = r.o.Gateway.Upload(ctx, kiosk.Upload{Target: t, JPEG: img}); err != nil {
 		return err
 	}
 	r.answered()

@@ -76,11 +76,11 @@ func (w *memWorld) allowed(name string, who kiosk.Credentials) error {
 	return nil
 }
 
-func (w *memWorld) UserToken(ctx context.Context, r kiosk.TokenRequest) (string, error) {
+func (w *memWorld) UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.UserToken, error) {
 	if err := w.enter(ctx, "token", r.CorrelationID); err != nil {
-		return "", err
+		return kiosk.UserToken{}, err
 	}
-	return "t-" + r.CorrelationID, nil
+	return kiosk.UserToken{Value: "t-" + r.CorrelationID}, nil
 }
 
 func (w *memWorld) Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Targets, error) {
@@ -108,15 +108,15 @@ func (w *memWorld) Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Ta
 	return t, nil
 }
 
-func (w *memWorld) Upload(ctx context.Context, target kiosk.Target, jpeg []byte) error {
-	part := strings.Split(target.URL, "/")
+func (w *memWorld) Upload(ctx context.Context, up kiosk.Upload) error {
+	part := strings.Split(up.Target.URL, "/")
 	if err := w.enter(ctx, "upload", part[0]); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.subs[part[0]]; s.id == part[1] {
-		s.uploads[kiosk.Document(part[2])] = string(jpeg)
+		s.uploads[kiosk.Document(part[2])] = string(up.JPEG)
 	}
 	return nil
 }

@@ -71,10 +71,10 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("%q approves", body)
 		}
 		check(c.Confirm(t.Context(), who, "s", nil))
-		check(c.Upload(t.Context(), kiosk.Target{URL: "https://o.example/1"}, []byte("x")))
+		check(c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example/1"}, JPEG: []byte("x")}))
 		token, err := c.UserToken(t.Context(), kiosk.TokenRequest{CorrelationID: "c"})
 		check(err)
-		if err == nil && token == "" {
+		if err == nil && token.Value == "" {
 			t.Error("an empty token")
 		}
 	})

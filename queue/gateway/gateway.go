@@ -237,9 +237,9 @@ func (c *Client) Status(ctx context.Context, who kiosk.Credentials, submissionID
 // Failures have the gateway's envelope. userId may be empty in a renewal: the
 // backend knows whom it initiated. It must answer a repeated request for the
 // same user with a token, old or new, and not with 409.
-func (c *Client) UserToken(ctx context.Context, r kiosk.TokenRequest) (string, error) {
+func (c *Client) UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.UserToken, error) {
 	if c.partner == nil {
-		return "", &kiosk.GatewayError{
+		return kiosk.UserToken{}, &kiosk.GatewayError{
 			Call: callToken, Disposition: kiosk.RetryLater,
 			Err: errors.New("no partner backend is configured: set its URL, or launch with a token"),
 		}
@@ -251,17 +251,17 @@ func (c *Client) UserToken(ctx context.Context, r kiosk.TokenRequest) (string, e
 		Locale        kiosk.Locale `json:"locale"`
 	}{r.CorrelationID, r.UserID, r.UserIDType, r.Locale})
 	if err != nil {
-		return "", &kiosk.GatewayError{Call: callToken, Disposition: kiosk.Final, Err: errors.New("request is not JSON")}
+		return kiosk.UserToken{}, &kiosk.GatewayError{Call: callToken, Disposition: kiosk.Final, Err: errors.New("request is not JSON")}
 	}
 	data, err := c.ask(ctx, callToken, http.MethodPost, c.partner.JoinPath("v1/kiosk/initiate"), nil, body)
 	if err != nil {
-		return "", err
+		return kiosk.UserToken{}, err
 	}
 	token, err := decodeToken(data)
 	if err != nil {
-		return "", strange(callToken, err)
+		return kiosk.UserToken{}, strange(callToken, err)
 	}
-	return token, nil
+	return kiosk.UserToken{Value: token}, nil
 }
 
 // ask makes one JSON call and returns the data of its answer. who is nil for

@@ -112,7 +112,7 @@ func (w *world) initiate(t *testing.T, correlation string) kiosk.Credentials {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kiosk.Credentials{Token: token, CorrelationID: correlation, Session: "s-1"}
+	return kiosk.Credentials{Token: token.Value, CorrelationID: correlation, Session: "s-1"}
 }
 
 // upload brings a session to the point where it can be confirmed.
@@ -123,7 +123,7 @@ func (w *world) upload(t *testing.T, who kiosk.Credentials) kiosk.Targets {
 		t.Fatal(err)
 	}
 	for _, d := range kiosk.Documents() {
-		if err := w.Upload(t.Context(), targets.Documents[d], picture(t, 640, 480)); err != nil {
+		if err := w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[d], JPEG: picture(t, 640, 480)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +281,7 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 				case "urls":
 					_, err = w.Targets(ctx, who)
 				case "upload":
-					err = w.Upload(ctx, targets.Documents[kiosk.Selfie], picture(t, 640, 480))
+					err = w.Upload(ctx, kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: picture(t, 640, 480)})
 				case "confirm":
 					err = w.Confirm(ctx, who, targets.SubmissionID, nil)
 				case "status":
@@ -354,7 +354,7 @@ func TestAnExpiredUserTokenAsksForANewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who.Token = token
+	who.Token = token.Value
 	if _, err := w.Targets(t.Context(), who); err != nil {
 		t.Errorf("with the renewed token: %v", err)
 	}
@@ -368,7 +368,7 @@ func TestAnExpiredUploadURLAsksForNewOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.now.pass(10 * time.Minute)
-	err = w.Upload(t.Context(), targets.Documents[kiosk.Selfie], picture(t, 640, 480))
+	err = w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: picture(t, 640, 480)})
 	if g := failure(t, err); g.Disposition != kiosk.NewURLs || g.Status != http.StatusForbidden {
 		t.Errorf("after ten minutes: %v (%s), want 403 and new_urls", err, g.Disposition)
 	}
@@ -386,7 +386,7 @@ func TestWhatIsNoSelfieIsCapturedAnew(t *testing.T) {
 			w := newWorld(t, gatewaysim.Options{})
 			who := w.initiate(t, "c")
 			targets := w.upload(t, who)
-			if err := w.Upload(t.Context(), targets.Documents[kiosk.Selfie], jpeg); err != nil {
+			if err := w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: jpeg}); err != nil {
 				t.Fatal(err)
 			}
 			err := w.Confirm(t.Context(), who, targets.SubmissionID, nil)
@@ -404,7 +404,7 @@ func TestAMissingDocumentCannotBeConfirmed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Upload(t.Context(), targets.Documents[kiosk.Selfie], picture(t, 640, 480)); err != nil {
+	if err := w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: picture(t, 640, 480)}); err != nil {
 		t.Fatal(err)
 	}
 	err = w.Confirm(t.Context(), who, targets.SubmissionID, nil)
@@ -567,10 +567,10 @@ func TestNoFailureTellsASecret(t *testing.T) {
 	errs := map[string]error{}
 	c := client(t, dead.URL, &log)
 	_, errs["refused"] = c.Targets(t.Context(), who)
-	errs["upload refused"] = c.Upload(t.Context(), kiosk.Target{URL: dead.URL + "/o?X-Amz-Signature=s3cret-signature"}, []byte("x"))
-	errs["upload to a bad URL"] = c.Upload(t.Context(), kiosk.Target{URL: "https://o.example:s3cret-signature/o"}, []byte("x"))
-	errs["upload in the clear"] = c.Upload(t.Context(), kiosk.Target{URL: "http://o.example/o?X-Amz-Signature=s3cret-signature"}, []byte("x"))
-	errs["upload to nowhere"] = c.Upload(t.Context(), kiosk.Target{URL: "/o?X-Amz-Signature=s3cret-signature"}, []byte("x"))
+	errs["upload refused"] = c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: dead.URL + "/o?X-Amz-Signature=s3cret-signature"}, JPEG: []byte("x")})
+	errs["upload to a bad URL"] = c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example:s3cret-signature/o"}, JPEG: []byte("x")})
+	errs["upload in the clear"] = c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "http://o.example/o?X-Amz-Signature=s3cret-signature"}, JPEG: []byte("x")})
+	errs["upload to nowhere"] = c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "/o?X-Amz-Signature=s3cret-signature"}, JPEG: []byte("x")})
 	_, errs["a broken header"] = c.Targets(t.Context(), kiosk.Credentials{Token: "s3cret-token\n"})
 	_, errs["a strange id"] = c.Status(t.Context(), who, "../s3cret-token?x=s3cret-signature")
 	raw := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -655,7 +655,7 @@ func TestASlowUploadGoesOnAndAStalledOneEnds(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				err = c.Upload(t.Context(), kiosk.Target{URL: "https://o.example/1"}, make([]byte, 1<<20))
+				err = c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example/1"}, JPEG: make([]byte, 1<<20)})
 				if !stall {
 					if err != nil || time.Since(start) < 20*time.Minute {
 						t.Errorf("slow upload: %v after %v, want success after 21m", err, time.Since(start))
@@ -681,7 +681,7 @@ func TestTheImageIsNotReadAfterUploadReturned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Upload(t.Context(), kiosk.Target{URL: "https://o.example/1"}, []byte("a face")); err == nil {
+	if err := c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example/1"}, JPEG: []byte("a face")}); err == nil {
 		t.Fatal("HTTP 503 is a success")
 	}
 	if b, err := io.ReadAll(body); err == nil || len(b) > 0 {

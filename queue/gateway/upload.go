@@ -19,8 +19,8 @@ var errStalled = errors.New("upload stalled")
 //
 // The image is not read any more once Upload has returned: its owner may
 // overwrite it.
-func (c *Client) Upload(ctx context.Context, target kiosk.Target, jpeg []byte) error {
-	u, err := url.Parse(target.URL)
+func (c *Client) Upload(ctx context.Context, up kiosk.Upload) error {
+	u, err := url.Parse(up.Target.URL)
 	if err == nil {
 		err = sealed(u)
 	} else {
@@ -35,7 +35,7 @@ func (c *Client) Upload(ctx context.Context, target kiosk.Target, jpeg []byte) e
 	stall := time.AfterFunc(stallTime, func() { cancel(errStalled) })
 	defer stall.Stop()
 
-	img := &image{data: jpeg}
+	img := &image{data: up.JPEG}
 	defer img.close()
 	body := func() (io.ReadCloser, error) {
 		return &reader{img: img, moved: func() { stall.Reset(stallTime) }}, nil
@@ -49,7 +49,7 @@ func (c *Client) Upload(ctx context.Context, target kiosk.Target, jpeg []byte) e
 		return unreachable(ctx, callUpload, err)
 	}
 	req.GetBody = body // a kept connection that had died is replaced silently
-	req.ContentLength = int64(len(jpeg))
+	req.ContentLength = int64(len(up.JPEG))
 	req.Header.Set("Content-Type", "image/jpeg")
 	answer, err := c.send(ctx, callUpload, req)
 	if err != nil {
