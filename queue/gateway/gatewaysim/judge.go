@@ -2,6 +2,7 @@ package gatewaysim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -113,7 +114,7 @@ func (s *Sim) tell(ctx context.Context, sub *submission) {
 		return
 	}
 	for range s.opts.CallbackRepeats + 1 {
-		s.work.add(0, s.callBack(sub.base+"/partner/callback", body, 1))
+		s.work.add(0, s.callBack(cmp.Or(s.opts.CallbackURL, sub.base+"/partner/callback"), body, 1))
 	}
 }
 
@@ -134,12 +135,16 @@ func (s *Sim) callBack(url string, body []byte, try int) func(context.Context) {
 func (s *Sim) post(ctx context.Context, url string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, s.opts.CallbackMethod, url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("callback: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+s.partner.callbackKey)
+	if s.opts.CallbackURL == "" {
+		req.Header.Set("Authorization", "Bearer "+s.partner.callbackKey)
+	} else if s.opts.CallbackAuth != "" {
+		req.Header.Set("Authorization", s.opts.CallbackAuth)
+	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("callback: %w", err)

@@ -23,6 +23,17 @@
 //	GET  /partner/v1/sessions/{correlationId} what the partner backend knows
 //	GET  /sim/events[?follow=1]               what happened, as NDJSON
 //	GET, POST, DELETE /sim/faults             scripted faults
+//
+// # Call 9, the reference image
+//
+// The contract does not publish it; this simulator defines it so. The gateway
+// sends to Options.ReferenceURL, with Options.CallbackAuth,
+//
+//	POST {"userId":"…","userIdType":"…","partnerSessionId":"…","flow":"…"}
+//
+// and is answered with 200 and {"url":"…"}, from which it downloads the image
+// without any header of its own: a JPEG of at most 4 MiB, on loopback. 404
+// means that the partner has no image of this user.
 package gatewaysim
 
 import (
@@ -92,8 +103,40 @@ type Options struct {
 	// does; the default renews the token for the same user.
 	UniqueSessions bool
 
+	// CallbackURL is where verdicts are told: the partner backend's registered
+	// URL (call 8), on loopback. Empty: the built-in sample partner.
+	CallbackURL string
+
+	// CallbackMethod is POST, PUT or PATCH. Empty: POST.
+	CallbackMethod string
+
+	// CallbackAuth is the value of the Authorization header by which the
+	// gateway shows itself to the partner backend, in calls 8 and 9. Empty:
+	// there is no such header.
+	CallbackAuth string
+
 	// CallbackRepeats is how many times a callback comes again.
 	CallbackRepeats int
+
+	// CallbackShuffle sends callbacks out of order: one with IN_PROGRESS comes
+	// after the one with the verdict, and repeats come seconds later.
+	CallbackShuffle bool
+
+	// ReferenceURL is where the partner backend is asked for a user's reference
+	// image (call 9), on loopback. Empty: it is not asked.
+	ReferenceURL string
+
+	// Match compares a selfie with the reference image, both JPEG, and returns
+	// their likeness, 0..1. Nil: nothing is compared, and no faceMatch is told.
+	Match func(ctx context.Context, selfie, reference []byte) (score float32, err error)
+
+	// StateDir is a directory that holds everything the gateway knows, so that
+	// it survives SIGKILL; it is made if it is not there. One simulator at a
+	// time may use it. Empty: memory only.
+	StateDir string
+
+	// Seed is that of the random faults. 0: a random one, which Sim.Seed tells.
+	Seed uint64
 
 	Lifetimes Lifetimes
 
@@ -144,6 +187,7 @@ func New(opts Options) (*Sim, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	opts.CallbackMethod = cmp.Or(opts.CallbackMethod, http.MethodPost)
 	opts.BaseURL = strings.TrimSuffix(opts.BaseURL, "/")
 	faults, err := ParseFaults(opts.Faults)
 	if err != nil {
@@ -211,6 +255,13 @@ func (s *Sim) Run(ctx context.Context) error {
 	s.work.run(ctx)
 	return nil
 }
+
+// Close lets go of the state directory. Nothing may be asked of the simulator
+// afterwards, and Run has to be over.
+func (s *Sim) Close() error { return nil }
+
+// Seed returns the seed of the random faults, by which they can be had again.
+func (s *Sim) Seed() uint64 { return s.opts.Seed }
 
 // serve wraps a call with its scripted faults and its event.
 func (s *Sim) serve(call string, h func(*http.Request, *Event) reply) http.Handler {
