@@ -123,21 +123,6 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// FullJitter returns a back-off that is uniform between nothing and a limit
-// that doubles from base to most: thousands of kiosks that lost the network
-// together come back apart. random returns numbers in [0, 1).
-//
-// It is "full jitter" of M. Brooker, Exponential Backoff And Jitter, 2015.
-func FullJitter(base, most time.Duration, random func() float64) func(failures int) time.Duration {
-	return func(failures int) time.Duration {
-		limit := base
-		for n := 1; n < failures && limit < most; n++ {
-			limit *= 2
-		}
-		return time.Duration(random() * float64(min(limit, most)))
-	}
-}
-
 // A Deliverer drains one outbox into one gateway.
 type Deliverer struct {
 	o Options
