@@ -25,8 +25,17 @@ type voice int
 
 const (
 	anybody   voice = iota
-	gateway         // the answer has the gateway's envelope
-	bystander       // it has not: a portal, a proxy, a balancer
+	itself          // the service: its answer has the envelope, or is the store's and no web page
+	bystander       // something else: a portal, a proxy, a balancer
+)
+
+// Causes that decide.
+const (
+	quotaUsedUp  = "SUBMISSION_QUOTA_EXCEEDED"
+	noSubmission = "SUBMISSION_DOES_NOT_EXIST"
+	sessionTwice = "DUPLICATE_PARTNER_SESSION_ID"
+	storeTooMuch = "EntityTooLarge"
+	storeTimeout = "RequestTimeout"
 )
 
 // dispositions is the table, first match wins: the HTTP status decides, then
@@ -37,15 +46,29 @@ func dispositions() []rule {
 	return []rule{
 		// The partner backend. Whether it knows this kiosk is for an operator
 		// to mend, and not a reason to give a capture up.
-		{callToken, http.StatusBadRequest, "", gateway, kiosk.Final},
-		{callToken, http.StatusConflict, "", gateway, kiosk.Final},
-		{callToken, http.StatusUnprocessableEntity, "", gateway, kiosk.Final},
+		{callToken, http.StatusBadRequest, "", itself, kiosk.Final},
+		{callToken, http.StatusConflict, "", itself, kiosk.Final},
+		{callToken, http.StatusUnprocessableEntity, "", itself, kiosk.Final},
 		{callToken, 0, "", anybody, kiosk.RetryLater},
 
+		// A partner's server. There the disposition is of the request: NewToken
+		// is a new partner token, PollOn that an earlier request took effect, so
+		// that the token it was answered with counts.
+		{callPartnerToken, http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
+		{callPartnerToken, http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
+		{callPartnerToken, 4, "", itself, kiosk.Final}, // the client id or the pass key is not good
+		{callPartnerToken, 0, "", anybody, kiosk.RetryLater},
+		{callFlow, http.StatusBadRequest, sessionTwice, itself, kiosk.PollOn},
+		{callFlow, http.StatusConflict, sessionTwice, itself, kiosk.PollOn},
+		// Nothing was submitted yet, which may still come.
+		{callDetails, http.StatusBadRequest, noSubmission, itself, kiosk.RetryLater},
+		{callDetails, http.StatusNotFound, noSubmission, itself, kiosk.RetryLater},
+
 		// The object store, which has no envelope.
+		{callUpload, 4, "", bystander, kiosk.RetryLater},
 		{callUpload, http.StatusRequestEntityTooLarge, "", anybody, kiosk.Recapture},
-		{callUpload, http.StatusBadRequest, "EntityTooLarge", anybody, kiosk.Recapture},
-		{callUpload, http.StatusBadRequest, "RequestTimeout", anybody, kiosk.RetryLater},
+		{callUpload, http.StatusBadRequest, storeTooMuch, anybody, kiosk.Recapture},
+		{callUpload, http.StatusBadRequest, storeTimeout, anybody, kiosk.RetryLater},
 		{callUpload, http.StatusProxyAuthRequired, "", anybody, kiosk.RetryLater},
 		{callUpload, http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
 		{callUpload, http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
@@ -57,16 +80,16 @@ func dispositions() []rule {
 		{"", http.StatusProxyAuthRequired, "", anybody, kiosk.RetryLater},
 		{"", http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
 		{"", http.StatusTooEarly, "", anybody, kiosk.RetryLater},
-		{"", http.StatusTooManyRequests, "SUBMISSION_QUOTA_EXCEEDED", gateway, kiosk.Final},
+		{"", http.StatusTooManyRequests, quotaUsedUp, itself, kiosk.Final},
 		{"", http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
-		{callConfirm, http.StatusConflict, "", gateway, kiosk.PollOn},
-		{callConfirm, http.StatusUnprocessableEntity, "", gateway, kiosk.Recapture},
+		{callConfirm, http.StatusConflict, "", itself, kiosk.PollOn},
+		{callConfirm, http.StatusUnprocessableEntity, "", itself, kiosk.Recapture},
 		// A submission that the gateway has lost took no effect: the same
 		// capture goes into another one.
-		{callConfirm, http.StatusNotFound, "SUBMISSION_DOES_NOT_EXIST", gateway, kiosk.NewURLs},
-		{callStatus, http.StatusNotFound, "SUBMISSION_DOES_NOT_EXIST", gateway, kiosk.NewURLs},
-		{"", http.StatusConflict, "", gateway, kiosk.RetryLater},
-		{"", 4, "", gateway, kiosk.Final},
+		{callConfirm, http.StatusNotFound, noSubmission, itself, kiosk.NewURLs},
+		{callStatus, http.StatusNotFound, noSubmission, itself, kiosk.NewURLs},
+		{"", http.StatusConflict, "", itself, kiosk.RetryLater},
+		{"", 4, "", itself, kiosk.Final},
 		// 5xx, redirects, successes that are none, and a 4xx of something in
 		// between.
 		{"", 0, "", anybody, kiosk.RetryLater},

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,10 +13,17 @@ import (
 	"livekiosk/kiosk"
 )
 
-var errStalled = errors.New("upload stalled")
+// leastRate is the smallest cap of uploads, in bytes a second: a slower one
+// would not get an image up before its URL dies.
+const leastRate = 1024
+
+// chunk is how many bytes of a capped upload go at once, an eighth of a
+// second's worth within bounds.
+func chunk(bytesPerSecond int) int { return min(max(bytesPerSecond/8, 256), 16<<10) }
 
 // Upload puts one JPEG image to its target (call 4). However slow the network,
 // it goes on while bytes move, and gives up when none did for half a minute.
+// Time spent waiting for its share of the cap does not count.
 //
 // The image is not read any more once Upload has returned: its owner may
 // overwrite it.
@@ -27,7 +35,10 @@ func (c *Client) Upload(ctx context.Context, up kiosk.Upload) error {
 		err = errors.New("is not a URL") // the parser's own text repeats it
 	}
 	if err != nil {
-		return &kiosk.GatewayError{Call: callUpload, Disposition: kiosk.NewURLs, Err: errors.Join(errors.New("upload URL"), err)}
+		return &kiosk.GatewayError{
+			Call: callUpload, Service: kiosk.StoreService, Trouble: kiosk.TroubleGarbled, Disposition: kiosk.NewURLs,
+			Err: fmt.Errorf("upload URL: %w", err),
+		}
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -38,20 +49,25 @@ func (c *Client) Upload(ctx context.Context, up kiosk.Upload) error {
 	img := &image{data: up.JPEG}
 	defer img.close()
 	body := func() (io.ReadCloser, error) {
-		return &reader{img: img, moved: func() { stall.Reset(stallTime) }}, nil
+		r := &reader{img: img, stall: stall}
+		if !up.Waiting && c.cap != nil {
+			r.wait = func(n int) error { return c.cap.WaitN(ctx, n) }
+			r.most = c.cap.Burst()
+		}
+		return r, nil
 	}
 	first, err := body()
 	if err != nil {
-		return unreachable(ctx, callUpload, err)
+		return c.store.unreachable(ctx, callUpload, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, u.String(), first)
 	if err != nil {
-		return unreachable(ctx, callUpload, err)
+		return c.store.unreachable(ctx, callUpload, err)
 	}
 	req.GetBody = body // a kept connection that had died is replaced silently
 	req.ContentLength = int64(len(up.JPEG))
 	req.Header.Set("Content-Type", "image/jpeg")
-	answer, err := c.send(ctx, callUpload, req)
+	answer, err := c.store.send(ctx, callUpload, req)
 	if err != nil {
 		return err
 	}
@@ -71,24 +87,44 @@ func (i *image) close() {
 	i.mu.Unlock()
 }
 
+// read copies the image's bytes from off on.
+func (i *image) read(p []byte, off int) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.data == nil:
+		return 0, io.ErrClosedPipe
+	case off >= len(i.data):
+		return 0, io.EOF
+	}
+	return copy(p, i.data[off:]), nil
+}
+
+// A reader is one request's way through the image.
 type reader struct {
 	img   *image
 	off   int
-	moved func()
+	stall *time.Timer
+	wait  func(n int) error // for the right to n bytes; nil: at once
+	most  int               // bytes at once, if wait is set
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	r.img.mu.Lock()
-	defer r.img.mu.Unlock()
-	switch {
-	case r.img.data == nil:
-		return 0, io.ErrClosedPipe
-	case r.off >= len(r.img.data):
-		return 0, io.EOF
+	if r.wait != nil {
+		p = p[:min(len(p), r.most)]
 	}
-	n := copy(p, r.img.data[r.off:])
+	n, err := r.img.read(p, r.off)
+	if err != nil {
+		return 0, err
+	}
+	if r.wait != nil {
+		r.stall.Stop()
+		if err := r.wait(n); err != nil {
+			return 0, fmt.Errorf("wait for bandwidth: %w", errors.Join(context.DeadlineExceeded, err))
+		}
+	}
 	r.off += n
-	r.moved()
+	r.stall.Reset(stallTime)
 	return n, nil
 }
 

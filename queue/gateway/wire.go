@@ -2,81 +2,18 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"livekiosk/kiosk"
 )
-
-// An answer is what came back for one call.
-type answer struct {
-	status     int
-	retryAfter time.Duration
-	body       []byte // nil if it was too long
-}
-
-// An envelope is the gateway's wrapping of every answer. The codes in Errors
-// are not read: no decision may rest on them.
-type envelope struct {
-	Success *truth          `json:"success"`
-	Data    json.RawMessage `json:"data"`
-	Errors  json.RawMessage `json:"errors"`
-}
-
-func (e *envelope) whole() bool { return e.Success != nil }
-
-// data returns the data of a successful answer, or the failure.
-func (a *answer) data(call string) (json.RawMessage, error) {
-	var e envelope
-	enveloped := json.Unmarshal(a.body, &e) == nil && e.whole()
-	if a.status/100 == 2 && enveloped && bool(*e.Success) {
-		return e.Data, nil
-	}
-	return nil, a.failure(call, e, enveloped)
-}
-
-// plain returns the body of a successful answer that has no envelope.
-func (a *answer) plain(call string) (json.RawMessage, error) {
-	if a.status/100 == 2 {
-		return a.body, nil
-	}
-	var e envelope
-	enveloped := json.Unmarshal(a.body, &e) == nil && e.whole()
-	return nil, a.failure(call, e, enveloped)
-}
-
-// stored reports whether the object store took the upload.
-func (a *answer) stored() error {
-	// A store answers a PUT with an empty body. A page is a captive portal's.
-	if a.status/100 == 2 && len(bytes.TrimSpace(a.body)) == 0 && a.body != nil {
-		return nil
-	}
-	e := &kiosk.GatewayError{Call: callUpload, Status: a.status, RetryAfter: a.retryAfter}
-	if a.status/100 == 2 {
-		e.Err = errIntercepted
-	}
-	e.Cause = storeCode(a.body)
-	e.Disposition = disposition(callUpload, a.status, e.Cause, bystander)
-	return e
-}
-
-var errIntercepted = errors.New("answer is not the gateway's: a captive portal or a proxy may be in between")
-
-func (a *answer) failure(call string, e envelope, enveloped bool) error {
-	g := &kiosk.GatewayError{Call: call, Status: a.status, RetryAfter: a.retryAfter}
-	from := bystander
-	if enveloped {
-		from = gateway
-		g.Cause = cause(e.Errors)
-	} else if a.status < 400 {
-		g.Err = errIntercepted
-	}
-	g.Disposition = disposition(call, a.status, g.Cause, from)
-	return g
-}
 
 // cause returns the first cause among a failure's errors, cleaned.
 func cause(raw json.RawMessage) string {
@@ -129,6 +66,49 @@ func word(s string) string {
 	return s
 }
 
+// A lifetime is how long something lives, in each spelling that the gateway
+// has for it.
+type lifetime struct {
+	ExpiryInSeconds      text `json:"expiryInSeconds"`
+	ExpirySeconds        text `json:"expirySeconds"`
+	ExpiresAt            text `json:"expiresAt"`
+	ExpiryInSecondsSnake text `json:"expiry_in_seconds"`
+	ExpirySecondsSnake   text `json:"expiry_seconds"`
+	ExpiresAtSnake       text `json:"expires_at"`
+}
+
+// span returns the lifetime as it was said, bounded to a year; 0: it was not.
+func (l lifetime) span() time.Duration {
+	return cmp.Or(l.ExpiryInSeconds, l.ExpirySeconds, l.ExpiryInSecondsSnake, l.ExpirySecondsSnake).seconds()
+}
+
+// end returns when it ends; zero: it was not said.
+func (l lifetime) end(now time.Time) time.Time {
+	if at := cmp.Or(l.ExpiresAt, l.ExpiresAtSnake).instant(); !at.IsZero() {
+		return at
+	}
+	if span := l.span(); span > 0 {
+		return now.Add(span).Round(0)
+	}
+	return time.Time{}
+}
+
+// named returns the entry of a document, whose name may be written as in
+// ADDITIONAL_SELFIE or as in additionalSelfie.
+func named[V any](m map[string]V, d kiosk.Document) (V, bool) {
+	if v, listed := m[string(d)]; listed {
+		return v, true
+	}
+	fold := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "_", "")) }
+	for _, name := range slices.Sorted(maps.Keys(m)) { // the same one each time
+		if fold(name) == fold(string(d)) {
+			return m[name], true
+		}
+	}
+	var none V
+	return none, false
+}
+
 func decodeTargets(data json.RawMessage) (kiosk.Targets, error) {
 	var w struct {
 		SubmissionID text                       `json:"submissionId"`
@@ -143,18 +123,20 @@ func decodeTargets(data json.RawMessage) (kiosk.Targets, error) {
 	t := kiosk.Targets{SubmissionID: string(w.SubmissionID), Documents: map[kiosk.Document]kiosk.Target{}}
 	for _, d := range kiosk.Documents() {
 		var doc struct {
-			URL       string `json:"documentUrl"`
-			ExpiresIn text   `json:"expiryInSeconds"`
+			lifetime
+
+			URL      string `json:"documentUrl"`
+			URLSnake string `json:"document_url"`
 		}
-		raw, listed := w.Documents[string(d)]
+		raw, listed := named(w.Documents, d)
 		if !listed {
 			continue
 		}
 		if err := json.Unmarshal(raw, &doc); err != nil {
 			return kiosk.Targets{}, errors.New("upload URLs: a document does not decode")
 		}
-		if doc.URL != "" {
-			t.Documents[d] = kiosk.Target{URL: doc.URL, ExpiresIn: doc.ExpiresIn.seconds()}
+		if u := cmp.Or(doc.URL, doc.URLSnake); u != "" {
+			t.Documents[d] = kiosk.Target{URL: u, ExpiresIn: doc.span()}
 		}
 	}
 	return t, nil
@@ -172,7 +154,7 @@ func decodeStatus(data json.RawMessage) (kiosk.SubmissionStatus, error) {
 	}
 	s := kiosk.SubmissionStatus{
 		SubmissionID: string(w.SubmissionID),
-		Status:       kiosk.GatewayStatus(word(strings.ToUpper(string(w.Status)))),
+		Status:       kiosk.GatewayStatus(upper(w.Status)),
 		Documents:    map[kiosk.Document]string{},
 		Raw:          data,
 	}
@@ -191,31 +173,40 @@ func decodeStatus(data json.RawMessage) (kiosk.SubmissionStatus, error) {
 		var doc struct {
 			Status text `json:"status"`
 		}
-		if raw, listed := w.Documents[string(d)]; listed && json.Unmarshal(raw, &doc) == nil {
-			s.Documents[d] = word(strings.ToUpper(string(doc.Status)))
+		if raw, listed := named(w.Documents, d); listed && json.Unmarshal(raw, &doc) == nil {
+			s.Documents[d] = upper(doc.Status)
 		}
 	}
 	return s, nil
 }
 
-func decodeToken(data json.RawMessage) (string, error) {
-	var w struct {
+// decodeUserToken reads a token with or without the envelope.
+func decodeUserToken(body json.RawMessage, now time.Time) (kiosk.UserToken, error) {
+	type token struct {
+		lifetime
+
 		Token string `json:"token"`
-		Data  struct {
-			Token string `json:"token"`
-		} `json:"data"`
 	}
-	if json.Unmarshal(data, &w) != nil {
-		return "", errIntercepted
+	var w struct {
+		token
+
+		Data token `json:"data"`
 	}
-	if w.Token == "" {
-		w.Token = w.Data.Token
+	if json.Unmarshal(body, &w) != nil {
+		return kiosk.UserToken{}, errIntercepted
 	}
-	if !printable(w.Token) || len(w.Token) > 8<<10 {
-		return "", errors.New("user token: missing, or no token at all")
+	t := w.token
+	if t.Token == "" {
+		t = w.Data
 	}
-	return w.Token, nil
+	if !bearer(t.Token) {
+		return kiosk.UserToken{}, errors.New("user token: missing, or no token at all")
+	}
+	return kiosk.UserToken{Value: t.Token, Expires: t.end(now)}, nil
 }
+
+// bearer reports whether s can be a token, and stand in a header.
+func bearer(s string) bool { return printable(s) && len(s) <= 8<<10 }
 
 // identifier reports whether s can stand in a path, a log and a header.
 func identifier(s string) bool { return len(s) <= 128 && printable(s) }
@@ -247,13 +238,35 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// seconds returns t as whole seconds, bounded to a day; 0 if it is no number.
-func (t text) seconds() time.Duration {
+// number returns t as a number that is positive and finite; 0 if it is none.
+func (t text) number() float64 {
 	f, err := strconv.ParseFloat(strings.TrimSpace(string(t)), 64)
-	if err != nil || !(f > 0) {
+	if err != nil || !(f > 0) || math.IsInf(f, 0) {
 		return 0
 	}
-	return time.Duration(min(f, 24*60*60)) * time.Second
+	return f
+}
+
+// seconds returns t as whole seconds, bounded to a year; 0 if it is no number.
+func (t text) seconds() time.Duration {
+	return time.Duration(min(t.number(), 365*24*60*60)) * time.Second
+}
+
+// instant returns t as a time: seconds or milliseconds since 1970, or as ISO
+// 8601 writes it. Zero if it is none.
+func (t text) instant() time.Time {
+	const year9999, milli = 253402300799, 100_000_000_000 // as seconds, milli is the year 5138
+	if f := t.number(); f >= milli && f/1000 <= year9999 {
+		return time.UnixMilli(int64(f)).UTC()
+	} else if f > 0 && f <= year9999 {
+		return time.Unix(int64(f), 0).UTC()
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", time.DateTime} {
+		if at, err := time.Parse(layout, strings.TrimSpace(string(t))); err == nil && at.Year() > 1 {
+			return at.UTC()
+		}
+	}
+	return time.Time{}
 }
 
 // A truth is a JSON boolean, or the same as text.
