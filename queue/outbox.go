@@ -19,6 +19,12 @@ import (
 // Put stores s, sealed. It is durable when Put returns nil. A record that was
 // put before, in whatever state it is now, is left as it is and is no error.
 //
+// In the same transaction it settles what the capture makes good: an earlier
+// attempt of the same session and correlation id that NeedsRecapture goes to
+// history with kiosk.Retry, and a booking of the same correlation id and user
+// ends. Where s has no token, the booking's is stored with it unless that
+// expired. A booking of another user is left alone.
+//
 // Put returns kiosk.ErrQueueFull when a limit or the disk is reached: after
 // Admit that happens only if something else filled the disk. s and its images
 // stay the caller's, who erases them.
@@ -30,18 +36,23 @@ func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
 	if err != nil {
 		return fmt.Errorf("put %s: %w", s.Record, err)
 	}
-	err = q.update(ctx, func(tx *bbolt.Tx) (change, error) {
-		if _, k := find(tx, s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
-			return change{}, errUnchanged
+	tag := q.tag(s.CorrelationID)
+	err = q.update(ctx, func(w *writing) error {
+		if _, k := w.find(s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
+			return errUnchanged
 		}
-		q.mu.Lock()
-		records, stored := q.records, q.bytes
-		q.mu.Unlock()
-		if records+1 > q.o.MaxRecords || stored+parts.size > q.o.MaxBytes {
-			return change{}, fmt.Errorf("%d of %d records, %d of %d bytes: %w",
-				records, q.o.MaxRecords, stored, q.o.MaxBytes, kiosk.ErrQueueFull)
+		if err := q.succeed(w, s, tag); err != nil {
+			return err
 		}
-		return change{records: 1, bytes: parts.size}, parts.store(tx, q.tag(s.CorrelationID))
+		parts, err := q.redeem(ctx, w, s, parts, tag)
+		if err != nil {
+			return err
+		}
+		if w.counts.records+1 > q.o.MaxRecords || w.counts.bytes+parts.size > q.o.MaxBytes {
+			return fmt.Errorf("%d of %d records, %d of %d bytes: %w",
+				w.counts.records, q.o.MaxRecords, w.counts.bytes, q.o.MaxBytes, kiosk.ErrQueueFull)
+		}
+		return parts.store(w, tag)
 	})
 	if err != nil {
 		return fmt.Errorf("put %s: %w", s.Record, err)
@@ -86,19 +97,13 @@ type sealing struct {
 }
 
 func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
-	// Wall clock without its monotonic reading, as it will be read back.
-	now := time.Now().UTC().Round(0)
 	out := &sealing{
 		head: head{
 			Format: Format, Record: s.Record, Session: s.Session, Attempt: s.Attempt, Review: s.Review,
-			Key: q.o.Key.Fingerprint(), Queued: now, State: stateQueued,
+			// Wall clock without its monotonic reading, as it will be read back.
+			Key: q.o.Key.Fingerprint(), Queued: time.Now().UTC().Round(0), State: stateQueued,
 		},
 		images: map[kiosk.Document][]byte{},
-	}
-	b := body{
-		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
-		Token: s.Token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: s.Metadata,
-		Queued: now, Images: map[kiosk.Document]int64{},
 	}
 	for document, image := range s.Images {
 		sealed, err := seal.Seal(q.o.Key.Public(), out.head.binding(imagePrefix+string(document)).AAD(), image)
@@ -107,6 +112,23 @@ func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
 		}
 		out.images[document] = sealed
 		out.size += int64(len(sealed))
+	}
+	meta, err := q.sealMeta(out.head, s, s.Token)
+	if err != nil {
+		return nil, err
+	}
+	out.meta = meta
+	out.size += int64(len(meta))
+	return out, nil
+}
+
+func (q *Queue) sealMeta(h head, s *kiosk.Submission, token string) ([]byte, error) {
+	b := body{
+		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
+		Token: token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: s.Metadata,
+		Queued: h.Queued, Images: map[kiosk.Document]int64{},
+	}
+	for document, image := range s.Images {
 		b.Images[document] = int64(len(image))
 	}
 	plain, err := json.Marshal(b)
@@ -114,24 +136,25 @@ func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
 		return nil, errors.New("metadata is not JSON") // the cause could quote it
 	}
 	defer clear(plain)
-	if out.meta, err = seal.Seal(q.o.Key.Public(), out.head.binding(metaKey).AAD(), plain); err != nil {
+	sealed, err := seal.Seal(q.o.Key.Public(), h.binding(metaKey).AAD(), plain)
+	if err != nil {
 		return nil, fmt.Errorf("meta: %w", err)
 	}
-	out.size += int64(len(out.meta))
-	return out, nil
+	return sealed, nil
 }
 
 // store writes a record. Each image has a bucket of its own: a bucket's values
 // share pages, and pages are written whole, so marking a step would otherwise
 // write the images again.
-func (s *sealing) store(tx *bbolt.Tx, tag []byte) error {
-	pending := tx.Bucket([]byte(pendingBucket))
+func (s *sealing) store(w *writing, tag []byte) error {
+	pending := w.tx.Bucket([]byte(pendingBucket))
 	pending.FillPercent = 0.9 // keys come in order
 	n, err := pending.NextSequence()
 	if err != nil {
 		return err
 	}
-	record, err := pending.CreateBucket(recordKey(n, tag, s.head.Record))
+	k := recordKey(n, tag, s.head.Record)
+	record, err := pending.CreateBucket(k)
 	if err != nil {
 		return err
 	}
@@ -150,6 +173,27 @@ func (s *sealing) store(tx *bbolt.Tx, tag []byte) error {
 			return err
 		}
 	}
+	w.counts.records++
+	w.counts.bytes += s.size
+	w.move(s.head.Record, pendingBucket, k)
+	return nil
+}
+
+// succeed settles earlier attempts that waited for the capture s.
+func (q *Queue) succeed(w *writing, s *kiosk.Submission, tag []byte) error {
+	for _, id := range w.tagged(tag) {
+		dead, k := w.find(id, deadBucket)
+		if k == nil {
+			continue
+		}
+		h, err := readHead(dead.Bucket(k), k)
+		if err != nil || h.Reason != kiosk.NeedsRecapture || h.Session != s.Session || h.Attempt >= s.Attempt {
+			continue
+		}
+		if err := q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.Retry, Reason: h.Reason}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -157,17 +201,9 @@ func (s *sealing) store(tx *bbolt.Tx, tag []byte) error {
 // correlation id. The file holds a keyed hash of it only. History is bounded:
 // an id that fell out of it is no longer known.
 func (q *Queue) Used(ctx context.Context, correlationID string) (bool, error) {
-	want, used := q.tag(correlationID), false
-	err := q.view(ctx, func(tx *bbolt.Tx) error {
-		for _, name := range []string{pendingBucket, deadBucket, historyBucket} {
-			c := tx.Bucket([]byte(name)).Cursor()
-			for k, _ := c.First(); k != nil && !used; k, _ = c.Next() {
-				tag, _ := splitKey(k)
-				used = bytes.Equal(tag, want)
-			}
-		}
-		return nil
-	})
+	tag := q.tag(correlationID)
+	used := false
+	err := q.peek(ctx, func() { used = len(q.index.tags[string(tag)]) > 0 })
 	if err != nil {
 		return false, fmt.Errorf("look up correlation id: %w", err)
 	}
@@ -177,14 +213,11 @@ func (q *Queue) Used(ctx context.Context, correlationID string) (bool, error) {
 // Pending returns the records that wait for delivery, oldest first.
 func (q *Queue) Pending(ctx context.Context) ([]kiosk.RecordID, error) {
 	var ids []kiosk.RecordID
-	err := q.view(ctx, func(tx *bbolt.Tx) error {
-		ids = nil
-		return tx.Bucket([]byte(pendingBucket)).ForEachBucket(func(k []byte) error {
-			if _, id := splitKey(k); id != "" {
-				ids = append(ids, id)
-			}
-			return nil
-		})
+	err := q.peek(ctx, func() {
+		ids = make([]kiosk.RecordID, len(q.index.pending))
+		for i, k := range q.index.pending {
+			ids[i] = kiosk.RecordID(k[sequenceSize+tagSize:])
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list pending: %w", err)
@@ -225,7 +258,7 @@ func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
 		Record: id, Session: b.Session, Attempt: h.Attempt, AttemptsLeft: b.AttemptsLeft,
 		CorrelationID: b.CorrelationID, Token: b.Token, UserID: b.UserID, UserIDType: b.UserIDType,
 		Locale: b.Locale, Metadata: b.Metadata, Queued: b.Queued,
-		Marks: kiosk.Marks{Token: p.Token, SubmissionID: p.SubmissionID, Uploaded: p.Uploaded, Confirmed: p.Confirmed},
+		Marks: p.marks(),
 	}, nil
 }
 
@@ -271,12 +304,18 @@ func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Doc
 // is kiosk.ErrSealBroken: it is that record's trouble and not the file's,
 // which was walked when it was opened.
 func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Bucket, head) error) error {
+	q.mu.Lock()
+	at := q.index.spots[id]
+	q.mu.Unlock()
 	err := q.view(ctx, func(tx *bbolt.Tx) error {
-		pending, k := find(tx, id, pendingBucket)
-		if k == nil {
+		if at.bucket != pendingBucket {
 			return kiosk.ErrNoRecord
 		}
-		record := pending.Bucket(k)
+		k := []byte(at.key)
+		record := tx.Bucket([]byte(pendingBucket)).Bucket(k)
+		if record == nil { // not pending any more since then
+			return kiosk.ErrNoRecord
+		}
 		h, err := readHead(record, k)
 		if err != nil {
 			return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
@@ -305,7 +344,7 @@ func (q *Queue) body(h head, sealed []byte) (body, error) {
 // Mark replaces a pending record's marks. They are durable when Mark returns
 // nil. It returns kiosk.ErrNoRecord if none is pending under id.
 func (q *Queue) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error {
-	plain, err := json.Marshal(progress{Token: m.Token, SubmissionID: m.SubmissionID, Uploaded: m.Uploaded, Confirmed: m.Confirmed})
+	plain, err := json.Marshal(newProgress(m))
 	if err == nil {
 		err = q.mark(ctx, id, m, plain)
 		clear(plain)
@@ -317,28 +356,28 @@ func (q *Queue) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) erro
 }
 
 func (q *Queue) mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks, plain []byte) error {
-	return q.update(ctx, func(tx *bbolt.Tx) (change, error) {
-		pending, k := find(tx, id, pendingBucket)
+	return q.update(ctx, func(w *writing) error {
+		pending, k := w.find(id, pendingBucket)
 		if k == nil {
-			return change{}, kiosk.ErrNoRecord
+			return kiosk.ErrNoRecord
 		}
 		record := pending.Bucket(k)
 		h, err := readHead(record, k)
 		if err != nil {
-			return change{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+			return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 		}
 		if h.Key != q.o.Key.Fingerprint() {
-			return change{}, fmt.Errorf("sealed for key %s: %w", h.Key, kiosk.ErrSealBroken)
+			return fmt.Errorf("sealed for key %s: %w", h.Key, kiosk.ErrSealBroken)
 		}
 		sealed, err := seal.Seal(q.o.Key.Public(), h.binding(marksKey).AAD(), plain)
 		if err != nil {
-			return change{}, err
+			return err
 		}
 		h.State, h.SubmissionID, h.Changed = state(record, m), m.SubmissionID, time.Now().UTC().Round(0)
 		if err := h.put(record); err != nil {
-			return change{}, err
+			return err
 		}
-		return change{}, record.Put([]byte(marksKey), sealed)
+		return record.Put([]byte(marksKey), sealed)
 	})
 }
 
@@ -376,43 +415,49 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 	default:
 		return fmt.Errorf("settle %s: unknown action %q", id, r.Action)
 	}
-	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
-		bucket, k := find(tx, id, pendingBucket, deadBucket)
+	err := q.update(ctx, func(w *writing) error {
+		bucket, k := w.find(id, pendingBucket, deadBucket)
 		if k == nil {
-			if _, k = find(tx, id, historyBucket); k != nil {
-				return change{}, errUnchanged
+			if _, k = w.find(id, historyBucket); k != nil {
+				return errUnchanged
 			}
-			return change{}, kiosk.ErrNoRecord
+			return kiosk.ErrNoRecord
 		}
 		h, err := readHead(bucket.Bucket(k), k)
 		if err != nil {
 			// The gateway's word stands even where the head no longer reads.
 			h = head{Record: id, Session: r.Session}
 		}
-		done := change{records: -1, bytes: -weigh(bucket.Bucket(k)), history: 1}
-		if err = bucket.DeleteBucket(k); err != nil {
-			return change{}, err
-		}
-		kept, err := json.Marshal(receipt{
-			Format: Format, Record: id, Session: h.Session, Attempt: h.Attempt, Review: h.Review,
-			SubmissionID: first(r.SubmissionID, h.SubmissionID), Action: r.Action, Reason: shorten(r.Reason),
-			Queued: h.Queued, Settled: time.Now().UTC().Round(0),
-		})
-		if err != nil {
-			return change{}, err
-		}
-		history := tx.Bucket([]byte(historyBucket))
-		if err = history.Put(k, kept); err != nil {
-			return change{}, err
-		}
-		forgotten, err := q.forget(history)
-		done.history -= forgotten
-		return done, err
+		return q.settle(w, bucket, k, h, r)
 	})
 	if err != nil {
 		return fmt.Errorf("settle %s: %w", id, err)
 	}
 	return nil
+}
+
+// settle moves the record under k in bucket, whose head is h, to history.
+func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r kiosk.Receipt) error {
+	w.counts.records--
+	w.counts.bytes -= weigh(bucket.Bucket(k))
+	if err := bucket.DeleteBucket(k); err != nil {
+		return err
+	}
+	kept, err := json.Marshal(receipt{
+		Format: Format, Record: h.Record, Session: h.Session, Attempt: h.Attempt, Review: h.Review,
+		SubmissionID: first(r.SubmissionID, h.SubmissionID), Action: r.Action, Reason: shorten(r.Reason),
+		Queued: h.Queued, Settled: time.Now().UTC().Round(0),
+	})
+	if err != nil {
+		return err
+	}
+	history := w.tx.Bucket([]byte(historyBucket))
+	if err := history.Put(k, kept); err != nil {
+		return err
+	}
+	w.counts.history++
+	w.move(h.Record, historyBucket, k)
+	return q.forget(w, history)
 }
 
 func first(a, b string) string {
@@ -422,22 +467,24 @@ func first(a, b string) string {
 	return b
 }
 
-// forget removes the oldest history beyond its limit, one new entry included.
-func (q *Queue) forget(history *bbolt.Bucket) (int, error) {
-	q.mu.Lock()
-	extra := q.history + 1 - q.o.HistoryMax
-	q.mu.Unlock()
+// forget removes the oldest history beyond its limit.
+func (q *Queue) forget(w *writing, history *bbolt.Bucket) error {
 	var old [][]byte
 	c := history.Cursor()
-	for k, _ := c.First(); k != nil && len(old) < extra; k, _ = c.Next() {
+	for k, _ := c.First(); k != nil && len(old) < w.counts.history-q.o.HistoryMax; k, _ = c.Next() {
 		old = append(old, bytes.Clone(k))
 	}
 	for _, k := range old {
 		if err := history.Delete(k); err != nil {
-			return 0, err
+			return err
+		}
+		_, id := splitKey(k)
+		if _, at := w.find(id, historyBucket); bytes.Equal(at, k) {
+			w.moved[id] = spot{}
 		}
 	}
-	return len(old), nil
+	w.counts.history -= len(old)
+	return nil
 }
 
 // Dead sets a record aside that cannot be delivered, with the reason for
@@ -445,18 +492,19 @@ func (q *Queue) forget(history *bbolt.Bucket) (int, error) {
 // longer pending. A dead record is left as it is and is no error. Dead returns
 // kiosk.ErrNoRecord if id is neither pending nor dead.
 func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
-	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
-		pending, k := find(tx, id, pendingBucket)
+	err := q.update(ctx, func(w *writing) error {
+		pending, k := w.find(id, pendingBucket)
 		if k == nil {
-			if _, k = find(tx, id, deadBucket); k != nil {
-				return change{}, errUnchanged
+			if _, k = w.find(id, deadBucket); k != nil {
+				return errUnchanged
 			}
-			return change{}, kiosk.ErrNoRecord
+			return kiosk.ErrNoRecord
 		}
-		dead := tx.Bucket([]byte(deadBucket))
+		dead := w.tx.Bucket([]byte(deadBucket))
 		if err := pending.MoveBucket(k, dead); err != nil {
-			return change{}, err
+			return err
 		}
+		w.move(id, deadBucket, k)
 		record := dead.Bucket(k)
 		h, err := readHead(record, k)
 		if err != nil {
@@ -464,10 +512,55 @@ func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) erro
 			h = head{Format: Format, Record: id, Attempt: 1}
 		}
 		h.State, h.Reason, h.Changed = stateDead, shorten(reason), time.Now().UTC().Round(0)
-		return change{}, h.put(record)
+		return h.put(record)
 	})
 	if err != nil {
 		return fmt.Errorf("set %s aside: %w", id, err)
+	}
+	return nil
+}
+
+// Recapture sets a record aside whose images the gateway turned down when
+// nobody was there any more to take new ones: a dead letter with the reason
+// kiosk.NeedsRecapture, for staff to call the person again. Its images, its
+// metadata and its marks are removed, since nothing can come of them; the
+// submission id stays. It ends when Put takes a later attempt of the session,
+// or by Settle, and by nothing else.
+//
+// A record that was set aside so before, or settled, is left as it is and is
+// no error. Recapture returns kiosk.ErrNoRecord if id is unknown.
+func (q *Queue) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
+	err := q.update(ctx, func(w *writing) error {
+		bucket, k := w.find(id, pendingBucket, deadBucket)
+		if k == nil {
+			if _, k = w.find(id, historyBucket); k != nil {
+				return errUnchanged
+			}
+			return kiosk.ErrNoRecord
+		}
+		record := bucket.Bucket(k)
+		h, err := readHead(record, k)
+		if err != nil {
+			h = head{Format: Format, Record: id, Session: r.Session, Attempt: 1}
+		}
+		size := weigh(record)
+		if h.State == stateDead && h.Reason == kiosk.NeedsRecapture && size == 0 {
+			return errUnchanged
+		}
+		w.counts.bytes -= size
+		if err = bucket.DeleteBucket(k); err != nil {
+			return err
+		}
+		if record, err = w.tx.Bucket([]byte(deadBucket)).CreateBucket(k); err != nil {
+			return err
+		}
+		w.move(id, deadBucket, k)
+		h.State, h.Reason, h.Changed = stateDead, kiosk.NeedsRecapture, time.Now().UTC().Round(0)
+		h.SubmissionID = first(r.SubmissionID, h.SubmissionID)
+		return h.put(record)
+	})
+	if err != nil {
+		return fmt.Errorf("set %s aside for a new capture: %w", id, err)
 	}
 	return nil
 }

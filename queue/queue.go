@@ -16,13 +16,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"livekiosk/kiosk"
@@ -56,6 +54,9 @@ type Options struct {
 	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
 	HistoryMax int   // settled records remembered; 0: 2000; at least 1
 
+	MaxBookings int       // bookings kept; 0: 500; at least 1
+	Floor       time.Time // a wall clock before this is wrong and expires nothing; zero: 2025
+
 	Log *slog.Logger // nil: none
 }
 
@@ -74,6 +75,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("outbox: reserve is %d: must not be negative", o.Reserve)
 	case o.HistoryMax < 0:
 		return fmt.Errorf("outbox: history max is %d: must be at least 1", o.HistoryMax)
+	case o.MaxBookings < 0:
+		return fmt.Errorf("outbox: max bookings is %d: must be at least 1", o.MaxBookings)
 	}
 	return nil
 }
@@ -90,6 +93,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HistoryMax == 0 {
 		o.HistoryMax = 2000
+	}
+	if o.MaxBookings == 0 {
+		o.MaxBookings = 500
+	}
+	if o.Floor.IsZero() {
+		o.Floor = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -116,11 +125,12 @@ type Queue struct {
 	wake   chan struct{}
 
 	mu       sync.Mutex
-	records  int   // pending and dead
-	bytes    int64 // sealed, pending and dead
-	history  int   // settled
-	stopped  error // why nothing works any more; nil: it does
-	panicked bool  // bbolt's locks may be held for ever
+	waiting  []*call // for the writer's slot
+	counts   counts
+	index    *index
+	asked    map[string][]byte // tags of bookings whose tokens are being fetched, and of their users
+	stopped  error             // why nothing works any more; nil: it does
+	panicked bool              // bbolt's locks may be held for ever
 
 	closing sync.Once
 	closed  error
@@ -234,16 +244,18 @@ func boltOptions() *bbolt.Options {
 	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
 }
 
-// count fills in what the limits need to know.
+// count fills in what the file holds.
 func (q *Queue) count(tx *bbolt.Tx) error {
-	q.records, q.bytes, q.history, q.Orphans = 0, 0, 0, 0
+	q.counts, q.index, q.Orphans = counts{}, newIndex(), 0
 	for _, name := range []string{pendingBucket, deadBucket} {
 		bucket := tx.Bucket([]byte(name))
 		err := bucket.ForEachBucket(func(k []byte) error {
 			record := bucket.Bucket(k)
-			q.records++
-			q.bytes += weigh(record)
-			if h, err := readHead(record, k); err == nil && h.Key != q.o.Key.Fingerprint() {
+			q.index.add(name, k)
+			q.counts.records++
+			q.counts.bytes += weigh(record)
+			sealed := record.Get([]byte(metaKey)) != nil
+			if h, err := readHead(record, k); err == nil && sealed && h.Key != q.o.Key.Fingerprint() {
 				q.Orphans++
 			}
 			return nil
@@ -252,10 +264,18 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return tx.Bucket([]byte(historyBucket)).ForEach(func([]byte, []byte) error {
-		q.history++
+	err := tx.Bucket([]byte(historyBucket)).ForEach(func(k, _ []byte) error {
+		q.index.add(historyBucket, k)
+		q.counts.history++
 		return nil
 	})
+	if bookings := tx.Bucket([]byte(bookingsBucket)); err == nil && bookings != nil {
+		err = bookings.ForEach(func(_, _ []byte) error {
+			q.counts.bookings++
+			return nil
+		})
+	}
+	return err
 }
 
 // Close waits for what is under way and lets go of the file. Closing twice is
@@ -280,10 +300,7 @@ func (q *Queue) Close() error {
 	return q.closed
 }
 
-var (
-	errClosed    = errors.New("outbox is closed")
-	errUnchanged = errors.New("nothing to write") // rolls a transaction back without being an error
-)
+var errClosed = errors.New("outbox is closed")
 
 // Wake returns a channel that gets a token when Put stored something. Tokens
 // do not pile up: one may stand for several records.
@@ -298,7 +315,7 @@ func (q *Queue) Admit(ctx context.Context) error {
 		return fmt.Errorf("admit session: %w", err)
 	}
 	q.mu.Lock()
-	records, bytes, stopped := q.records, q.bytes, q.stopped
+	records, bytes, stopped := q.counts.records, q.counts.bytes, q.stopped
 	q.mu.Unlock()
 	if stopped != nil {
 		return fmt.Errorf("admit session: %w", stopped)
@@ -325,13 +342,13 @@ func (q *Queue) Admit(ctx context.Context) error {
 // minute is enough. It returns what stops the outbox, if anything does.
 func (q *Queue) Probe(ctx context.Context) error {
 	start := time.Now()
-	err := q.update(ctx, func(tx *bbolt.Tx) (change, error) {
-		bucket := tx.Bucket([]byte(outboxBucket))
+	err := q.update(ctx, func(w *writing) error {
+		bucket := w.tx.Bucket([]byte(outboxBucket))
 		n, err := bucket.NextSequence()
 		if err != nil {
-			return change{}, err
+			return err
 		}
-		return change{}, bucket.Put([]byte(probeKey), number(n))
+		return bucket.Put([]byte(probeKey), number(n))
 	})
 	if err != nil {
 		return fmt.Errorf("probe outbox: %w", err)
@@ -340,125 +357,4 @@ func (q *Queue) Probe(ctx context.Context) error {
 		q.o.Log.WarnContext(ctx, "outbox is slow", slog.Duration("probe", took))
 	}
 	return nil
-}
-
-// A change is what a transaction does to the counts once it is committed.
-type change struct {
-	records int
-	bytes   int64
-	history int
-}
-
-// update runs fn in a transaction of its own and commits it. It waits for
-// other writers until ctx ends; a commit once begun runs to its end.
-//
-// A failed flush leaves it open what the disk holds: the kernel forgets which
-// pages it could not write, so a later flush that succeeds proves nothing.
-// From then on everything returns an error until the outbox is opened anew.
-func (q *Queue) update(ctx context.Context, fn func(*bbolt.Tx) (change, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case q.writer <- struct{}{}:
-		defer func() { <-q.writer }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := q.usable(); err != nil {
-		return err
-	}
-	var tx *bbolt.Tx
-	var done change
-	var flush bool // the error, if any, came from committing
-	err := guard(func() (err error) {
-		if tx, err = q.db.Begin(true); err != nil {
-			return err
-		}
-		if done, err = fn(tx); err != nil {
-			if rolled := tx.Rollback(); rolled != nil {
-				return errors.Join(err, rolled)
-			}
-			return err
-		}
-		flush = true
-		return tx.Commit()
-	})
-	switch {
-	case err == nil:
-		q.mu.Lock()
-		q.records += done.records
-		q.bytes += done.bytes
-		q.history += done.history
-		q.mu.Unlock()
-		return nil
-	case panicked(err):
-		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
-		q.stop(err, tx == nil || panicked(guard(tx.Rollback)))
-	case errors.Is(err, errUnchanged):
-		return nil
-	case !flush:
-	case errors.Is(err, bolterrors.ErrMaxSizeReached), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		// New pages found no room; the pages in use, meta pages included, are
-		// overwritten in place and need none.
-		err = fmt.Errorf("%w: %w", kiosk.ErrQueueFull, err)
-	default:
-		q.stop(err, false)
-	}
-	return err
-}
-
-// view runs fn in a read transaction. What fn keeps must be copied.
-func (q *Queue) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := q.usable(); err != nil {
-		return err
-	}
-	err := guard(func() error { return q.db.View(fn) })
-	if panicked(err) {
-		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
-		q.stop(err, true) // the next reader might wait for a lock for ever
-	}
-	return err
-}
-
-func (q *Queue) usable() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.stopped
-}
-
-func (q *Queue) stop(cause error, hung bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.stopped == nil {
-		q.stopped = fmt.Errorf("outbox must be opened anew after: %w", cause)
-	}
-	q.panicked = q.panicked || hung
-}
-
-// A panicError is a panic of bbolt, which trusts its file, or a page of the
-// file that could not be read.
-type panicError struct{ value any }
-
-func (e *panicError) Error() string { return fmt.Sprintf("reading gave up: %v", e.value) }
-
-// guard turns panics of fn into errors. Reading a mapped page that the disk
-// cannot give raises SIGBUS, which ends a Go process unless it is asked to
-// panic instead.
-func guard(fn func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = &panicError{value: r}
-		}
-	}()
-	return fn()
-}
-
-func panicked(err error) bool {
-	var p *panicError
-	return errors.As(err, &p)
 }

@@ -30,15 +30,21 @@ const (
 	deadBucket    = "dead"
 	historyBucket = "history"
 
-	magicKey  = "magic"
-	formatKey = "format"
-	probeKey  = "probe"
+	// Made with the first booking.
+	bookingsBucket = "bookings"
+
+	magicKey   = "magic"
+	formatKey  = "format"
+	probeKey   = "probe"
+	outagesKey = "outages"
 
 	headKey     = "head"
 	metaKey     = "meta"
 	marksKey    = "marks"
 	imagePrefix = "image/"
 	sealedKey   = "sealed"
+
+	bookingPart = "booking"
 )
 
 // The states of a record, as heads and entries spell them.
@@ -81,21 +87,6 @@ func (q *Queue) tag(correlationID string) []byte {
 	mac := hmac.New(sha256.New, q.tags)
 	mac.Write([]byte(correlationID))
 	return mac.Sum(nil)[:tagSize]
-}
-
-// find returns the bucket and the key of record id. Both are nil if there is
-// none.
-func find(tx *bbolt.Tx, id kiosk.RecordID, names ...string) (*bbolt.Bucket, []byte) {
-	for _, name := range names {
-		bucket := tx.Bucket([]byte(name))
-		c := bucket.Cursor()
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			if _, got := splitKey(k); got == id {
-				return bucket, bytes.Clone(k)
-			}
-		}
-	}
-	return nil, nil
 }
 
 // A head is what is readable of a record without the device key: what the
@@ -209,6 +200,24 @@ type progress struct {
 	SubmissionID string                  `json:"submission_id,omitempty"`
 	Uploaded     map[kiosk.Document]bool `json:"uploaded,omitempty"`
 	Confirmed    bool                    `json:"confirmed,omitempty"`
+	Pace         pace                    `json:"pace,omitzero"`
+}
+
+type pace struct {
+	Failures  int       `json:"failures,omitempty"`
+	Polls     int       `json:"polls,omitempty"`
+	Polling   time.Time `json:"polling,omitzero"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+}
+
+func newProgress(m kiosk.Marks) progress {
+	p := pace(m.Pace)
+	p.Polling, p.NotBefore = p.Polling.UTC(), p.NotBefore.UTC()
+	return progress{Token: m.Token, SubmissionID: m.SubmissionID, Uploaded: m.Uploaded, Confirmed: m.Confirmed, Pace: p}
+}
+
+func (p progress) marks() kiosk.Marks {
+	return kiosk.Marks{Token: p.Token, SubmissionID: p.SubmissionID, Uploaded: p.Uploaded, Confirmed: p.Confirmed, Pace: kiosk.Pace(p.Pace)}
 }
 
 func decodeProgress(b []byte) (progress, error) {
