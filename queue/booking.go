@@ -79,7 +79,7 @@ func (q *Queue) sealBooking(b kiosk.Booking) ([]byte, error) {
 	}
 	defer clear(plain)
 	k := booking{Format: Format, Key: q.o.Key.Fingerprint(), Booked: b.Booked.UTC().Round(0)}
-	if k.Sealed, err = seal.Seal(q.o.Key.Public(), k.binding(q.tag(b.CorrelationID)).AAD(), plain); err != nil {
+	if k.Sealed, err = q.o.Key.Keep(k.binding(q.tag(b.CorrelationID)).AAD(), plain); err != nil {
 		return nil, err
 	}
 	return json.Marshal(k)
@@ -92,7 +92,7 @@ func (q *Queue) openBooking(tag, value []byte) (kiosk.Booking, error) {
 	if err != nil {
 		return kiosk.Booking{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 	}
-	plain, err := q.o.Key.Open(k.binding(tag).AAD(), k.Sealed)
+	plain, err := q.o.Key.Recall(k.binding(tag).AAD(), k.Sealed)
 	if err != nil {
 		return kiosk.Booking{}, fmt.Errorf("booking: %w: %w", kiosk.ErrSealBroken, err)
 	}

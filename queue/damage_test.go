@@ -51,7 +51,7 @@ func TestSecondProcess(t *testing.T) {
 }
 
 // A sample is the bytes of a sound outbox with three records pending, one
-// settled and one dead.
+// settled and one dead, one booking and one outage.
 func sample(tb testing.TB) (o queue.Options, file []byte) {
 	tb.Helper()
 	o = options(tb)
@@ -68,8 +68,32 @@ func sample(tb testing.TB) (o queue.Options, file []byte) {
 	if err := q.Dead(tb.Context(), "session-1-1", "poison"); err != nil {
 		tb.Fatal(err)
 	}
+	if err := q.Book(tb.Context(), queuetest.Booking(50)); err != nil {
+		tb.Fatal(err)
+	}
+	if err := q.SetOutages(tb.Context(), []kiosk.Outage{{Service: kiosk.GatewayService, Trouble: kiosk.TroubleDNS, Failures: 3}}); err != nil {
+		tb.Fatal(err)
+	}
 	shut(tb, q)
 	return o, read(tb, o.Path)
+}
+
+// withFreelist returns the same outbox with its free pages listed in the file,
+// as a writer with other settings leaves it.
+func withFreelist(tb testing.TB, file []byte) []byte {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "listed.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: 4096})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return read(tb, path)
 }
 
 // latest returns the offset of the meta page in force.
@@ -264,9 +288,8 @@ func TestAnotherFormatIsLeftAlone(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	damagedToo := bytes.Clone(newer)
-	// Zero every page of images: the outbox is damaged, and newer all the same.
-	freelist := binary.LittleEndian.Uint64(newer[latest(newer)+16+32:])
+	damagedToo := withFreelist(t, newer)
+	freelist := binary.LittleEndian.Uint64(damagedToo[latest(damagedToo)+16+32:])
 	clear(damagedToo[freelist*4096 : freelist*4096+16])
 
 	for name, file := range map[string][]byte{
@@ -469,6 +492,7 @@ func TestAFileCutShortUnderneathDoesNotEndTheProcess(t *testing.T) {
 // write: whatever a page says, the outbox comes up and works.
 func FuzzSurvey(f *testing.F) {
 	o, sound := sample(f)
+	listed := withFreelist(f, sound)
 	f.Add(uint32(0), []byte(nil))
 	f.Add(uint32(256+16), []byte{0})
 	f.Add(uint32(3*256+8), []byte{1})
@@ -477,6 +501,9 @@ func FuzzSurvey(f *testing.F) {
 		file := bytes.Clone(sound)
 		if len(change) > 64 {
 			return
+		}
+		if len(change)%2 == 1 {
+			file = bytes.Clone(listed)
 		}
 		// Aim at the heads of pages: what is behind them is sealed or free.
 		at %= uint32(len(file) / 4096 * 256)
@@ -490,11 +517,15 @@ func FuzzSurvey(f *testing.F) {
 func TestNoFlippedByteKeepsTheOutboxFromComingUp(t *testing.T) {
 	t.Parallel()
 	o, sound := sample(t)
+	listed := withFreelist(t, sound)
 	random := rand.New(rand.NewPCG(5, 6))
 	bad := 0
 	const rounds = 80
-	for range rounds {
+	for n := range rounds {
 		file := bytes.Clone(sound)
+		if n%2 == 0 {
+			file = bytes.Clone(listed)
+		}
 		for range 1 + random.IntN(3) {
 			at := random.IntN(len(file)/4096)*4096 + random.IntN(160)
 			file[at] ^= 1 << random.IntN(8)
@@ -541,6 +572,18 @@ func survive(t *testing.T, o queue.Options, file []byte) bool {
 	}
 	if _, err := q.Entries(t.Context()); err != nil {
 		t.Errorf("entries: %v", err)
+	}
+	if _, err := q.Outages(t.Context()); err != nil {
+		t.Errorf("outages: %v", err)
+	}
+	if _, err := q.Unfetched(t.Context()); err != nil {
+		t.Errorf("bookings: %v", err)
+	}
+	if err := q.Prune(t.Context()); err != nil {
+		t.Errorf("prune: %v", err)
+	}
+	if err := q.Book(t.Context(), queuetest.Booking(50)); err != nil {
+		t.Errorf("book: %v", err)
 	}
 	for _, id := range ids {
 		_, job := q.Job(t.Context(), id)

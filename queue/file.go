@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"livekiosk/kiosk"
+	"livekiosk/queue/seal"
 )
 
 const (
@@ -33,7 +34,7 @@ type place struct {
 
 // enter locks the directory of path, making it durably if it is missing.
 func enter(ctx context.Context, path string) (*place, error) {
-	dir, err := openDir(filepath.Dir(path))
+	dir, err := seal.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
@@ -204,26 +205,6 @@ func lock(ctx context.Context, f *os.File, how int, expire time.Time) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// openDir opens dir, making it and its parents durably where they are missing.
-func openDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	parent, err := openDir(filepath.Dir(dir))
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := parent.Sync(); err != nil {
-		return nil, err
-	}
-	return os.Open(dir)
 }
 
 // Inspect reports what Open would say about the file at path, without making,

@@ -245,7 +245,7 @@ func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
 	}
 	var p progress
 	if marks != nil {
-		plain, err := q.o.Key.Open(h.binding(marksKey).AAD(), marks)
+		plain, err := q.o.Key.Recall(h.binding(marksKey).AAD(), marks)
 		if err != nil {
 			return kiosk.Job{}, fmt.Errorf("job %s: marks: %w: %w", id, kiosk.ErrSealBroken, err)
 		}
@@ -369,7 +369,7 @@ func (q *Queue) mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks, plai
 		if h.Key != q.o.Key.Fingerprint() {
 			return fmt.Errorf("sealed for key %s: %w", h.Key, kiosk.ErrSealBroken)
 		}
-		sealed, err := seal.Seal(q.o.Key.Public(), h.binding(marksKey).AAD(), plain)
+		sealed, err := q.o.Key.Keep(h.binding(marksKey).AAD(), plain)
 		if err != nil {
 			return err
 		}

@@ -241,7 +241,7 @@ func (q *Queue) load(ctx context.Context, file *os.File) error {
 // boltOptions are bbolt's options for every file here. The page size is part
 // of the format, so that a file moves between boards.
 func boltOptions() *bbolt.Options {
-	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, PageSize: pageSize}
+	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, PageSize: pageSize}
 }
 
 // count fills in what the file holds.

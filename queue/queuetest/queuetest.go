@@ -78,6 +78,13 @@ func Submission(n, size int) *kiosk.Submission {
 	}
 }
 
+// Booking returns the n-th sample booking: of the user and the correlation id
+// of the n-th sample submission, without a token.
+func Booking(n int) kiosk.Booking {
+	s := Submission(n, 1)
+	return kiosk.Booking{CorrelationID: s.CorrelationID, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale}
+}
+
 // An Outbox is what a deliverer and its tests use of an outbox. See
 // queue.Queue for the contract of each method.
 type Outbox interface {

@@ -83,7 +83,7 @@ func parse(text []byte) (*Key, error) {
 // returns: evidence sealed for a key that a power cut took would be lost. Two
 // processes that call it at the same time get the same key.
 func LoadOrCreate(path string) (*Key, error) {
-	dir, err := openDir(filepath.Dir(path))
+	dir, err := OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
@@ -151,13 +151,14 @@ func (k *Key) write(dir *os.File, path string) error {
 	return dir.Sync()
 }
 
-// openDir opens dir, making it and its parents durably where they are missing.
-func openDir(dir string) (*os.File, error) {
+// OpenDir opens a directory that holds what must not get lost: it makes dir and
+// its parents, durably and with mode 0700, where they are missing.
+func OpenDir(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	parent, err := openDir(filepath.Dir(dir))
+	parent, err := OpenDir(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}

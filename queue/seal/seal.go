@@ -8,15 +8,25 @@
 //
 // Sealing needs only the public half. A part opens only with the private half
 // and with the same associated data, so a part moved to another record, or to
-// another place in its record, does not open. The bytes are laid down in
-// queue/FORMAT.md.
+// another place in its record, does not open.
+//
+// What the device writes for itself alone, and often, is kept rather than
+// sealed: with AES-256-GCM under a key that is derived from the private half
+// for this one part. That is some twenty times faster than HPKE, and nobody who
+// has only the public half can make such a part. A key that encrypts once
+// gives those who watch AES's table look-ups nothing to compare.
+//
+// The bytes are laid down in queue/FORMAT.md.
 package seal
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hkdf"
 	"crypto/hpke"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -27,14 +37,18 @@ import (
 
 // The suites a sealed part can name in its first byte. Zero is never used, so
 // that a page of zeros names none.
-const suiteX25519 byte = 1 // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305
-
 const (
-	encapsulated = 32 // bytes of an encapsulated X25519 key
-	tag          = 16 // bytes of a Poly1305 tag
+	suiteX25519 byte = 1 // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305
+	suiteOwn    byte = 2 // HKDF-SHA256 of the private half, AES-256-GCM
 )
 
-// Overhead is how many bytes longer a sealed part is than its plaintext.
+const (
+	encapsulated = 32 // bytes of an encapsulated X25519 key, and of a kept part's salt
+	tag          = 16 // bytes of a Poly1305 or GCM tag
+)
+
+// Overhead is how many bytes longer a sealed or kept part is than its
+// plaintext.
 const Overhead = 1 + encapsulated + tag
 
 // errBroken says nothing more on purpose: which of key, associated data and
@@ -128,11 +142,8 @@ func Seal(pub *Public, aad, plaintext []byte) ([]byte, error) {
 // Open returns the plaintext of what Seal sealed for k's public half with the
 // same aad. The result is new memory that the caller owns and clears.
 func (k *Key) Open(aad, sealed []byte) ([]byte, error) {
-	if len(sealed) < Overhead {
-		return nil, fmt.Errorf("open sealed part: %d bytes are too few for one", len(sealed))
-	}
-	if sealed[0] != suiteX25519 {
-		return nil, fmt.Errorf("open sealed part: unknown suite %d", sealed[0])
+	if err := shape(sealed, suiteX25519); err != nil {
+		return nil, fmt.Errorf("open sealed part: %w", err)
 	}
 	enc, ciphertext := sealed[1:1+encapsulated], sealed[1+encapsulated:]
 	recipient, err := hpke.NewRecipient(enc, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info(sealed[0]))
@@ -144,6 +155,69 @@ func (k *Key) Open(aad, sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("open sealed part: %w", errBroken)
 	}
 	return plaintext, nil
+}
+
+// Keep returns plaintext sealed for k itself and bound to aad, which is not
+// part of the result. Only Recall of the same key opens it. The result is new
+// memory, Overhead bytes longer than plaintext; plaintext stays the caller's.
+func (k *Key) Keep(aad, plaintext []byte) ([]byte, error) {
+	kept := make([]byte, 1+encapsulated, Overhead+len(plaintext))
+	kept[0] = suiteOwn
+	salt := kept[1:]
+	rand.Read(salt) //nolint:errcheck // it never fails
+	aead, err := k.once(salt)
+	if err != nil {
+		return nil, fmt.Errorf("keep: %w", err)
+	}
+	return aead.Seal(kept, make([]byte, aead.NonceSize()), plaintext, aad), nil
+}
+
+// Recall returns the plaintext of what Keep of the same key kept with the same
+// aad. The result is new memory that the caller owns and clears.
+func (k *Key) Recall(aad, kept []byte) ([]byte, error) {
+	if err := shape(kept, suiteOwn); err != nil {
+		return nil, fmt.Errorf("open kept part: %w", err)
+	}
+	aead, err := k.once(kept[1 : 1+encapsulated])
+	if err != nil {
+		return nil, fmt.Errorf("open kept part: %w", err)
+	}
+	plaintext, err := aead.Open(nil, make([]byte, aead.NonceSize()), kept[1+encapsulated:], aad)
+	if err != nil {
+		return nil, fmt.Errorf("open kept part: %w", errBroken)
+	}
+	return plaintext, nil
+}
+
+// once returns the cipher of the one part that has the salt. It is never used
+// for a second plaintext, so its nonce may be zero.
+func (k *Key) once(salt []byte) (cipher.AEAD, error) {
+	secret, err := k.Derive("kept parts")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	key, err := hkdf.Key(sha256.New, secret, salt, string(info(suiteOwn)), sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// shape reports what cannot be a part of the suite.
+func shape(part []byte, suite byte) error {
+	if len(part) < Overhead {
+		return fmt.Errorf("%d bytes are too few for one", len(part))
+	}
+	if part[0] != suite {
+		return fmt.Errorf("is of suite %d, want %d", part[0], suite)
+	}
+	return nil
 }
 
 // info binds a sealed part to this use of HPKE and to its suite, so that the

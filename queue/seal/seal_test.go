@@ -2,6 +2,10 @@ package seal_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -25,11 +29,27 @@ func generate(tb testing.TB) *seal.Key {
 	return key
 }
 
+// kinds are the two ways to close a part, and to open it.
+var kinds = map[string]struct {
+	seal func(k *seal.Key, aad, plaintext []byte) ([]byte, error)
+	open func(k *seal.Key, aad, part []byte) ([]byte, error)
+}{
+	"sealed": {func(k *seal.Key, aad, plaintext []byte) ([]byte, error) { return seal.Seal(k.Public(), aad, plaintext) }, (*seal.Key).Open},
+	"kept":   {(*seal.Key).Keep, (*seal.Key).Recall},
+}
+
 func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) { opensOnlyInItsPlace(t, kind.seal, kind.open) })
+	}
+}
+
+func opensOnlyInItsPlace(t *testing.T, closes, opens func(k *seal.Key, aad, b []byte) ([]byte, error)) {
+	t.Helper()
 	key, other := generate(t), generate(t)
 	place := seal.Binding{Format: 1, Attempt: 2, Record: "s1-2", Part: "image/SELFIE", Key: key.Fingerprint()}
 	plaintext := []byte("a face")
-	sealed, err := seal.Seal(key.Public(), place.AAD(), plaintext)
+	sealed, err := closes(key, place.AAD(), plaintext)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +59,7 @@ func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
 	if bytes.Contains(sealed, plaintext) {
 		t.Error("the sealed part holds the plaintext")
 	}
-	got, err := key.Open(place.AAD(), sealed)
+	got, err := opens(key, place.AAD(), sealed)
 	if err != nil || !bytes.Equal(got, plaintext) {
 		t.Fatalf("opened %q, %v", got, err)
 	}
@@ -59,22 +79,22 @@ func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
 		aad    []byte
 		sealed []byte
 	}{
-		"another device's key":             {other, place.AAD(), sealed},
-		"another record":                   {key, with(func(b *seal.Binding) { b.Record = "s2-2" }), sealed},
-		"another part":                     {key, with(func(b *seal.Binding) { b.Part = "meta" }), sealed},
-		"another attempt":                  {key, with(func(b *seal.Binding) { b.Attempt = 1 }), sealed},
-		"another key id":                   {key, with(func(b *seal.Binding) { b.Key = other.Fingerprint() }), sealed},
-		"another format":                   {key, with(func(b *seal.Binding) { b.Format = 2 }), sealed},
-		"bytes moved between record, part": {key, with(func(b *seal.Binding) { b.Record, b.Part = "s1-2i", "mage/SELFIE" }), sealed},
-		"another suite":                    {key, place.AAD(), flipped(0)},
-		"a changed encapsulated key":       {key, place.AAD(), flipped(5)},
-		"a changed byte":                   {key, place.AAD(), flipped(40)},
-		"a changed tag":                    {key, place.AAD(), flipped(len(sealed) - 1)},
-		"a byte missing":                   {key, place.AAD(), sealed[:len(sealed)-1]},
-		"nothing":                          {key, place.AAD(), nil},
-		"zeros":                            {key, place.AAD(), make([]byte, 100)},
+		"another device's key":               {other, place.AAD(), sealed},
+		"another record":                     {key, with(func(b *seal.Binding) { b.Record = "s2-2" }), sealed},
+		"another part":                       {key, with(func(b *seal.Binding) { b.Part = "meta" }), sealed},
+		"another attempt":                    {key, with(func(b *seal.Binding) { b.Attempt = 1 }), sealed},
+		"another key id":                     {key, with(func(b *seal.Binding) { b.Key = other.Fingerprint() }), sealed},
+		"another format":                     {key, with(func(b *seal.Binding) { b.Format = 2 }), sealed},
+		"bytes moved between record, part":   {key, with(func(b *seal.Binding) { b.Record, b.Part = "s1-2i", "mage/SELFIE" }), sealed},
+		"another suite":                      {key, place.AAD(), flipped(0)},
+		"a changed encapsulated key or salt": {key, place.AAD(), flipped(5)},
+		"a changed byte":                     {key, place.AAD(), flipped(40)},
+		"a changed tag":                      {key, place.AAD(), flipped(len(sealed) - 1)},
+		"a byte missing":                     {key, place.AAD(), sealed[:len(sealed)-1]},
+		"nothing":                            {key, place.AAD(), nil},
+		"zeros":                              {key, place.AAD(), make([]byte, 100)},
 	} {
-		if got, err := tc.key.Open(tc.aad, tc.sealed); err == nil {
+		if got, err := opens(tc.key, tc.aad, tc.sealed); err == nil {
 			t.Errorf("%s: opened to %q", name, got)
 		}
 	}
@@ -92,16 +112,71 @@ func TestTheAssociatedDataIsAsWrittenDown(t *testing.T) {
 
 func TestTheSamePartSealsDifferentlyEachTime(t *testing.T) {
 	key := generate(t)
-	one, err := seal.Seal(key.Public(), nil, []byte("x"))
+	for name, kind := range kinds {
+		one, err := kind.seal(key, nil, []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := kind.seal(key, nil, []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(one[1:33], two[1:33]) || bytes.Equal(one[33:], two[33:]) {
+			t.Errorf("two parts %s of one plaintext are equal: they tell that the plaintexts are", name)
+		}
+	}
+}
+
+// TestAKeptPartNeedsThePrivateHalf holds that whoever can only seal cannot
+// make what the device believes it wrote itself.
+func TestAKeptPartNeedsThePrivateHalf(t *testing.T) {
+	key := generate(t)
+	sealed, err := seal.Seal(key.Public(), nil, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := seal.Seal(key.Public(), nil, []byte("x"))
+	if got, err := key.Recall(nil, sealed); err == nil {
+		t.Errorf("recalled %q, which was sealed", got)
+	}
+	sealed[0] = 2
+	if got, err := key.Recall(nil, sealed); err == nil {
+		t.Errorf("recalled %q", got)
+	}
+	kept, err := key.Keep(nil, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Equal(one, two) {
-		t.Error("two seals of one plaintext are equal: they tell that the plaintexts are")
+	if got, err := key.Open(nil, kept); err == nil {
+		t.Errorf("opened %q, which was kept", got)
+	}
+}
+
+// TestAKeptPartIsAsWrittenDown opens one with FORMAT.md's words and the
+// standard library only.
+func TestAKeptPartIsAsWrittenDown(t *testing.T) {
+	key := generate(t)
+	kept, err := key.Keep([]byte("place"), []byte("marks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, err := key.Derive("kept parts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, err := hkdf.Key(sha256.New, derived, kept[1:33], "livekiosk seal\x00\x02", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := gcm.Open(nil, make([]byte, 12), kept[33:], []byte("place")); err != nil || kept[0] != 2 || string(got) != "marks" {
+		t.Errorf("opened %q, %v, of suite %d", got, err, kept[0])
 	}
 }
 
@@ -252,32 +327,62 @@ func TestADirectoryThatOthersWriteToGetsNoKey(t *testing.T) {
 // FuzzOpen holds that no bytes but the sealed ones open.
 func FuzzOpen(f *testing.F) {
 	key := generate(f)
-	sealed, err := seal.Seal(key.Public(), nil, []byte("x"))
-	if err != nil {
-		f.Fatal(err)
+	parts := map[string][]byte{}
+	for name, kind := range kinds {
+		part, err := kind.seal(key, nil, []byte("x"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		parts[name] = part
+		f.Add(part[:seal.Overhead-1])
 	}
 	f.Add([]byte(nil))
-	f.Add(sealed[:seal.Overhead-1])
 	f.Add(append([]byte{1}, make([]byte, 64)...))
+	f.Add(append([]byte{2}, make([]byte, 64)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, err := key.Open(nil, b); err == nil && !bytes.Equal(b, sealed) {
-			t.Errorf("%x opened to %x", b, got)
+		for name, kind := range kinds {
+			if got, err := kind.open(key, nil, b); err == nil && !bytes.Equal(b, parts[name]) {
+				t.Errorf("%x opened to %x as one that was %s", b, got, name)
+			}
 		}
 	})
 }
 
 func BenchmarkSeal(b *testing.B) {
 	key := generate(b)
-	for _, size := range []int{4 << 10, 150_000, 4 << 20} {
-		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			plaintext := make([]byte, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := seal.Seal(key.Public(), nil, plaintext); err != nil {
+	for name, kind := range kinds {
+		for _, size := range []int{300, 150_000, 300_000, 4 << 20} {
+			b.Run(fmt.Sprintf("kind=%s/size=%d", name, size), func(b *testing.B) {
+				plaintext := make([]byte, size)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := kind.seal(key, nil, plaintext); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	key := generate(b)
+	for name, kind := range kinds {
+		for _, size := range []int{300, 150_000} {
+			b.Run(fmt.Sprintf("kind=%s/size=%d", name, size), func(b *testing.B) {
+				part, err := kind.seal(key, nil, make([]byte, size))
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := kind.open(key, nil, part); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
