@@ -6,8 +6,8 @@ import "time"
 // end or a test can follow.
 type EventKind string
 
-// The events, in the order of a session. Text and Fields of an event carry no
-// personal data and no score.
+// The events, in the order of a session. No event carries personal data or a
+// score, but the correlation id that a result belongs to.
 const (
 	EventLaunched  EventKind = "launched"
 	EventPhase     EventKind = "phase"     // Text: the flow's phase
@@ -23,7 +23,7 @@ const (
 	EventDeferred  EventKind = "deferred" // Text: why delivery waits
 	EventSettled   EventKind = "settled"  // Text: next action
 	EventOutcome   EventKind = "outcome"  // Text: the screen
-	EventResult    EventKind = "result"   // Text: result status
+	EventResult    EventKind = "result"   // Text: result status; Result: all of it; again if a saved capture ends later
 	EventFault     EventKind = "fault"    // Text: fault code, "" when it cleared
 )
 
@@ -35,4 +35,5 @@ type Event struct {
 	Session SessionID `json:"session,omitempty"`
 	Record  RecordID  `json:"record,omitempty"`
 	Text    string    `json:"text,omitempty"`
+	Result  *Result   `json:"result,omitempty"` // of EventResult; not written to once published
 }

@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -98,6 +99,74 @@ func (c DetailedCode) Retriable() bool {
 	return false
 }
 
+// Class returns the coarse class of c. Every code but NoDetail has one, since
+// the contract's result always gives both. API stands for what fits no other:
+// a launch that was not valid, and what the kiosk cannot explain.
+func (c DetailedCode) Class() ErrorCode {
+	switch c {
+	case CameraUnavailable:
+		return CameraError
+	case PermissionDenied:
+		return PermissionError
+	case ConnectionLost, Saved:
+		return NetworkError
+	case ConfigInvalid, TokenExpired, UnknownError, MissingField, ExchangeFailed, ExchangeTimedOut, APIError:
+		return GatewayAPIError
+	case VerificationFailed:
+		return VerificationError
+	case HelpTapped:
+		return HelpClickedError
+	case NotAllowListed, Tampered:
+		return SecurityError
+	case UserCancelled:
+		return UserCancelledError
+	case NoDetail:
+		return NoErrorCode
+	}
+	return NoErrorCode
+}
+
+// Message says in English what c means, for staff and the partner's logs.
+func (c DetailedCode) Message() string {
+	switch c {
+	case ConfigInvalid:
+		return "the launch was not valid"
+	case TokenExpired:
+		return "the user token has expired"
+	case ConnectionLost:
+		return "the connection to the gateway was lost"
+	case NotAllowListed:
+		return "this gateway is not configured on the kiosk"
+	case UnknownError:
+		return "something went wrong on the kiosk"
+	case MissingField:
+		return "the launch lacks a field"
+	case UserCancelled:
+		return "the visitor left the session"
+	case ExchangeFailed:
+		return "no user token could be obtained"
+	case ExchangeTimedOut:
+		return "the user token did not come in time"
+	case CameraUnavailable:
+		return "the camera is not available"
+	case PermissionDenied:
+		return "the kiosk lacks a permission"
+	case VerificationFailed:
+		return "the verification failed"
+	case HelpTapped:
+		return "the visitor asked for help"
+	case Tampered:
+		return "the kiosk found signs of tampering"
+	case APIError:
+		return "the gateway answered with an error"
+	case Saved:
+		return "the capture is saved on the kiosk and is delivered later: do not capture again"
+	case NoDetail:
+		return ""
+	}
+	return ""
+}
+
 // An ErrorCode is the coarse class of a result's error.
 type ErrorCode string
 
@@ -143,14 +212,91 @@ const (
 	Errored      ResultStatus = "ERROR"
 )
 
-// A Result is what the partner's front end is told (DocumentVerificationResult).
+// A Result is what the partner's front end is told. As JSON it has the
+// contract's shape (DocumentVerificationResult), with the kiosk's session id
+// and the contract's retriable flag.
 type Result struct {
 	Session       SessionID
-	CorrelationID string
+	CorrelationID string // "" if it is no longer known
 	Status        ResultStatus
 	SubmissionID  string
-	Error         ErrorCode
+	Error         ErrorCode // "" means Detail's own class
 	Detail        DetailedCode
+}
+
+// Judged returns the result of a session whose visitor does not wait any more,
+// as the gateway's word on its capture leaves it.
+//
+//   - Approved is COMPLETED.
+//   - Not approved, rejected or out of attempts is ERROR 2212: the verdict
+//     itself goes to the partner's backend.
+//   - Pictures that the gateway turned down when nobody was there to take new
+//     ones are NOT_COMPLETED 2212: the person has to come again.
+//   - What could not be delivered is ERROR 2215: nobody judged it.
+func (r Result) Judged(by Receipt) Result {
+	if by.SubmissionID != "" {
+		r.SubmissionID = by.SubmissionID
+	}
+	switch {
+	case by.Action == ExitSuccess:
+		r.Status, r.Error, r.Detail = Completed, NoErrorCode, NoDetail
+	case by.Action == Retry, by.Reason == NeedsRecapture:
+		r.Status, r.Error, r.Detail = NotCompleted, VerificationError, VerificationFailed
+	case by.Action == ExitFailure:
+		r.Status, r.Error, r.Detail = Errored, VerificationError, VerificationFailed
+	case by.Action == ExitError:
+		r.Status, r.Error, r.Detail = Errored, GatewayAPIError, APIError
+	}
+	return r
+}
+
+// resultJSON is a Result on the wire.
+type resultJSON struct {
+	SessionID     SessionID    `json:"sessionId"`
+	CorrelationID string       `json:"correlationId,omitempty"`
+	Status        ResultStatus `json:"status"`
+	SubmissionID  string       `json:"submissionId,omitempty"`
+	Extra         *extraJSON   `json:"extra,omitempty"`
+	Retriable     bool         `json:"retriable"`
+}
+
+type extraJSON struct {
+	ErrorCode         ErrorCode    `json:"errorCode"`
+	DetailedErrorCode DetailedCode `json:"detailedErrorCode"`
+	ErrorMessage      string       `json:"errorMessage"`
+}
+
+// MarshalJSON implements json.Marshaler. There is an extra only where
+// something kept the session from completing.
+func (r Result) MarshalJSON() ([]byte, error) {
+	out := resultJSON{
+		SessionID: r.Session, CorrelationID: r.CorrelationID, Status: r.Status, SubmissionID: r.SubmissionID, Retriable: r.Detail.Retriable(),
+	}
+	if r.Detail != NoDetail {
+		out.Extra = &extraJSON{ErrorCode: r.Error, DetailedErrorCode: r.Detail, ErrorMessage: r.Detail.Message()}
+		if r.Error == NoErrorCode {
+			out.Extra.ErrorCode = r.Detail.Class()
+		}
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode result: %w", err)
+	}
+	return b, nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Message and retriable flag are
+// those of the detailed code, whatever was sent.
+func (r *Result) UnmarshalJSON(b []byte) error {
+	var in resultJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return fmt.Errorf("decode result: %w", err)
+	}
+	*r = Result{Session: in.SessionID, CorrelationID: in.CorrelationID, Status: in.Status, SubmissionID: in.SubmissionID}
+	if in.Extra != nil {
+		r.Error, r.Detail = in.Extra.ErrorCode, in.Extra.DetailedErrorCode
+	}
+	return nil
 }
 
 // A Consent is the receipt that travels with a submission's metadata.

@@ -25,7 +25,7 @@ func commands() []command {
 a capture was stored for it. The visitor is named by a user token, or by a user id with which the
 kiosk asks the partner backend for a token. A token on the command line is
 visible to every user of this machine: use --token-file, or "--token -" and
-standard input.
+standard input. So is a user id: "--user-id -" reads it from standard input.
 
 With --follow the exit code tells how the session ended: 0 when it completed,
 and also when it was saved for later delivery, since nothing is left to do for
@@ -34,14 +34,32 @@ the visitor; 1 when it ended otherwise.`,
 		},
 		{
 			name: "follow", args: "SESSION [flags]", summary: "show a session's events until its result",
-			more:  "The exit code tells how the session ended, as for launch --follow.",
-			flags: noFlags(follow),
+			more: `The exit code tells how the session ended, as for launch --follow; 75 if the
+daemon stops before that. A capture that was stored is known to the daemon also
+after a restart: follow the session again.`,
+			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
+				delivered := fs.Bool("delivered", false, "go on after \"saved for later\", until the capture was delivered and judged")
+				return func(ctx context.Context, c call, args []string) error { return follow(ctx, c, args, *delivered) }
+			},
 		},
 		{
 			name: "result", args: "SESSION [flags]", summary: "show a session's result so far",
-			more:  "The exit code tells how the session ended, as for launch --follow; 75 while it\nis running.",
+			more: `The exit code tells how the session ended, as for launch --follow; 75 while it
+is running. A session before the daemon's last start is known if it stored a
+capture; its correlation id is not.`,
 			flags: noFlags(result),
 		},
+		{
+			name: "book", args: "--correlation-id ID --user-id ID [flags]",
+			summary: "have a user token fetched ahead for a person who is expected",
+			more: `The token is fetched while there is a network, and used by a launch of the same
+correlation id and user id should there be none when they come. A user id on the
+command line is visible to every user of this machine: "--user-id -" reads it
+from standard input.`,
+			flags: bookFlags,
+		},
+		{name: "bookings", args: "[flags]", summary: "list who is booked, and whether their token is there", flags: noFlags(bookings)},
+		{name: "unbook", args: "CORRELATION-ID [flags]", summary: "forget a booking and its token", flags: noFlags(unbook)},
 		{name: "status", args: "[flags]", summary: "show the daemon's state", flags: noFlags(status)},
 		{name: "queue", args: "[flags]", summary: "list the records of the outbox", flags: noFlags(queue)},
 		{
@@ -129,7 +147,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	var tokenFile, theme, locale string
 	var goOn bool
 	fs.StringVar(&l.CorrelationID, "correlation-id", "", "the partner's `id` of the session, never used before")
-	fs.StringVar(&l.UserID, "user-id", "", "the visitor's `id` at the partner")
+	fs.StringVar(&l.UserID, "user-id", "", "the visitor's `id` at the partner; - reads standard input")
 	fs.StringVar(&l.UserIDType, "user-id-type", "", "what kind of id that is; default as configured (`type`)")
 	fs.StringVar(&l.Token, "token", "", "the user `token`; - reads standard input")
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
@@ -143,7 +161,13 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 			return err
 		}
 		var err error
+		if l.UserID == "-" && (l.Token == "-" || tokenFile == "-") {
+			return usage("--user-id and the token are both to be read from standard input: give one in another way")
+		}
 		if l.Token, err = token(c.in, l.Token, tokenFile); err != nil {
+			return err
+		}
+		if l.UserID, err = userID(c.in, l.UserID); err != nil {
 			return err
 		}
 		l.Theme, l.Locale = kiosk.Theme(theme), api.ParseLocale(locale)
@@ -160,13 +184,36 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		if err := c.print(map[string]kiosk.SessionID{"sessionId": id}, "session "+string(id)); err != nil || !goOn {
 			return err
 		}
-		return followSession(ctx, c, id)
+		return followSession(ctx, c, id, false)
 	}
+}
+
+// userID returns what --user-id names.
+func userID(in io.Reader, value string) (string, error) {
+	if value != "-" {
+		return value, nil
+	}
+	return readWord(in, "--user-id", "user id")
+}
+
+// readWord reads the one word that a flag's input holds.
+func readWord(in io.Reader, name, what string) (string, error) {
+	const longest = 32 << 10
+	b, err := io.ReadAll(io.LimitReader(in, longest+1))
+	word := strings.TrimSpace(string(b))
+	switch {
+	case err != nil:
+		return "", usage("%s: %w", name, err)
+	case word == "":
+		return "", usage("%s: it holds no %s", name, what)
+	case len(b) > longest:
+		return "", usage("%s: it is longer than %d bytes", name, longest)
+	}
+	return word, nil
 }
 
 // token returns the token of one of the two flags.
 func token(in io.Reader, value, file string) (string, error) {
-	const longest = 32 << 10
 	switch {
 	case value != "" && file != "":
 		return "", usage("--token and --token-file are both given: give one")
@@ -183,17 +230,7 @@ func token(in io.Reader, value, file string) (string, error) {
 		defer f.Close()
 		in = f
 	}
-	b, err := io.ReadAll(io.LimitReader(in, longest+1))
-	t := strings.TrimSpace(string(b))
-	switch {
-	case err != nil:
-		return "", usage("--token-file: %w", err)
-	case t == "":
-		return "", usage("--token-file: it holds no token")
-	case len(b) > longest:
-		return "", usage("--token-file: it is longer than %d bytes", longest)
-	}
-	return t, nil
+	return readWord(in, "--token-file", "token")
 }
 
 // launchError puts a refusal into the words of the command line.
@@ -218,48 +255,96 @@ func launchError(err error) error {
 	return &told
 }
 
-func follow(ctx context.Context, c call, args []string) error {
+func bookFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
+	var b kiosk.Booking
+	var locale string
+	fs.StringVar(&b.CorrelationID, "correlation-id", "", "the partner's `id` of the session to come, never used before")
+	fs.StringVar(&b.UserID, "user-id", "", "the person's `id` at the partner; - reads standard input")
+	fs.StringVar(&b.UserIDType, "user-id-type", "", "what kind of id that is; default as configured (`type`)")
+	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
+	return func(ctx context.Context, c call, args []string) error {
+		if err := words(args); err != nil {
+			return err
+		}
+		var err error
+		if b.UserID, err = userID(c.in, b.UserID); err != nil {
+			return err
+		}
+		b.Locale = api.ParseLocale(locale)
+		if err = api.ValidateBooking(b); err != nil {
+			return launchError(err)
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		booked, err := c.client().Book(ctx, b)
+		if err != nil {
+			return launchError(c.explain(err))
+		}
+		return c.print(booked, "booked "+booked.CorrelationID)
+	}
+}
+
+func bookings(ctx context.Context, c call, args []string) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	all, err := c.client().Bookings(ctx)
+	if err != nil {
+		return c.explain(err)
+	}
+	if !c.json {
+		return c.print(nil, bookingsText(all, c.now()))
+	}
+	return printEach(c, all)
+}
+
+func unbook(ctx context.Context, c call, args []string) error {
+	if err := words(args, "CORRELATION-ID"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.client().Unbook(ctx, args[0]); err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
+func follow(ctx context.Context, c call, args []string, delivered bool) error {
 	if err := words(args, "SESSION"); err != nil {
 		return err
 	}
-	return followSession(ctx, c, kiosk.SessionID(args[0]))
+	return followSession(ctx, c, kiosk.SessionID(args[0]), delivered)
 }
 
-// followSession prints a session's events and its result.
-func followSession(ctx context.Context, c call, id kiosk.SessionID) error {
+// followSession prints a session's events and its result; with delivered not
+// before its capture was judged.
+func followSession(ctx context.Context, c call, id kiosk.SessionID, delivered bool) error {
 	cl, show := c.client(), c.eventPrinter(false)
-	err := cl.Session(ctx, id, show)
-	if ctx.Err() != nil {
+	walk := cl.Session
+	if delivered {
+		walk = cl.Delivered
+	}
+	var last *kiosk.Result
+	err := walk(ctx, id, func(e kiosk.Event) error {
+		if e.Result != nil {
+			last = e.Result
+		}
+		return show(e)
+	})
+	switch {
+	case ctx.Err() != nil:
 		return &exitError{exitLater, fmt.Errorf("interrupted; the session goes on: kioskctl follow %s", id)}
-	}
-	if err != nil {
+	case errors.Is(err, api.ErrStopping) && (last == nil || delivered && saved(*last)):
+		return &exitError{exitLater, fmt.Errorf("%w; what it has stored it delivers once it runs again: kioskctl follow %s", err, id)}
+	case err != nil && !errors.Is(err, api.ErrStopping):
 		return c.explain(err)
+	case last != nil:
+		return c.ended(*last)
 	}
-	res, err := settled(ctx, cl, id)
-	if err != nil {
-		return c.explain(err)
-	}
-	return c.ended(res)
-}
-
-// settled returns the session's result. The last event may be told a moment
-// before the result can be asked for.
-func settled(ctx context.Context, cl *api.Client, id kiosk.SessionID) (api.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for range 20 {
-		res, err := cl.Result(ctx, id)
-		if err != nil || res.Status != kiosk.Running {
-			return res, err
-		}
-		select {
-		case <-ctx.Done():
-		case <-again.C:
-		}
-	}
-	return cl.Result(ctx, id)
+	return result(ctx, c, []string{string(id)}) // no event of it is kept
 }
 
 func result(ctx context.Context, c call, args []string) error {
@@ -276,7 +361,7 @@ func result(ctx context.Context, c call, args []string) error {
 }
 
 // ended prints a result and returns what its exit code is.
-func (c call) ended(r api.Result) error {
+func (c call) ended(r kiosk.Result) error {
 	if err := c.print(r, resultText(r)); err != nil {
 		return err
 	}
@@ -300,7 +385,7 @@ func status(ctx context.Context, c call, args []string) error {
 	if err != nil {
 		return c.explain(err)
 	}
-	return c.print(st, statusText(st))
+	return c.print(st, statusText(st, c.now()))
 }
 
 func queue(ctx context.Context, c call, args []string) error {
@@ -316,12 +401,7 @@ func queue(ctx context.Context, c call, args []string) error {
 	if !c.json {
 		return c.print(nil, queueText(entries))
 	}
-	for _, e := range entries {
-		if err := c.print(e, ""); err != nil {
-			return err
-		}
-	}
-	return nil
+	return printEach(c, entries)
 }
 
 func events(ctx context.Context, c call, args []string, goOn bool) error {
@@ -333,8 +413,11 @@ func events(ctx context.Context, c call, args []string, goOn bool) error {
 	case <-ctx.Done(): // the way to end it
 		return nil
 	default:
-		return c.explain(err)
 	}
+	if errors.Is(err, api.ErrStopping) {
+		return &exitError{exitLater, err}
+	}
+	return c.explain(err)
 }
 
 func replay(ctx context.Context, c call, args []string) error {
@@ -376,6 +459,16 @@ func (c call) replayOne(name string) error {
 	}
 	if n := len(sum.Mismatches); n > 0 {
 		return &exitError{exitData, fmt.Errorf("%s does not reproduce: %d of %d inputs led elsewhere", name, n, sum.Inputs)}
+	}
+	return nil
+}
+
+// printEach writes each value as a line of JSON.
+func printEach[T any](c call, all []T) error {
+	for _, v := range all {
+		if err := c.print(v, ""); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 // Command kioskctl is the command line of staff, partners and fleet engines
 // for the kiosk daemon of the same board. It launches sessions, follows them,
-// and shows the daemon's state and the outbox, over the daemon's Unix socket;
+// books persons who are expected, and shows the daemon's state and the outbox,
+// over the daemon's Unix socket;
 // and it replays recorded traces, for which no daemon is needed.
 //
 // The socket is the one of --socket, else of $KIOSKD_SOCKET, else
@@ -12,15 +13,15 @@
 //
 //	0   done. A session: completed, or saved for later delivery
 //	1   the session ended otherwise
-//	64  the command line or the launch is malformed
-//	65  a trace does not reproduce or is no trace; no such session
+//	64  the command line, the launch or the booking is malformed
+//	65  a trace does not reproduce or is no trace; no such session or booking
 //	69  the daemon cannot be reached, or failed
-//	75  busy, out of service, or not ended yet: try later
+//	75  busy, full, out of service, stopping, or not ended yet: try later
 //	77  no permission to use the socket
 //
 // What is on a command line can be read by every user of the machine while the
 // command runs. Give a user token by --token-file, or by "--token -" on
-// standard input.
+// standard input, and a user id by "--user-id -".
 package main
 
 import (
@@ -35,6 +36,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"livekiosk/kiosk/api"
 )
@@ -56,7 +58,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	os.Exit(run(ctx, os.Args[1:], world{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, system: api.SystemSocket}))
+	os.Exit(run(ctx, os.Args[1:], world{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: time.Now, system: api.SystemSocket}))
 }
 
 // A world is what a command sees of its surroundings.
@@ -64,6 +66,7 @@ type world struct {
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
+	now      func() time.Time
 	system   string // socket of the system's own daemon
 }
 
@@ -295,9 +298,9 @@ The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 Exit codes:
    0  done. A session: completed, or saved for later delivery
    1  the session ended otherwise
-  64  the command line or the launch is malformed
-  65  a trace does not reproduce or is no trace; no such session
+  64  the command line, the launch or the booking is malformed
+  65  a trace does not reproduce or is no trace; no such session or booking
   69  the daemon cannot be reached, or failed
-  75  busy, out of service, or not ended yet: try later
+  75  busy, full, out of service, stopping, or not ended yet: try later
   77  no permission to use the socket
 `

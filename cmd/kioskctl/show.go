@@ -2,7 +2,8 @@ package main
 
 import (
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,6 +37,8 @@ func eventText(e kiosk.Event, after time.Duration, session bool) string {
 	switch {
 	case e.Kind == api.EventGap:
 		text = strings.TrimSpace(text + " events are missing here")
+	case e.Kind == api.EventStopping:
+		text = "the daemon ends"
 	case e.Kind == kiosk.EventHint, e.Kind == kiosk.EventPhase, e.Kind == kiosk.EventOutcome:
 		text = spaced(text)
 	case e.Kind == kiosk.EventFault && text == "":
@@ -55,19 +58,17 @@ func dash(s string) string {
 }
 
 // saved reports a capture that is safe on the kiosk and not yet delivered.
-func saved(r api.Result) bool {
-	return r.Status == kiosk.NotCompleted && r.Extra != nil && r.Extra.DetailedErrorCode == kiosk.Saved
-}
+func saved(r kiosk.Result) bool { return r.Status == kiosk.NotCompleted && r.Detail == kiosk.Saved }
 
-func resultText(r api.Result) string {
+func resultText(r kiosk.Result) string {
 	var b strings.Builder
 	b.WriteString(string(r.Status))
 	switch {
 	case saved(r):
 		b.WriteString(": saved for later: the kiosk delivers it by itself, do not capture again")
-	case r.Extra != nil:
-		fmt.Fprintf(&b, ": %s (%s)", r.Extra.ErrorMessage, strings.TrimSpace(string(r.Extra.ErrorCode)+" "+strconv.Itoa(int(r.Extra.DetailedErrorCode))))
-		if r.Retriable {
+	case r.Detail != kiosk.NoDetail:
+		fmt.Fprintf(&b, ": %s (%s %d)", r.Detail.Message(), r.Detail.Class(), r.Detail)
+		if r.Detail.Retriable() {
 			b.WriteString(", may be launched again")
 		}
 	}
@@ -77,7 +78,10 @@ func resultText(r api.Result) string {
 	return b.String()
 }
 
-func statusText(s api.Status) string {
+// statusText is the state for somebody who reads it at now.
+func statusText(s api.Status, now time.Time) string {
+	var b strings.Builder
+	line := func(name, text string) { fmt.Fprintf(&b, "%-8s %s\n", name, text) }
 	ready, session, faults, queue := "not ready", "no session", "none", "cannot be read"
 	if s.Ready {
 		ready = "ready"
@@ -90,10 +94,68 @@ func statusText(s api.Status) string {
 	}
 	if q := s.Queue; q != nil {
 		queue = fmt.Sprintf("%d waiting, %d done, %d dead, %d for review, %s", q.Waiting, q.Done, q.Dead, q.Review, size(q.Bytes))
+		if q.Dead > 0 {
+			queue += ": see kioskctl queue"
+		}
 	}
-	up := (time.Duration(s.UptimeSeconds) * time.Second).String()
-	return fmt.Sprintf("kioskd   %s, up %s, %s\nphase    %s, %s\nfaults   %s\ncamera   %s: %.1f frames/s, %d frames, %d dropped\nqueue    %s",
-		s.Version, up, ready, spaced(s.Phase), session, faults, dash(s.Camera.Source), s.Camera.FramesPerSecond, s.Camera.Frames, s.Camera.Dropped, queue)
+	line("kioskd", fmt.Sprintf("%s, up %s, %s", s.Version, time.Duration(s.UptimeSeconds)*time.Second, ready))
+	line("phase", spaced(s.Phase)+", "+session)
+	line("faults", faults)
+	line("camera", fmt.Sprintf("%s: %.1f frames/s, %d frames, %d dropped", dash(s.Camera.Source), s.Camera.FramesPerSecond, s.Camera.Frames, s.Camera.Dropped))
+	name := "network"
+	for _, n := range s.Network {
+		for text := range strings.Lines(serviceText(n, now)) {
+			line(name, strings.TrimSuffix(text, "\n"))
+			name = ""
+		}
+	}
+	line("clock", clockText(s.Clock))
+	line("queue", queue)
+	if s.Quarantined != "" {
+		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")
+	}
+	if s.Orphans > 0 {
+		line("alarm", fmt.Sprintf("%d records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators", s.Orphans))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// serviceText is a line about a service, and one about what to do if it is out.
+func serviceText(n api.ServiceStatus, now time.Time) string {
+	switch n.State {
+	case api.ReachOK:
+		return string(n.Service) + ": ok"
+	case api.ReachUnknown:
+		return string(n.Service) + ": not asked yet"
+	case api.ReachOut:
+	}
+	what, do := troubleWords(n.Trouble)
+	since := ""
+	if !n.Since.IsZero() {
+		since = fmt.Sprintf(" since %s (%s)", clock(n.Since, now), span(now.Sub(n.Since)))
+	}
+	tries := fmt.Sprintf("%d tries", n.Failures)
+	if n.Failures == 1 {
+		tries = "1 try"
+	}
+	return fmt.Sprintf("%s: out%s, %s (%s), %s\n  do: %s", n.Service, since, what, dash(string(n.Trouble)), tries, do)
+}
+
+func clockText(c api.ClockStatus) string {
+	skew := time.Duration(c.SkewSeconds * float64(time.Second))
+	text := "agrees with the gateway's"
+	switch {
+	case !c.Known:
+		text = "not compared with the gateway's yet"
+	case skew >= 2*time.Second:
+		text = span(skew) + " ahead of the gateway's"
+	case skew <= -2*time.Second:
+		text = span(skew) + " behind the gateway's"
+	}
+	if !c.Trusted {
+		text += ", not trusted\n" + strings.Repeat(" ", 11) + "do: set the clock, and check the time service: timedatectl"
+	}
+	return text
 }
 
 // size is a number of bytes for people.
@@ -121,11 +183,50 @@ func queueText(entries []kiosk.Entry) string {
 		fmt.Fprintf(&rows, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", e.Record, e.State, e.Attempt, review,
 			e.Queued.Format(time.DateTime), size(e.Bytes), dash(string(e.Outcome)), dash(e.Reason))
 	}
-	var table strings.Builder // writing to it never fails
-	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = t.Write([]byte(rows.String()))
+	text := table(rows.String())
+	reasons := map[string]bool{}
+	for _, e := range entries {
+		if e.State == "dead" {
+			reasons[e.Reason] = true
+		}
+	}
+	if len(reasons) > 0 {
+		text += "\n\nDead records, which the kiosk has given up:"
+	}
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		text += "\n  " + dash(reason) + ": " + reasonWords(reason)
+	}
+	return text
+}
+
+// table lines up rows of columns that are set apart by tabs.
+func table(rows string) string {
+	var b strings.Builder // writing to it never fails
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = t.Write([]byte(rows))
 	_ = t.Flush()
-	return strings.TrimRight(table.String(), "\n")
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func bookingsText(all []api.Booked, now time.Time) string {
+	if len(all) == 0 {
+		return "nobody is booked"
+	}
+	var rows strings.Builder
+	rows.WriteString("CORRELATION ID\tBOOKED\tTOKEN\n")
+	for _, b := range all {
+		token := "not fetched yet"
+		switch {
+		case b.Fetched && b.Expires.IsZero():
+			token = "fetched"
+		case b.Fetched && !now.Before(b.Expires):
+			token = "expired " + clock(b.Expires, now)
+		case b.Fetched:
+			token = "fetched, expires " + clock(b.Expires, now)
+		}
+		fmt.Fprintf(&rows, "%s\t%s\t%s\n", b.CorrelationID, clock(b.Booked, now), token)
+	}
+	return table(rows.String())
 }
 
 // replayed is what replay prints for machines.

@@ -1,6 +1,7 @@
 // Package api is the kiosk's local interface: JSON over HTTP on a Unix socket,
 // for the partner's front end, staff and fleet engines. It launches sessions,
-// tells how they go and end, and shows the daemon's state and the outbox.
+// tells how they go and end, takes bookings, and shows the daemon's state, its
+// metrics and the outbox.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -15,7 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,12 +40,15 @@ type Queue interface {
 	Entries(ctx context.Context) ([]kiosk.Entry, error)
 }
 
-// Options are what a Server needs. All are required but Listener and Logger.
+// Options are what a Server needs. All without a stated meaning of nil are
+// required.
 type Options struct {
 	Launcher Launcher
 	Queue    Queue
+	Bookings Bookings // nil: the routes of bookings answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
+	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
 	Listener net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
 	Logger   *slog.Logger  // nil: nothing is logged
 }
@@ -85,6 +89,7 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	allowed := map[string][]string{} // the methods of each path
 	for _, r := range []struct {
 		method, path string
 		handle       http.HandlerFunc
@@ -93,16 +98,23 @@ func New(o Options) (*Server, error) {
 		{http.MethodGet, "/v1/sessions/{id}", s.getSession},
 		{http.MethodGet, "/v1/sessions/{id}/events", s.getSessionEvents},
 		{http.MethodGet, "/v1/events", s.getEvents},
+		{http.MethodGet, "/v1/bookings", s.getBookings},
+		{http.MethodPost, "/v1/bookings", s.postBooking},
+		{http.MethodDelete, "/v1/bookings/{correlationId}", s.deleteBooking},
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/queue", s.getQueue},
+		{http.MethodGet, "/metrics", s.getMetrics},
 		{http.MethodGet, "/healthz", s.getHealth},
 		{http.MethodGet, "/readyz", s.getReady},
 	} {
 		s.routes = append(s.routes, r.method+" "+r.path)
 		s.mux.Handle(r.method+" "+r.path, r.handle)
-		s.mux.HandleFunc(r.path, func(w http.ResponseWriter, q *http.Request) {
-			w.Header().Set("Allow", r.method)
-			s.write(w, q, http.StatusMethodNotAllowed, problem{Message: "only " + r.method + " is allowed here"})
+		allowed[r.path] = append(allowed[r.path], r.method)
+	}
+	for path, methods := range allowed {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			s.write(w, q, http.StatusMethodNotAllowed, problem{Message: "only " + strings.Join(methods, " and ") + " is allowed here"})
 		})
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
@@ -177,22 +189,45 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, code int, v any) 
 }
 
 func (s *Server) getSession(w http.ResponseWriter, r *http.Request) {
-	res, known := s.o.Launcher.Result(kiosk.SessionID(r.PathValue("id")))
-	if !known {
-		s.unknownSession(w, r)
-		return
+	if res, ok := s.session(w, r); ok {
+		s.write(w, r, http.StatusOK, res)
 	}
-	s.write(w, r, http.StatusOK, NewResult(res))
 }
 
-func (s *Server) unknownSession(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusNotFound, problem{Message: "no such session since the kiosk started"})
+// session returns the result so far of the session that is asked for. It
+// answers one that nobody knows, and returns false.
+func (s *Server) session(w http.ResponseWriter, r *http.Request) (kiosk.Result, bool) {
+	res, known, err := s.result(r.Context(), kiosk.SessionID(r.PathValue("id")))
+	switch {
+	case err != nil: // not 404: a partner who believed it would capture twice
+		s.outboxDown(w, r, err)
+	case !known:
+		s.write(w, r, http.StatusNotFound, problem{Message: "no such session: it stored no capture, or it was long ago"})
+	}
+	return res, known
+}
+
+// result looks a session up with the launcher, and with the outbox, which
+// outlives the daemon. The error is the outbox's.
+func (s *Server) result(ctx context.Context, id kiosk.SessionID) (kiosk.Result, bool, error) {
+	if res, known := s.o.Launcher.Result(id); known {
+		return res, true, nil
+	}
+	entries, err := s.o.Queue.Entries(ctx)
+	if err != nil {
+		return kiosk.Result{}, false, fmt.Errorf("look up a session: %w", err)
+	}
+	res, known := FromQueue(entries, id)
+	return res, known, nil
 }
 
 func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	st := s.o.Status()
 	if st.Faults == nil {
 		st.Faults = []kiosk.Fault{}
+	}
+	if st.Network == nil {
+		st.Network = []ServiceStatus{}
 	}
 	st.Queue = nil
 	entries, err := s.o.Queue.Entries(r.Context())
@@ -207,15 +242,27 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	entries, err := s.o.Queue.Entries(r.Context())
 	if err != nil {
-		s.log.WarnContext(r.Context(), "outbox not listed", slog.Any("err", err))
-		w.Header().Set("Retry-After", retryAfter)
-		s.write(w, r, http.StatusServiceUnavailable, problem{Message: "the outbox cannot be read now: see the kiosk's log"})
+		s.outboxDown(w, r, err)
 		return
 	}
 	if entries == nil {
 		entries = []kiosk.Entry{}
 	}
 	s.write(w, r, http.StatusOK, entries)
+}
+
+func (s *Server) outboxDown(w http.ResponseWriter, r *http.Request, err error) {
+	s.log.WarnContext(r.Context(), "outbox not listed", slog.Any("err", err))
+	w.Header().Set("Retry-After", retryAfter)
+	s.write(w, r, http.StatusServiceUnavailable, problem{Message: "the outbox cannot be read now: see the kiosk's log"})
+}
+
+func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) {
+	if s.o.Metrics == nil {
+		s.write(w, r, http.StatusNotFound, problem{Message: "this kiosk keeps no metrics"})
+		return
+	}
+	s.o.Metrics.ServeHTTP(w, r)
 }
 
 // getHealth answers as long as the process serves at all.
@@ -235,129 +282,4 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Retry-After", retryAfter)
 	s.write(w, r, http.StatusServiceUnavailable, problem{Message: msg})
-}
-
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
-	from, follow, err := streamQuery(r, false)
-	if err != nil {
-		s.write(w, r, http.StatusBadRequest, problem{Message: err.Error()})
-		return
-	}
-	ctx, cancel := s.streamContext(r.Context())
-	defer cancel()
-	walk := s.o.Log.Replay
-	if follow {
-		walk = s.o.Log.Follow
-	}
-	s.streamed(r, walk(ctx, from, "", stream(w)))
-}
-
-// errEnd ends a session's stream.
-var errEnd = errors.New("session ended")
-
-// getSessionEvents streams a session's events until its result, and what has
-// come after that: the delivery of a capture that was saved may end much later.
-func (s *Server) getSessionEvents(w http.ResponseWriter, r *http.Request) {
-	id := kiosk.SessionID(r.PathValue("id"))
-	if _, known := s.o.Launcher.Result(id); !known {
-		s.unknownSession(w, r)
-		return
-	}
-	from, follow, err := streamQuery(r, true)
-	if err != nil {
-		s.write(w, r, http.StatusBadRequest, problem{Message: err.Error()})
-		return
-	}
-	ctx, cancel := s.streamContext(r.Context())
-	defer cancel()
-	line := stream(w)
-	if follow && !s.ended(id) {
-		err := s.o.Log.Follow(ctx, from, id, func(e kiosk.Event) error {
-			if err := line(e); err != nil {
-				return err
-			}
-			from = e.Seq + 1
-			// After a gap the result may be among what is missing.
-			if e.Kind == kiosk.EventResult || e.Kind == EventGap && s.ended(id) {
-				return errEnd
-			}
-			return nil
-		})
-		if !errors.Is(err, errEnd) {
-			s.streamed(r, err)
-			return
-		}
-	}
-	s.streamed(r, s.o.Log.Replay(ctx, from, id, line))
-}
-
-// ended reports whether a session has its result.
-func (s *Server) ended(id kiosk.SessionID) bool {
-	res, known := s.o.Launcher.Result(id)
-	return !known || res.Status != kiosk.Running
-}
-
-// streamed notes why a stream broke off.
-func (s *Server) streamed(r *http.Request, err error) {
-	if err != nil {
-		s.log.DebugContext(r.Context(), "event stream broke off", slog.Any("err", err))
-	}
-}
-
-// streamQuery reads from and follow.
-func streamQuery(r *http.Request, follow bool) (uint64, bool, error) {
-	var from uint64
-	for name, values := range r.URL.Query() {
-		var err error
-		switch value := values[0]; name {
-		case "from":
-			from, err = strconv.ParseUint(value, 10, 63)
-		case "follow":
-			follow, err = strconv.ParseBool(value)
-		default:
-			return 0, false, errors.New("there is no such parameter: only from and follow")
-		}
-		if err != nil {
-			return 0, false, errors.New(name + " must be a number from 0 for from, 0 or 1 for follow")
-		}
-	}
-	return from, follow, nil
-}
-
-// streamContext returns a request's context, ended too when the server stops.
-func (s *Server) streamContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-s.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
-}
-
-// stream starts an answer of one JSON event a line and returns what writes
-// one. Each line is flushed, and a reader who does not take one in time is
-// given up.
-func stream(w http.ResponseWriter) func(kiosk.Event) error {
-	rc := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("Cache-Control", "no-store")
-	// A ResponseWriter without deadlines (a recorder of a test) has none to lift.
-	if err := rc.SetReadDeadline(time.Time{}); err == nil {
-		_ = rc.SetWriteDeadline(time.Now().Add(stallTimeout))
-	}
-	_ = rc.Flush() // the header, so that the reader knows it is heard
-	enc := json.NewEncoder(w)
-	return func(e kiosk.Event) error {
-		_ = rc.SetWriteDeadline(time.Now().Add(stallTimeout))
-		if err := enc.Encode(e); err != nil {
-			return fmt.Errorf("write event %d: %w", e.Seq, err)
-		}
-		if err := rc.Flush(); err != nil {
-			return fmt.Errorf("flush event %d: %w", e.Seq, err)
-		}
-		return nil
-	}
 }

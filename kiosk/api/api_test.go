@@ -31,6 +31,8 @@ type fakeKiosk struct {
 	results  map[kiosk.SessionID]kiosk.Result
 	faults   []kiosk.Fault
 	broken   error // what everything fails with; nil: nothing
+	entries  []kiosk.Entry
+	booked   []kiosk.Booking
 	log      *api.Events
 }
 
@@ -72,7 +74,7 @@ func (k *fakeKiosk) end(r kiosk.Result) {
 	r.CorrelationID = k.results[r.Session].CorrelationID
 	k.results[r.Session] = r
 	k.mu.Unlock()
-	k.log.Publish(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Text: string(r.Status)})
+	k.log.Publish(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Text: string(r.Status), Result: &r})
 }
 
 func (k *fakeKiosk) Entries(context.Context) ([]kiosk.Entry, error) {
@@ -81,11 +83,42 @@ func (k *fakeKiosk) Entries(context.Context) ([]kiosk.Entry, error) {
 	if k.broken != nil {
 		return nil, k.broken
 	}
-	return []kiosk.Entry{
-		{Record: "s1-1", Session: "s1", Attempt: 1, State: "queued", Bytes: 300, Queued: time.Unix(0, 0).UTC()},
-		{Record: "s2-1", Session: "s2", Attempt: 1, State: "dead", Review: true, Reason: "404", Bytes: 200},
-		{Record: "s3-1", Session: "s3", Attempt: 1, State: "done", Outcome: kiosk.ExitSuccess, Bytes: 100},
-	}, nil
+	return k.entries, nil
+}
+
+func (k *fakeKiosk) Book(_ context.Context, b kiosk.Booking) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.broken != nil:
+		return k.broken
+	case slices.ContainsFunc(k.booked, func(o kiosk.Booking) bool { return o.CorrelationID == b.CorrelationID }):
+		return fmt.Errorf("book: %w", kiosk.ErrBooked)
+	case len(k.booked) == 2:
+		return fmt.Errorf("book: %w", kiosk.ErrQueueFull)
+	}
+	k.booked = append(k.booked, b)
+	return nil
+}
+
+func (k *fakeKiosk) Bookings(context.Context) ([]kiosk.Booking, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.booked), k.broken
+}
+
+func (k *fakeKiosk) Unbook(_ context.Context, id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken != nil {
+		return k.broken
+	}
+	n := len(k.booked)
+	k.booked = slices.DeleteFunc(k.booked, func(b kiosk.Booking) bool { return b.CorrelationID == id })
+	if len(k.booked) == n {
+		return fmt.Errorf("unbook: %w", kiosk.ErrNoBooking)
+	}
+	return nil
 }
 
 func (k *fakeKiosk) status() api.Status {
@@ -115,16 +148,29 @@ func newWorld(t *testing.T) *world {
 	return newWorldOn(t, nil)
 }
 
-func newWorldOn(t *testing.T, l net.Listener) *world {
+// newWorldOn returns a world on l with all options but those that drop takes
+// away.
+func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world {
 	t.Helper()
 	log := api.NewEvents(64)
-	w := &world{t: t, log: log, kiosk: &fakeKiosk{results: map[kiosk.SessionID]kiosk.Result{}, log: log}, logged: &bytes.Buffer{}}
+	w := &world{t: t, log: log, kiosk: &fakeKiosk{
+		results: map[kiosk.SessionID]kiosk.Result{}, log: log,
+		entries: []kiosk.Entry{
+			{Record: "s1-1", Session: "s1", Attempt: 1, State: "queued", Bytes: 300, Queued: time.Unix(0, 0).UTC()},
+			{Record: "s2-1", Session: "s2", Attempt: 1, State: "dead", Review: true, Reason: "404", Bytes: 200},
+			{Record: "s3-1", Session: "s3", Attempt: 1, State: "done", Outcome: kiosk.ExitSuccess, Bytes: 100},
+		},
+	}, logged: &bytes.Buffer{}}
+	o := api.Options{
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
+		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, d := range drop {
+		d(&o)
+	}
 	var err error
-	w.server, err = api.New(api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
-		Logger: slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	if err != nil {
+	if w.server, err = api.New(o); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -155,10 +201,19 @@ func TestAnswers(t *testing.T) {
 	down := func(w *world) { w.kiosk.set(func() { w.kiosk.faults = []kiosk.Fault{kiosk.CameraFault} }) }
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
+	bare := func(o *api.Options) { o.Bookings, o.Metrics = nil, nil }
+	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
+	booked := func(w *world) {
+		if code, answer := w.ask("POST", "/v1/bookings", booking); code != 201 {
+			w.t.Fatalf("booking = %d %s", code, answer)
+		}
+	}
+
 	answered := map[string]map[string]bool{} // route, code
 	codes := documented(t)
 	for _, tt := range []struct {
 		name   string
+		drop   func(*api.Options) // nil: all options are there
 		before func(*world)
 		route  string
 		path   string // "" for the route's own
@@ -170,29 +225,29 @@ func TestAnswers(t *testing.T) {
 		{name: "the gateway's own locale is understood", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"id_ID"}`, code: 201, want: `{"sessionId":"s1"}`},
 		{
 			name: "a launch without correlation id is named as such", route: "POST /v1/sessions", body: `{"token":"SECRET-TOKEN"}`, code: 400,
-			want: `{"message":"correlationId is missing","detailedErrorCode":2206,"field":"correlationId","retriable":false}`,
+			want: `{"message":"correlationId is missing","errorCode":"API","detailedErrorCode":2206,"field":"correlationId","retriable":false}`,
 		},
 		{
 			name: "a launch without token and user is named as such", route: "POST /v1/sessions", body: `{"correlationId":"c1"}`, code: 400,
-			want: `{"message":"token and userId are both missing: give one of them","detailedErrorCode":2206,"field":"token","retriable":false}`,
+			want: `{"message":"token and userId are both missing: give one of them","errorCode":"API","detailedErrorCode":2206,"field":"token","retriable":false}`,
 		},
 		{
 			name: "a locale that the kiosk does not speak", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"fr"}`, code: 400,
-			want: `{"message":"locale must be id or en","detailedErrorCode":2201,"field":"locale","retriable":false}`,
+			want: `{"message":"locale must be id or en","errorCode":"API","detailedErrorCode":2201,"field":"locale","retriable":false}`,
 		},
 		{
 			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
-			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE","detailedErrorCode":2201,"field":"theme","retriable":false}`,
+			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE","errorCode":"API","detailedErrorCode":2201,"field":"theme","retriable":false}`,
 		},
 		{
 			name: "an unknown field", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","local":"en"}`, code: 400,
-			want: `{"message":"local is not a field of a launch, or is given twice","detailedErrorCode":2201,"field":"local","retriable":false}`,
+			want: `{"message":"local is not a field of a launch, or is given twice","errorCode":"API","detailedErrorCode":2201,"field":"local","retriable":false}`,
 		},
 		{name: "a field in the wrong case", route: "POST /v1/sessions", body: `{"correlationID":"c1","userId":"u"}`, code: 400, want: `{"message":"correlationID is not a field…`},
 		{name: "a field given twice", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","correlationId":"c2"}`, code: 400, want: `{"message":"correlationId is not a field of a launch, or is given twice"…`},
 		{
 			name: "a field of the wrong type, whose value is not repeated", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":["SECRET-TOKEN"]}`, code: 400,
-			want: `{"message":"token has the wrong type","detailedErrorCode":2201,"field":"token","retriable":false}`,
+			want: `{"message":"token has the wrong type","errorCode":"API","detailedErrorCode":2201,"field":"token","retriable":false}`,
 		},
 		{name: "a field that is null", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":null}`, code: 400, want: `{"message":"userId is null: leave it out instead"…`},
 		{name: "a body that is no JSON", route: "POST /v1/sessions", body: `correlationId=c1`, code: 400, want: `{"message":"the body is not a JSON object"…`},
@@ -209,15 +264,15 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "a second launch while one runs may be tried later", before: running, route: "POST /v1/sessions", body: `{"correlationId":"c2","userId":"u"}`, code: 409,
-			want: `{"message":"another session is running","detailedErrorCode":2205,"retriable":true}`,
+			want: `{"message":"another session is running","errorCode":"API","detailedErrorCode":2205,"retriable":true}`,
 		},
 		{
 			name: "a correlation id that was used may not", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "POST /v1/sessions", body: launch, code: 409,
-			want: `{"message":"correlationId was used before","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
+			want: `{"message":"correlationId was used before","errorCode":"API","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
 		},
 		{
 			name: "a kiosk out of service says so", before: down, route: "POST /v1/sessions", body: launch, code: 503,
-			want: `{"message":"the kiosk is out of service","detailedErrorCode":2205,"retriable":true}`,
+			want: `{"message":"the kiosk is out of service","errorCode":"API","detailedErrorCode":2205,"retriable":true}`,
 		},
 		{name: "a launch that fails on the kiosk tells no internals", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/sessions", body: launch, code: 500, want: `{"message":"the launch failed on the kiosk: see its log"}`},
 
@@ -229,29 +284,92 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "a capture saved for later must not be captured again", before: ended(kiosk.Result{Status: kiosk.NotCompleted, Detail: kiosk.Saved}),
 			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
-			want: `{"sessionId":"s1","correlationId":"c1","status":"NOT_COMPLETED","extra":{"detailedErrorCode":2299,"errorMessage":"the capture is saved on the kiosk and is delivered later: do not capture again"},"retriable":false}`,
+			want: `{"sessionId":"s1","correlationId":"c1","status":"NOT_COMPLETED","extra":{"errorCode":"NETWORK","detailedErrorCode":2299,"errorMessage":"the capture is saved on the kiosk and is delivered later: do not capture again"},"retriable":false}`,
 		},
 		{
 			name: "a failed verification may be launched again", before: ended(kiosk.Result{Status: kiosk.Errored, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}),
 			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
 			want: `{"sessionId":"s1","correlationId":"c1","status":"ERROR","extra":{"errorCode":"VERIFICATION","detailedErrorCode":2212,"errorMessage":"the verification failed"},"retriable":true}`,
 		},
-		{name: "a session that never was", route: "GET /v1/sessions/{id}", path: "/v1/sessions/nobody", code: 404, want: `{"message":"no such session since the kiosk started"}`},
+		{
+			name: "a capture of an earlier run that waits for delivery", route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			want: `{"sessionId":"s1","status":"NOT_COMPLETED","extra":{"errorCode":"NETWORK","detailedErrorCode":2299,"errorMessage":"the capture is saved on the kiosk and is delivered later: do not capture again"},"retriable":false}`,
+		},
+		{
+			name: "a session of an earlier run that completed", route: "GET /v1/sessions/{id}", path: "/v1/sessions/s3", code: 200,
+			want: `{"sessionId":"s3","status":"COMPLETED","retriable":false}`,
+		},
+		{
+			name: "whether a session ever was cannot be said while the outbox cannot be read", before: broken(kiosk.ErrQueueBad),
+			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s3", code: 503, want: `{"message":"the outbox cannot be read now: see the kiosk's log"}`,
+		},
+		{name: "a session that never was", route: "GET /v1/sessions/{id}", path: "/v1/sessions/nobody", code: 404, want: `{"message":"no such session: it stored no capture, or it was long ago"}`},
 
 		{name: "the events of a session that ended", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s1/events", code: 200, want: `{"seq":1,…`},
-		{name: "the events of a session that never was", route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/nobody/events", code: 404, want: `{"message":"no such session since the kiosk started"}`},
+		{name: "no events are left of a session of an earlier run", route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s3/events", code: 200, want: ``},
+		{
+			name: "the events of a session while the outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/sessions/{id}/events",
+			path: "/v1/sessions/s3/events", code: 503, want: `{"message":"the outbox cannot be read now: see the kiosk's log"}`,
+		},
+		{name: "the events of a session that never was", route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/nobody/events", code: 404, want: `{"message":"no such session: it stored no capture, or it was long ago"}`},
 		{name: "events of a session from nowhere", before: running, route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s1/events?from=-1", code: 400, want: `{"message":"from must be…`},
 		{name: "all events", before: running, route: "GET /v1/events", path: "/v1/events?from=1", code: 200, want: `{"seq":1,…`},
-		{name: "events with a parameter that does not exist", route: "GET /v1/events", path: "/v1/events?since=1", code: 400, want: `{"message":"there is no such parameter: only from and follow"}`},
+		{name: "events with a parameter that does not exist", route: "GET /v1/events", path: "/v1/events?since=1", code: 400, want: `{"message":"there is no such parameter: only from, follow"}`},
 		{name: "events to be followed perhaps", route: "GET /v1/events", path: "/v1/events?follow=maybe", code: 400, want: `{"message":"follow must be…`},
 
 		{
+			name: "a booking", route: "POST /v1/bookings", body: booking, code: 201,
+			want: `{"correlationId":"b1","booked":"…`,
+		},
+		{
+			name: "a second booking of the same correlation id", before: booked, route: "POST /v1/bookings", body: booking, code: 409,
+			want: `{"message":"correlationId is booked or was used before: every session needs a new one","errorCode":"API","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
+		},
+		{
+			name: "a booking more than there is room for", route: "POST /v1/bookings", body: booking, code: 409,
+			before: func(w *world) { w.kiosk.set(func() { w.kiosk.booked = make([]kiosk.Booking, 2) }) },
+			want:   `{"message":"the kiosk has no room for another booking","errorCode":"API","detailedErrorCode":2205,"retriable":true}`,
+		},
+		{
+			name: "a booking of nobody", route: "POST /v1/bookings", body: `{"correlationId":"b1"}`, code: 400,
+			want: `{"message":"userId is missing","errorCode":"API","detailedErrorCode":2206,"field":"userId","retriable":false}`,
+		},
+		{
+			name: "a booking with a token", route: "POST /v1/bookings", body: `{"correlationId":"b1","userId":"u","token":"SECRET"}`, code: 400,
+			want: `{"message":"token is not a field of a booking, or is given twice",…`,
+		},
+		{name: "a booking while the outbox is down", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/bookings", body: booking, code: 503, want: `{"message":"the bookings cannot be reached now: see the kiosk's log"}`},
+		{name: "a booking where none are kept", drop: bare, route: "POST /v1/bookings", body: booking, code: 501, want: `{"message":"this kiosk takes no bookings"}`},
+		{name: "no bookings", route: "GET /v1/bookings", code: 200, want: `[]`},
+		{
+			name: "bookings tell neither person nor token", route: "GET /v1/bookings", code: 200,
+			before: func(w *world) {
+				at := time.Unix(0, 0).UTC()
+				w.kiosk.set(func() {
+					w.kiosk.booked = []kiosk.Booking{
+						{CorrelationID: "b1", UserID: "SECRET-USER", Booked: at, Token: kiosk.UserToken{Value: "SECRET-TOKEN", Expires: at.Add(time.Hour)}},
+						{CorrelationID: "b2", UserID: "SECRET-USER", Booked: at},
+					}
+				})
+			},
+			want: `[{"correlationId":"b1","booked":"1970-01-01T00:00:00Z","fetched":true,"expires":"1970-01-01T01:00:00Z"},{"correlationId":"b2","booked":"1970-01-01T00:00:00Z","fetched":false}]`,
+		},
+		{name: "bookings while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "GET /v1/bookings", code: 503, want: `{"message":"the bookings cannot be…`},
+		{name: "bookings where none are kept", drop: bare, route: "GET /v1/bookings", code: 501, want: `{"message":"this kiosk takes no bookings"}`},
+		{name: "a booking is taken back", before: booked, route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b1", code: 204, want: ``},
+		{name: "a booking that is not there", before: booked, route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b2", code: 404, want: `{"message":"no such booking"}`},
+		{name: "a booking is not taken back while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b1", code: 503, want: `{"message":"the bookings cannot be…`},
+		{name: "a booking where none are kept cannot be taken back", drop: bare, route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b1", code: 501, want: `{"message":"this kiosk takes no bookings"}`},
+		{name: "metrics", route: "GET /metrics", code: 200, want: `kiosk_up 1`},
+		{name: "metrics where none are kept", drop: bare, route: "GET /metrics", code: 404, want: `{"message":"this kiosk keeps no metrics"}`},
+
+		{
 			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
 		},
 		{
 			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"queue":null}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
 		},
 		{name: "the outbox", route: "GET /v1/queue", code: 200, want: `[{"record":"s1-1","session":"s1","attempt":1,"state":"queued","review":false,"queued":"1970-01-01T00:00:00Z","bytes":300},…`},
 		{name: "an outbox that cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/queue", code: 503, want: `{"message":"the outbox cannot be read now: see the kiosk's log"}`},
@@ -265,6 +383,9 @@ func TestAnswers(t *testing.T) {
 		answered[tt.route][strconv.Itoa(tt.code)] = true
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
+			if tt.drop != nil {
+				w = newWorldOn(t, nil, tt.drop)
+			}
 			if tt.before != nil {
 				tt.before(w)
 			}
@@ -300,6 +421,7 @@ func TestMissesAreJSONToo(t *testing.T) {
 		{"a route that does not exist", "GET", "/v2/status", 404},
 		{"a method that a route does not have", "DELETE", "/v1/sessions/s1", 405},
 		{"a launch by GET", "GET", "/v1/sessions", 405},
+		{"a change of a booking", "PUT", "/v1/bookings", 405},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, answer := w.ask(tt.method, tt.path, "")
@@ -432,32 +554,12 @@ func TestASessionIsLaunchedAndFollowedToItsResult(t *testing.T) {
 	}
 }
 
-func TestStoppingEndsTheStreams(t *testing.T) {
-	w, path, stop := serve(t)
-	w.log.Publish(kiosk.Event{Kind: kiosk.EventFault})
-	seen := make(chan struct{})
-	done := make(chan error, 1)
-	go func() {
-		done <- api.NewClient(path).Events(t.Context(), 0, true, func(kiosk.Event) error { close(seen); return nil })
-	}()
-	<-seen
-	if err := stop(); err != nil {
-		t.Errorf("Run() = %v, want nil once asked to stop", err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("the reader's stream ended with %v, want its plain end", err)
-	}
-	if _, err := api.NewClient(path).Status(t.Context()); !errors.Is(err, api.ErrUnreachable) {
-		t.Errorf("Status() = %v of a daemon that stopped, want ErrUnreachable", err)
-	}
-}
-
 func TestRefusalsReachTheClientWhole(t *testing.T) {
 	w, path, _ := serve(t)
 	c := api.NewClient(path)
 	w.kiosk.set(func() { w.kiosk.faults = []kiosk.Fault{kiosk.StorageFault} })
 	_, err := c.Launch(t.Context(), kiosk.Launch{CorrelationID: "c", UserID: "u", Locale: kiosk.English, Theme: kiosk.Dark})
-	want := api.RefusalError{HTTP: 503, Message: "the kiosk is out of service", Detail: kiosk.UnknownError, Retriable: true, RetryAfter: 30 * time.Second}
+	want := api.RefusalError{HTTP: 503, Message: "the kiosk is out of service", ErrorCode: kiosk.GatewayAPIError, Detail: kiosk.UnknownError, Retriable: true, RetryAfter: 30 * time.Second}
 	if r, ok := errors.AsType[*api.RefusalError](err); !ok || *r != want {
 		t.Errorf("Launch() = %+v, want %+v", err, want)
 	}

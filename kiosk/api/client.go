@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -22,6 +23,7 @@ var (
 	ErrUnreachable = errors.New("the daemon does not answer")
 	ErrForbidden   = errors.New("no permission to use the daemon's socket")
 	ErrBroken      = errors.New("the connection to the daemon broke off")
+	ErrStopping    = errors.New("the daemon is stopping")
 )
 
 // A RefusalError is an answer of the daemon that is not a success.
@@ -29,8 +31,8 @@ type RefusalError struct {
 	HTTP       int // status
 	Message    string
 	ErrorCode  kiosk.ErrorCode
-	Detail     kiosk.DetailedCode // 0 for all but launches
-	Field      string             // of a launch, as the API spells it; "" if no single one is at fault
+	Detail     kiosk.DetailedCode // 0 for all but launches and bookings
+	Field      string             // of a launch or booking, as the API spells it; "" if no single one is at fault
 	Retriable  bool               // the same launch may succeed later
 	RetryAfter time.Duration      // the daemon's wish; 0 if none
 }
@@ -83,8 +85,8 @@ func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, e
 }
 
 // Result returns a session's result so far.
-func (c *Client) Result(ctx context.Context, id kiosk.SessionID) (Result, error) {
-	var out Result
+func (c *Client) Result(ctx context.Context, id kiosk.SessionID) (kiosk.Result, error) {
+	var out kiosk.Result
 	err := c.call(ctx, http.MethodGet, "/v1/sessions/"+url.PathEscape(string(id)), nil, &out)
 	return out, err
 }
@@ -103,18 +105,62 @@ func (c *Client) Queue(ctx context.Context) ([]kiosk.Entry, error) {
 	return out, err
 }
 
+// Book books a person who is expected.
+func (c *Client) Book(ctx context.Context, b kiosk.Booking) (Booked, error) {
+	body, err := json.Marshal(struct {
+		CorrelationID string       `json:"correlationId"`
+		UserID        string       `json:"userId"`
+		UserIDType    string       `json:"userIdType,omitempty"`
+		Locale        kiosk.Locale `json:"locale,omitempty"`
+	}{b.CorrelationID, b.UserID, b.UserIDType, b.Locale})
+	if err != nil {
+		return Booked{}, fmt.Errorf("encode booking: %w", err)
+	}
+	defer clear(body)
+	var out Booked
+	err = c.call(ctx, http.MethodPost, "/v1/bookings", body, &out)
+	return out, err
+}
+
+// Bookings returns all bookings, oldest first.
+func (c *Client) Bookings(ctx context.Context) ([]Booked, error) {
+	var out []Booked
+	err := c.call(ctx, http.MethodGet, "/v1/bookings", nil, &out)
+	return out, err
+}
+
+// Unbook forgets a booking and its token.
+func (c *Client) Unbook(ctx context.Context, correlationID string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/bookings/"+url.PathEscape(correlationID), nil, nil)
+}
+
 // Events calls fn for the events from Seq from on (0: the oldest kept), and
-// with follow for new ones until ctx ends. It returns fn's error as it is.
+// with follow for new ones until ctx ends. It returns fn's error as it is. When
+// the daemon stops fn gets an [EventStopping], and Events returns ErrStopping.
 func (c *Client) Events(ctx context.Context, from uint64, follow bool, fn func(kiosk.Event) error) error {
 	q := url.Values{"from": {strconv.FormatUint(from, 10)}, "follow": {strconv.FormatBool(follow)}}
 	return c.stream(ctx, "/v1/events?"+q.Encode(), fn)
 }
 
 // Session calls fn for each event of a session from its launch, and returns
-// nil once the session has ended. It returns fn's error as it is.
+// nil once the session has its result. It returns fn's error as it is. When the
+// daemon stops before that, fn gets an [EventStopping] and Session returns
+// ErrStopping.
 func (c *Client) Session(ctx context.Context, id kiosk.SessionID, fn func(kiosk.Event) error) error {
 	return c.stream(ctx, "/v1/sessions/"+url.PathEscape(string(id))+"/events", fn)
 }
+
+// Delivered is Session that goes on after a result that says saved, until the
+// capture was delivered and judged.
+func (c *Client) Delivered(ctx context.Context, id kiosk.SessionID, fn func(kiosk.Event) error) error {
+	return c.stream(ctx, "/v1/sessions/"+url.PathEscape(string(id))+"/events?delivered=1", fn)
+}
+
+// The most that a client reads, bytes: of one event, and of any other answer.
+const (
+	maxEvent  = 64 << 10
+	maxAnswer = 16 << 20
+)
 
 func (c *Client) stream(ctx context.Context, path string, fn func(kiosk.Event) error) error {
 	resp, err := c.do(ctx, http.MethodGet, path, nil)
@@ -122,28 +168,42 @@ func (c *Client) stream(ctx context.Context, path string, fn func(kiosk.Event) e
 		return err
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
-	dec := json.NewDecoder(resp.Body)
-	for {
+	return readEvents(resp.Body, fn)
+}
+
+// readEvents calls fn for each line of a stream.
+func readEvents(r io.Reader, fn func(kiosk.Event) error) error {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, maxEvent)
+	for sc.Scan() {
 		var e kiosk.Event
-		switch err := dec.Decode(&e); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("%w: %w", ErrBroken, err)
+		if err := json.Unmarshal(sc.Bytes(), &e); err != nil {
+			return fmt.Errorf("%w: an event cannot be read: %w", ErrBroken, errors.Join(sc.Err(), err))
 		}
 		if err := fn(e); err != nil {
 			return err
 		}
+		if e.Kind == EventStopping {
+			return ErrStopping
+		}
 	}
+	if err := sc.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return nil
 }
 
+// call sends a request and reads its answer into out, if that is not nil.
 func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
 	resp, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is lost by it
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return fmt.Errorf("%w: read the answer: %w", ErrBroken, err)
 	}
 	return nil

@@ -102,8 +102,8 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	schemas := readDocument(t).at("components", "schemas")
 	for name, v := range map[string]any{
-		"Result": api.Result{}, "Extra": api.Extra{}, "Event": kiosk.Event{}, "Status": api.Status{},
-		"CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
+		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
+		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 	} {
 		var fields []string
 		for f := range reflect.TypeOf(v).Fields() {

@@ -12,7 +12,7 @@ import (
 	"livekiosk/kiosk"
 )
 
-// maxBody bounds the body of a launch, bytes. A user token is a few KB.
+// maxBody bounds the body of a request, bytes. A user token is a few KB.
 const maxBody = 64 << 10
 
 // retryAfter is what a kiosk that is out of service asks for, in seconds:
@@ -33,14 +33,12 @@ func ParseLocale(s string) kiosk.Locale {
 	}
 }
 
-// decodeLaunch reads a launch strictly: an unknown, doubled or mistyped field
-// is an error, since a misspelt name would otherwise change what the visitor
-// sees without anybody noticing. Its errors are *kiosk.LaunchError and never
+// decodeLaunch reads a launch. Its errors are *kiosk.LaunchError and never
 // repeat a value.
 func decodeLaunch(body []byte) (kiosk.Launch, error) {
 	l := kiosk.Launch{Theme: kiosk.NoPreference, Locale: kiosk.Indonesian}
 	var theme, locale string
-	fields := map[string]any{
+	given, err := decode(body, "launch", map[string]any{
 		"baseUrl":       &l.BaseURL,
 		"correlationId": &l.CorrelationID,
 		"token":         &l.Token,
@@ -49,65 +47,89 @@ func decodeLaunch(body []byte) (kiosk.Launch, error) {
 		"theme":         &theme,
 		"locale":        &locale,
 		"noTimeLimit":   &l.NoTimeLimit,
+	})
+	if err != nil {
+		return l, err
 	}
-	bad := func(field, reason string) error {
-		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: field, Reason: reason}
-	}
-	if len(body) > maxBody {
-		return l, bad("", fmt.Sprintf("the body is longer than %d bytes", maxBody))
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return l, bad("", "the body is not a JSON object")
-	}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return l, bad("", "the body is not valid JSON")
-		}
-		name, _ := t.(string)
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return l, bad("", "the body is not valid JSON")
-		}
-		if len(name) > 64 {
-			return l, bad("", "a field's name is longer than 64 bytes")
-		}
-		to, known := fields[name]
-		switch {
-		case !known:
-			return l, bad(name, "is not a field of a launch, or is given twice")
-		case string(raw) == "null":
-			return l, bad(name, "is null: leave it out instead")
-		case json.Unmarshal(raw, to) != nil:
-			return l, bad(name, "has the wrong type")
-		}
-		delete(fields, name)
-	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return l, bad("", "the body is not valid JSON")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return l, bad("", "something follows the JSON object")
-	}
-	if _, absent := fields["theme"]; !absent {
+	if given["theme"] {
 		l.Theme = kiosk.Theme(theme)
 	}
-	if _, absent := fields["locale"]; !absent {
+	if given["locale"] {
 		l.Locale = ParseLocale(locale)
 	}
 	return l, l.Validate()
 }
 
-// postSession starts a session.
-func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
+// decode reads the JSON object of a what into fields, strictly: an unknown,
+// doubled or mistyped field is an error, since a misspelt name would otherwise
+// change what the visitor sees without anybody noticing. It returns the names
+// of the fields that are there. Its errors are *kiosk.LaunchError and never
+// repeat a value.
+func decode(body []byte, what string, fields map[string]any) (given map[string]bool, err error) {
+	bad := func(field, reason string) error {
+		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: field, Reason: reason}
+	}
+	if len(body) > maxBody {
+		return nil, bad("", fmt.Sprintf("the body is longer than %d bytes", maxBody))
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, bad("", "the body is not a JSON object")
+	}
+	given = map[string]bool{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, bad("", "the body is not valid JSON")
+		}
+		name, _ := t.(string)
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, bad("", "the body is not valid JSON")
+		}
+		if len(name) > 64 {
+			return nil, bad("", "a field's name is longer than 64 bytes")
+		}
+		to, known := fields[name]
+		switch {
+		case !known || given[name]:
+			return nil, bad(name, "is not a field of a "+what+", or is given twice")
+		case string(raw) == "null":
+			return nil, bad(name, "is null: leave it out instead")
+		case json.Unmarshal(raw, to) != nil:
+			return nil, bad(name, "has the wrong type")
+		}
+		given[name] = true
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return nil, bad("", "the body is not valid JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, bad("", "something follows the JSON object")
+	}
+	return given, nil
+}
+
+// readBody returns a request's body, which the caller clears: it may hold a
+// token or a user id. It answers a body that cannot be read, and returns false.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	// One byte more than allowed is enough to know.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	defer clear(body) // it holds a token
 	if err != nil {
+		clear(body)
 		s.write(w, r, http.StatusBadRequest, problem{Message: "the body could not be read"})
+		return nil, false
+	}
+	return body, true
+}
+
+// postSession starts a session.
+func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
+	body, ok := s.readBody(w, r)
+	if !ok {
 		return
 	}
+	defer clear(body)
 	launch, err := decodeLaunch(body)
 	if err != nil {
 		s.refuse(w, r, launch, err)
@@ -140,16 +162,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, l kiosk.Launch, 
 		s.write(w, r, http.StatusInternalServerError, problem{Message: "the launch failed on the kiosk: see its log"})
 		return
 	}
-	p := problem{
-		Message:           le.Reason,
-		ErrorCode:         class(le.Code),
-		DetailedErrorCode: le.Code,
-		Field:             le.Field,
-		Retriable:         new(le.Busy || le.Down || !le.Reused && le.Code.Retriable()),
-	}
-	if le.Field != "" {
-		p.Message = le.Field + " " + le.Reason
-	}
 	code := http.StatusBadRequest
 	switch {
 	case le.Down, le.Busy && len(s.o.Status().Faults) > 0:
@@ -159,5 +171,20 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, l kiosk.Launch, 
 		code = http.StatusConflict
 	}
 	s.log.InfoContext(r.Context(), "launch turned down", slog.Int("status", code), slog.Int("code", int(le.Code)), slog.String("field", known(le.Field)))
-	s.write(w, r, code, p)
+	s.write(w, r, code, turnedDown(le))
+}
+
+// turnedDown tells a caller why a launch or a booking was refused.
+func turnedDown(le *kiosk.LaunchError) problem {
+	p := problem{
+		Message:           le.Reason,
+		ErrorCode:         le.Code.Class(),
+		DetailedErrorCode: le.Code,
+		Field:             le.Field,
+		Retriable:         new(le.Busy || le.Down || !le.Reused && le.Code.Retriable()),
+	}
+	if le.Field != "" {
+		p.Message = le.Field + " " + le.Reason
+	}
+	return p
 }

@@ -1,20 +1,34 @@
 package api
 
-import "livekiosk/kiosk"
+import (
+	"time"
+
+	"livekiosk/kiosk"
+)
 
 // A Status is the daemon's state as staff and fleet engines see it.
 type Status struct {
-	Version        string        `json:"version"`
-	Ready          bool          `json:"ready"` // a launch would be accepted, or would be but for a running session
-	Phase          string        `json:"phase"` // of the flow, such as "idle"
-	Faults         []kiosk.Fault `json:"faults"`
-	SessionRunning bool          `json:"sessionRunning"`
-	UptimeSeconds  float64       `json:"uptimeSeconds"`
-	Camera         CameraStatus  `json:"camera"`
+	Version        string          `json:"version"`
+	Ready          bool            `json:"ready"` // a launch would be accepted, or would be but for a running session
+	Phase          string          `json:"phase"` // of the flow, such as "idle"
+	Faults         []kiosk.Fault   `json:"faults"`
+	SessionRunning bool            `json:"sessionRunning"`
+	UptimeSeconds  float64         `json:"uptimeSeconds"`
+	Camera         CameraStatus    `json:"camera"`
+	Network        []ServiceStatus `json:"network"` // one for each service: see Network
+	Clock          ClockStatus     `json:"clock"`
 
 	// Queue is filled in by the server from Options.Queue; nil when the outbox
 	// cannot be read.
 	Queue *QueueStatus `json:"queue"`
+
+	// Quarantined is where a damaged outbox was moved aside, "" if none was. It
+	// is an alarm: captures may be in there that nobody delivers.
+	Quarantined string `json:"quarantined,omitempty"`
+
+	// Orphans is how many records are sealed for another device key. It is an
+	// alarm: they cannot be delivered.
+	Orphans int `json:"orphans,omitempty"`
 }
 
 // A CameraStatus says how frames come in.
@@ -23,6 +37,52 @@ type CameraStatus struct {
 	Frames          uint64  `json:"frames"`          // captured since start
 	Dropped         uint64  `json:"dropped"`         // of those, never looked at because a newer one came
 	FramesPerSecond float64 `json:"framesPerSecond"` // over the last seconds
+}
+
+// A Reach says whether a service can be reached.
+type Reach string
+
+// Whether a service can be reached.
+const (
+	ReachOK      Reach = "ok"      // the last call was answered
+	ReachOut     Reach = "out"     // it was not
+	ReachUnknown Reach = "unknown" // nobody has asked since the daemon started
+)
+
+// A ServiceStatus says how one of the services that the kiosk talks to is
+// reached. All but the first two are there while it is not.
+type ServiceStatus struct {
+	Service  kiosk.Service `json:"service"`
+	State    Reach         `json:"state"`
+	Trouble  kiosk.Trouble `json:"trouble,omitempty"`
+	Since    time.Time     `json:"since,omitzero"` // wall clock
+	Failures int           `json:"failures,omitempty"`
+}
+
+// Network returns the state of every service: out while one of the outages is
+// its, ok once it has answered, and unknown else.
+func Network(outages []kiosk.Outage, answered func(kiosk.Service) bool) []ServiceStatus {
+	var all []ServiceStatus
+	for _, service := range []kiosk.Service{kiosk.GatewayService, kiosk.StoreService, kiosk.PartnerService} {
+		s := ServiceStatus{Service: service, State: ReachUnknown}
+		if answered(service) {
+			s.State = ReachOK
+		}
+		for _, o := range outages {
+			if o.Service == service && o.Failures > 0 {
+				s = ServiceStatus{Service: service, State: ReachOut, Trouble: o.Trouble, Since: o.Since, Failures: o.Failures}
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// A ClockStatus holds the kiosk's clock against the gateway's.
+type ClockStatus struct {
+	Known       bool    `json:"known"`       // the gateway has told its time since the daemon started
+	Trusted     bool    `json:"trusted"`     // the kiosk's clock is taken to be right
+	SkewSeconds float64 `json:"skewSeconds"` // the kiosk's time less the gateway's; 0 while not known
 }
 
 // A QueueStatus counts the records of the outbox.
@@ -54,38 +114,41 @@ func Count(entries []kiosk.Entry) QueueStatus {
 	return q
 }
 
-// A Result is a session's result in the contract's shape
-// (DocumentVerificationResult) with the kiosk's session id and the contract's
-// retriable flag.
-type Result struct {
-	SessionID     kiosk.SessionID    `json:"sessionId"`
-	CorrelationID string             `json:"correlationId"`
-	Status        kiosk.ResultStatus `json:"status"`
-	SubmissionID  string             `json:"submissionId,omitempty"`
-	Extra         *Extra             `json:"extra,omitempty"` // nil: nothing went wrong
-	Retriable     bool               `json:"retriable"`       // may be launched again for the same person
+// FromQueue returns the result of a session as far as the outbox tells it, and
+// whether it tells anything. What it knows outlives the daemon; the correlation
+// id is not among it, since the outbox holds none in the clear.
+//
+// A capture that was not delivered yet is saved. Of several captures the last
+// attempt's counts.
+func FromQueue(entries []kiosk.Entry, id kiosk.SessionID) (kiosk.Result, bool) {
+	var last kiosk.Entry
+	for _, e := range entries {
+		if id != "" && e.Session == id && e.Attempt >= last.Attempt {
+			last = e
+		}
+	}
+	if last.Session == "" {
+		return kiosk.Result{}, false
+	}
+	r := kiosk.Result{Session: id, SubmissionID: last.SubmissionID}
+	end := kiosk.Receipt{Action: last.Outcome, Reason: last.Reason}
+	switch last.State {
+	case "done":
+		return r.Judged(end), true
+	case "dead":
+		end.Action = kiosk.ExitError
+		return r.Judged(end), true
+	}
+	r.Status, r.Detail = kiosk.NotCompleted, kiosk.Saved
+	return r, true
 }
 
-// An Extra is why a session did not complete.
-type Extra struct {
-	ErrorCode         kiosk.ErrorCode    `json:"errorCode,omitempty"`
-	DetailedErrorCode kiosk.DetailedCode `json:"detailedErrorCode"`
-	ErrorMessage      string             `json:"errorMessage"` // English, for staff and logs of the partner
-}
-
-// NewResult puts r into the contract's shape.
-func NewResult(r kiosk.Result) Result {
-	out := Result{
-		SessionID:     r.Session,
-		CorrelationID: r.CorrelationID,
-		Status:        r.Status,
-		SubmissionID:  r.SubmissionID,
-		Retriable:     r.Detail.Retriable(),
-	}
-	if r.Error != kiosk.NoErrorCode || r.Detail != kiosk.NoDetail {
-		out.Extra = &Extra{ErrorCode: r.Error, DetailedErrorCode: r.Detail, ErrorMessage: explain(r.Detail)}
-	}
-	return out
+// A Booked is a booking as it is listed: without the person and the token.
+type Booked struct {
+	CorrelationID string    `json:"correlationId"`
+	Booked        time.Time `json:"booked"`           // wall clock
+	Fetched       bool      `json:"fetched"`          // there is a user token
+	Expires       time.Time `json:"expires,omitzero"` // of the token; zero: not told, or there is none
 }
 
 // A launched is the answer to a launch that was accepted.
@@ -94,77 +157,11 @@ type launched struct {
 }
 
 // A problem is the body of every answer that is not a success. All but the
-// message are only there for launches that were turned down.
+// message are only there for launches and bookings that were turned down.
 type problem struct {
 	Message           string             `json:"message"`
 	ErrorCode         kiosk.ErrorCode    `json:"errorCode,omitempty"`
 	DetailedErrorCode kiosk.DetailedCode `json:"detailedErrorCode,omitempty"`
 	Field             string             `json:"field,omitempty"`
 	Retriable         *bool              `json:"retriable,omitempty"`
-}
-
-// explain says in English what a detailed code means.
-func explain(c kiosk.DetailedCode) string {
-	switch c {
-	case kiosk.ConfigInvalid:
-		return "the launch was not valid"
-	case kiosk.TokenExpired:
-		return "the user token has expired"
-	case kiosk.ConnectionLost:
-		return "the connection to the gateway was lost"
-	case kiosk.NotAllowListed:
-		return "this gateway is not configured on the kiosk"
-	case kiosk.UnknownError:
-		return "something went wrong on the kiosk"
-	case kiosk.MissingField:
-		return "the launch lacks a field"
-	case kiosk.UserCancelled:
-		return "the visitor left the session"
-	case kiosk.ExchangeFailed:
-		return "no user token could be obtained"
-	case kiosk.ExchangeTimedOut:
-		return "the user token did not come in time"
-	case kiosk.CameraUnavailable:
-		return "the camera is not available"
-	case kiosk.PermissionDenied:
-		return "the kiosk lacks a permission"
-	case kiosk.VerificationFailed:
-		return "the verification failed"
-	case kiosk.HelpTapped:
-		return "the visitor asked for help"
-	case kiosk.Tampered:
-		return "the kiosk found signs of tampering"
-	case kiosk.APIError:
-		return "the gateway answered with an error"
-	case kiosk.Saved:
-		return "the capture is saved on the kiosk and is delivered later: do not capture again"
-	case kiosk.NoDetail:
-		return ""
-	}
-	return ""
-}
-
-// class returns the coarse class of a detailed code.
-func class(c kiosk.DetailedCode) kiosk.ErrorCode {
-	switch c {
-	case kiosk.CameraUnavailable:
-		return kiosk.CameraError
-	case kiosk.PermissionDenied:
-		return kiosk.PermissionError
-	case kiosk.ConnectionLost:
-		return kiosk.NetworkError
-	case kiosk.TokenExpired, kiosk.ExchangeFailed, kiosk.ExchangeTimedOut, kiosk.APIError:
-		return kiosk.GatewayAPIError
-	case kiosk.VerificationFailed:
-		return kiosk.VerificationError
-	case kiosk.HelpTapped:
-		return kiosk.HelpClickedError
-	case kiosk.Tampered, kiosk.NotAllowListed:
-		return kiosk.SecurityError
-	case kiosk.UserCancelled:
-		return kiosk.UserCancelledError
-	case kiosk.ConfigInvalid, kiosk.UnknownError, kiosk.MissingField, kiosk.Saved, kiosk.NoDetail:
-		return kiosk.NoErrorCode
-	}
-	return kiosk.NoErrorCode
 }

@@ -73,12 +73,7 @@ func (r *runner) busy() error {
 func (r *runner) begin(ctx context.Context, in flow.Launched, l *kiosk.Launch, before flow.State) {
 	r.launch = l
 	r.mu.Lock()
-	if len(r.order) == maxResults {
-		delete(r.results, r.order[0])
-		r.order = r.order[1:]
-	}
-	r.order = append(r.order, in.Session)
-	r.results[in.Session] = kiosk.Result{Session: in.Session, CorrelationID: l.CorrelationID, Status: kiosk.Running}
+	r.keep(outcome{Result: kiosk.Result{Session: in.Session, CorrelationID: l.CorrelationID, Status: kiosk.Running}})
 	r.mu.Unlock()
 	r.tape = record(ctx, r.o, in.Session, before)
 	r.o.Emit(kiosk.Event{Kind: kiosk.EventLaunched, Session: in.Session})
@@ -190,9 +185,9 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 
 func (r *runner) report(e flow.Report) {
 	r.mu.Lock()
-	res := r.results[r.now.Session]
-	res.Session, res.Status, res.Error, res.Detail = r.now.Session, e.Status, e.Error, e.Detail
-	r.results[r.now.Session] = res
+	o := r.results[r.now.Session]
+	o.Session, o.Status, o.Error, o.Detail, o.record = r.now.Session, e.Status, e.Error, e.Detail, r.now.Record
+	r.keep(o)
 	r.mu.Unlock()
 }
 
@@ -250,7 +245,7 @@ func (r *runner) tell(ctx context.Context, before flow.State) {
 		r.mu.Lock()
 		res := r.results[s.Session]
 		r.mu.Unlock()
-		event(kiosk.EventResult, string(res.Status))
+		r.tellResult(s.Record, res.Result)
 		r.o.Log.InfoContext(ctx, "session ended", slog.String("session", string(s.Session)), slog.String("screen", string(s.Outcome)),
 			slog.String("status", string(res.Status)), slog.Int("detail", int(res.Detail)))
 	case s.Guide.Hint != before.Guide.Hint && s.Guide.Hint != kiosk.NoHint:

@@ -85,7 +85,7 @@ type Station struct {
 	left   chan struct{} // closed when Run has ended: nobody takes inputs any more
 
 	mu      sync.Mutex
-	results map[kiosk.SessionID]kiosk.Result
+	results map[kiosk.SessionID]outcome
 	order   []kiosk.SessionID // of results, oldest first
 	storing map[string]bool   // correlation ids on their way to the outbox
 	last    flow.State        // as of the last step
@@ -93,6 +93,14 @@ type Station struct {
 
 // maxResults bounds how many ended sessions can still be asked about.
 const maxResults = 256
+
+// An outcome is a session's result so far, and the record whose end may still
+// change it.
+type outcome struct {
+	kiosk.Result
+
+	record kiosk.RecordID // the session's latest; "" if it has stored none
+}
 
 // A message is one input on its way to the station's goroutine.
 type message struct {
@@ -113,7 +121,7 @@ func New(o Options) (*Station, error) {
 	}
 	return &Station{
 		o: o, inputs: make(chan message), left: make(chan struct{}),
-		results: map[kiosk.SessionID]kiosk.Result{}, storing: map[string]bool{}, last: o.Start.Rested(),
+		results: map[kiosk.SessionID]outcome{}, storing: map[string]bool{}, last: o.Start.Rested(),
 	}, nil
 }
 
@@ -142,8 +150,10 @@ func (s *Station) Deferred(ctx context.Context, id kiosk.RecordID) error {
 	return s.send(ctx, message{in: flow.Deferred{Record: id}})
 }
 
-// Answered reports the gateway's word on a record, whoever's it is. A session
-// that ended as saved gets its result completed.
+// Answered reports the gateway's word on a record, whoever's it is. It ends the
+// wait of the visitor whose record it is; a session that ended as saved, also
+// before the last restart, gets its last result by it, in a further
+// kiosk.EventResult. Being told the same twice changes nothing.
 func (s *Station) Answered(ctx context.Context, r kiosk.Receipt) error {
 	return s.send(ctx, message{in: flow.Answered{Record: r.Record, Action: r.Action}, receipt: &r})
 }
@@ -211,12 +221,26 @@ func (s *Station) admit(ctx context.Context, l kiosk.Launch) error {
 	return nil
 }
 
-// Result returns how a session stands, and whether it is known.
+// Result returns how a session stands, and whether it is known. The correlation
+// id of a session before the last restart is not known.
 func (s *Station) Result(id kiosk.SessionID) (kiosk.Result, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.results[id]
-	return r, ok
+	return r.Result, ok
+}
+
+// keep notes a session's outcome, in place of the oldest one if there are too
+// many. The caller holds mu.
+func (s *Station) keep(o outcome) {
+	if _, known := s.results[o.Session]; !known {
+		if len(s.order) == maxResults {
+			delete(s.results, s.order[0])
+			s.order = s.order[1:]
+		}
+		s.order = append(s.order, o.Session)
+	}
+	s.results[o.Session] = o
 }
 
 // State returns the flow's state after the last step.
@@ -229,29 +253,31 @@ func (s *Station) State() flow.State {
 // complete notes the gateway's last word for the partner's front end.
 func (s *Station) complete(r kiosk.Receipt) {
 	s.mu.Lock()
-	res, known := s.results[r.Session]
-	res.Session, res.SubmissionID = r.Session, r.SubmissionID
+	o, known := s.results[r.Session]
 	// Later than the visitor could wait, than storing may take, or than the
 	// last restart.
-	late := !known || res.Detail == kiosk.Saved || res.Detail == kiosk.UnknownError
-	if late {
-		switch r.Action {
-		case kiosk.ExitSuccess:
-			res.Status, res.Error, res.Detail = kiosk.Completed, kiosk.NoErrorCode, kiosk.NoDetail
-		case kiosk.ExitFailure, kiosk.Retry: // the person has left
-			res.Status, res.Error, res.Detail = kiosk.Errored, kiosk.VerificationError, kiosk.VerificationFailed
-		case kiosk.ExitError:
-			res.Status, res.Error, res.Detail = kiosk.Errored, kiosk.GatewayAPIError, kiosk.APIError
-		case kiosk.PollAgain:
-		}
+	late := !known || o.Detail == kiosk.Saved || o.Detail == kiosk.UnknownError
+	switch {
+	case o.Status == kiosk.Running, known && o.record != r.Record:
+		// Another attempt goes on, or has had the last word.
+		s.mu.Unlock()
+		return
+	case late:
+		o.Session, o.record = r.Session, r.Record
+		o.Result = o.Judged(r)
+	default: // the flow has judged it
+		o.SubmissionID = r.SubmissionID
 	}
-	if known {
-		s.results[r.Session] = res
-	}
+	s.keep(o)
 	s.mu.Unlock()
 	if late {
-		s.o.Emit(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Record: r.Record, Text: string(res.Status)})
+		s.tellResult(r.Record, o.Result)
 	}
+}
+
+// tellResult tells partners and staff how a session ended.
+func (s *Station) tellResult(id kiosk.RecordID, r kiosk.Result) {
+	s.o.Emit(kiosk.Event{Kind: kiosk.EventResult, Session: r.Session, Record: id, Text: string(r.Status), Result: &r})
 }
 
 // Run serves sessions until ctx ends, then returns nil. Submissions on their
