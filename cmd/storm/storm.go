@@ -1,0 +1,499 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"livekiosk/kiosk"
+	"livekiosk/queue/gateway/gatewaysim"
+)
+
+// A plan says how large a storm is and how it blows.
+type plan struct {
+	captures int           // to be acknowledged
+	seed     uint64        // of every choice
+	pause    time.Duration // mean time between captures
+	every    time.Duration // mean time between two strikes
+	longest  time.Duration // then it is a failure
+	lanes    int
+	calm     float64 // part of the captures after whose settling the weather clears
+	dir      string  // for everything that is written; made if missing
+
+	kiosk   kioskConfig   // controls only
+	gateway gatewayConfig // controls only
+}
+
+func (p plan) validate() error {
+	switch {
+	case p.captures < 1:
+		return errors.New("captures: want at least 1")
+	case p.pause < 0 || p.every <= 0 || p.longest <= 0:
+		return errors.New("times must be positive")
+	case p.lanes < 1:
+		return errors.New("lanes: want at least 1")
+	}
+	return nil
+}
+
+// A strike is something that befalls the kiosk, its gateway or what is between
+// them.
+type strike string
+
+const (
+	killKiosk   strike = "kill kiosk"
+	killGateway strike = "kill gateway"
+	cutAll      strike = "cut connections"
+	outage      strike = "outage"
+	faults      strike = "faults"
+)
+
+// A storm is one run of a plan.
+type storm struct {
+	plan
+
+	out    io.Writer
+	log    *os.File
+	began  time.Time
+	studio *studio
+	proxy  *proxy
+	direct string // the gateway's own address
+
+	kiosk, gateway *child
+	ended          chan struct{} // holds a token when a child ended that nobody killed
+
+	mu      sync.Mutex
+	book    book
+	next    int // capture to begin with after a restart
+	settled map[string]bool
+	words   map[kiosk.Action]int
+	idle    bool
+	failed  []string
+	strikes map[strike]int
+	renewed int // rounds in which the gateway gave a new submission for each request
+}
+
+// blow runs a plan. Its error is a broken promise, or what kept it from being
+// judged.
+func blow(ctx context.Context, p plan, out io.Writer) (tally, error) {
+	if err := p.validate(); err != nil {
+		return tally{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.longest)
+	defer cancel()
+	s := &storm{
+		plan: p, out: out, began: time.Now(), ended: make(chan struct{}, 1),
+		book:    book{begun: map[int]bool{}, acked: map[int]bool{}},
+		settled: map[string]bool{}, words: map[kiosk.Action]int{}, strikes: map[strike]int{},
+	}
+	s.say("seed %d: %d captures, at most %v, in %s", p.seed, p.captures, p.longest, p.dir)
+	t, err := s.blow(ctx)
+	s.kiosk.kill()
+	s.gateway.kill()
+	if s.log != nil {
+		_ = s.log.Close()
+	}
+	s.story()
+	if err != nil {
+		return t, fmt.Errorf("seed %d: %w", p.seed, err)
+	}
+	s.say("%d captures acknowledged, %d distinct submissions confirmed, each image whole, none twice, none lost", len(s.book.acked), t.confirmed)
+	s.say("%d more were cut short by a kill: %d of them whole and confirmed once, %d absent", t.whole+t.absent, t.whole, t.absent)
+	return t, nil
+}
+
+func (s *storm) say(format string, args ...any) {
+	say(s.out, "%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (s *storm) blow(ctx context.Context) (t tally, err error) {
+	if err = os.MkdirAll(s.dir, 0o700); err != nil {
+		return t, fmt.Errorf("make %s: %w", s.dir, err)
+	}
+	if s.log, err = os.Create(filepath.Join(s.dir, "children.log")); err != nil {
+		return t, fmt.Errorf("log: %w", err)
+	}
+	if s.studio, err = newStudio(s.seed); err != nil {
+		return t, err
+	}
+	if s.direct, err = freePort(ctx); err != nil {
+		return t, err
+	}
+	if s.proxy, err = newProxy(ctx, s.direct, s.seed); err != nil {
+		return t, err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	g, inner := errgroup.WithContext(inner)
+	g.Go(func() error { return s.proxy.Run(inner) })
+	g.Go(func() (err error) {
+		defer cancel()
+		t, err = s.play(inner)
+		return err
+	})
+	err = g.Wait()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return t, errors.Join(fmt.Errorf("not over after %v", s.longest), s.stuck(context.WithoutCancel(ctx)), err)
+	}
+	return t, err
+}
+
+// play is the whole story: captures in rough weather, deliveries in calm, and
+// the judgement.
+func (s *storm) play(ctx context.Context) (tally, error) {
+	r := rand.New(rand.NewPCG(s.seed, 0))
+	if err := s.startGateway(ctx, r); err != nil {
+		return tally{}, err
+	}
+	if err := s.startKiosk(ctx); err != nil {
+		return tally{}, err
+	}
+	s.proxy.rough.Store(true)
+	shown := time.NewTicker(5 * time.Second)
+	defer shown.Stop()
+	next := time.NewTimer(s.wait(r))
+	defer next.Stop()
+	for s.stormy() {
+		select {
+		case <-ctx.Done():
+			return tally{}, ctx.Err()
+		case <-s.ended:
+			return tally{}, s.broken()
+		case <-shown.C:
+			s.progress()
+		case <-next.C:
+			if err := s.strike(ctx, r); err != nil {
+				return tally{}, err
+			}
+			next.Reset(s.wait(r))
+		}
+	}
+	s.say("the weather clears")
+	s.proxy.rough.Store(false)
+	s.proxy.cut() // connections that were doomed when they were opened
+	if err := s.order(ctx, http.MethodDelete, ""); err != nil {
+		return tally{}, err
+	}
+	for !s.calm() {
+		select {
+		case <-ctx.Done():
+			return tally{}, ctx.Err()
+		case <-s.ended:
+			return tally{}, s.broken()
+		case <-shown.C:
+			s.progress()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	e, err := s.collect(ctx)
+	if err != nil {
+		return tally{}, err
+	}
+	t, findings := s.book.judge(s.studio, e)
+	if len(findings) > 0 {
+		return t, &brokenError{findings}
+	}
+	return t, nil
+}
+
+// A brokenError is the promises that were broken.
+type brokenError struct{ findings []string }
+
+func (e *brokenError) Error() string {
+	const most = 20
+	text := fmt.Sprintf("%d promises broken:", len(e.findings))
+	for i, f := range e.findings {
+		if i == most {
+			return text + fmt.Sprintf("\n  and %d more", len(e.findings)-most)
+		}
+		text += "\n  " + f
+	}
+	return text
+}
+
+// wait draws the time until the next strike.
+func (s *storm) wait(r *rand.Rand) time.Duration {
+	return time.Duration((0.2 + 0.8*r.ExpFloat64()) * float64(s.every))
+}
+
+// stormy reports whether the storm goes on.
+func (s *storm) stormy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.book.acked) < s.captures || float64(len(s.settled)) < s.plan.calm*float64(s.captures) && !s.idle
+}
+
+// calm reports whether everything is delivered.
+func (s *storm) calm() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idle
+}
+
+// strike does one bad thing.
+func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
+	var what strike
+	switch p := r.IntN(100); {
+	case p < 25:
+		what = killKiosk
+	case p < 45:
+		what = killGateway
+	case p < 60:
+		what = cutAll
+	case p < 70:
+		what = outage
+	default:
+		what = faults
+	}
+	s.mu.Lock()
+	s.strikes[what]++
+	s.mu.Unlock()
+	switch what {
+	case killKiosk:
+		s.kiosk.kill()
+		return s.startKiosk(ctx)
+	case killGateway:
+		s.gateway.kill()
+		pause(ctx, time.Duration(r.Int64N(int64(800*time.Millisecond))))
+		return s.startGateway(ctx, r)
+	case cutAll:
+		s.proxy.cut()
+	case outage:
+		s.proxy.refuse(200*time.Millisecond + time.Duration(r.Int64N(int64(2*time.Second))))
+	case faults:
+		return s.order(ctx, http.MethodPost, script(r.IntN))
+	}
+	return nil
+}
+
+// startKiosk starts the kiosk where the last one was killed.
+func (s *storm) startKiosk(ctx context.Context) error {
+	c := s.plan.kiosk
+	s.mu.Lock()
+	c.From, c.Left = s.next, s.captures-len(s.book.acked)
+	s.idle = false
+	s.mu.Unlock()
+	c.Dir, c.Seed, c.Pause, c.Lanes = filepath.Join(s.dir, "kiosk"), s.seed, s.pause, s.lanes
+	c.Gateway = "http://" + s.proxy.address()
+	c.Partner = c.Gateway + "/partner"
+	ready := make(chan struct{}, 1)
+	k, err := spawn(ctx, "kiosk", c, s.log, func(line []byte) { s.hear(line, ready) })
+	if err != nil {
+		return err
+	}
+	s.kiosk = k
+	return s.await(ctx, k, ready)
+}
+
+// hear notes what the kiosk says.
+func (s *storm) hear(line []byte, ready chan<- struct{}) {
+	var r kioskReport
+	if json.Unmarshal(line, &r) != nil {
+		return // a killed child's last line may be cut
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case r.Ready:
+		ready <- struct{}{}
+	case r.Putting != nil:
+		s.book.begun[*r.Putting] = true
+		s.next = *r.Putting + 1
+	case r.Put != nil:
+		s.book.acked[*r.Put] = true
+	case r.Idle:
+		s.idle = true
+	case r.Record != "":
+		if !s.settled[r.Record] {
+			s.words[r.Settled]++
+		}
+		s.settled[r.Record] = true
+	}
+}
+
+func (s *storm) startGateway(ctx context.Context, r *rand.Rand) error {
+	c := s.plan.gateway
+	c.Listen, c.Base, c.Dir = s.direct, "http://"+s.proxy.address(), filepath.Join(s.dir, "gateway")
+	c.NewSubmissions = r.IntN(2) == 0
+	c.JudgeAfter, c.Polls = time.Duration(r.Int64N(int64(400*time.Millisecond))), r.IntN(2)
+	c.CallbackRepeats = 1 + r.IntN(2)
+	c.Lifetimes = gatewaysim.Lifetimes{
+		PartnerToken: time.Duration(5+r.IntN(10)) * time.Second,
+		UserToken:    time.Duration(2+r.IntN(8)) * time.Second,
+		UploadURL:    time.Duration(1+r.IntN(4)) * time.Second,
+	}
+	c.Seed = r.Uint64() | 1
+	if c.NewSubmissions {
+		s.renewed++
+	}
+	ready := make(chan struct{}, 1)
+	g, err := spawn(ctx, "gateway", c, s.log, func([]byte) {
+		select {
+		case ready <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s.gateway = g
+	return s.await(ctx, g, ready)
+}
+
+// await waits until a child is ready, and has its end noticed.
+func (s *storm) await(ctx context.Context, c *child, ready <-chan struct{}) error {
+	const patience = 20 * time.Second
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.verdict()
+	case <-t.C:
+		return fmt.Errorf("%s is not ready after %v", c.name, patience)
+	case <-ready:
+	}
+	go func() {
+		<-c.done
+		if c.cmd.ProcessState.ExitCode() > 0 { // not killed: -1
+			s.mu.Lock()
+			s.failed = append(s.failed, fmt.Sprintf("%s: %v", c.name, c.cmd.ProcessState))
+			s.mu.Unlock()
+			select {
+			case s.ended <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return nil
+}
+
+// broken says which children ended by themselves.
+func (s *storm) broken() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Errorf("ended by itself: %v: see %s", s.failed, s.log.Name())
+}
+
+// order changes the gateway's faults.
+func (s *storm) order(ctx context.Context, method, script string) error {
+	_, err := ask(ctx, method, "http://"+s.direct+"/sim/faults", script)
+	return err
+}
+
+// collect stops the kiosk and asks everybody what they know.
+func (s *storm) collect(ctx context.Context) (e evidence, err error) {
+	if err = s.kiosk.stop(20 * time.Second); err != nil {
+		return e, err
+	}
+	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"))
+	if err != nil {
+		return e, err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	if q.Quarantined != "" {
+		return e, fmt.Errorf("the outbox was found damaged and moved to %s", q.Quarantined)
+	}
+	if e.pending, err = q.Pending(ctx); err != nil {
+		return e, err
+	}
+	entries, err := q.Entries(ctx)
+	if err != nil {
+		return e, err
+	}
+	for _, entry := range entries {
+		switch entry.State {
+		case "dead":
+			e.dead = append(e.dead, entry)
+		case "done":
+			e.settled++
+		}
+	}
+	body, err := ask(ctx, http.MethodGet, "http://"+s.direct+"/storm/confirmed", "")
+	if err != nil {
+		return e, err
+	}
+	if err = json.Unmarshal(body, &e.confirmed); err != nil {
+		return e, fmt.Errorf("the gateway's list: %w", err)
+	}
+	e.told = map[string]word{}
+	for _, c := range e.confirmed {
+		if body, err = ask(ctx, http.MethodGet, "http://"+s.direct+"/partner/v1/sessions/"+c.Session, ""); err != nil {
+			return e, err
+		}
+		var w word
+		if err = json.Unmarshal(body, &w); err != nil {
+			return e, fmt.Errorf("the partner's word: %w", err)
+		}
+		e.told[c.Session] = w
+	}
+	return e, nil
+}
+
+// stuck says what is left when time is up.
+func (s *storm) stuck(ctx context.Context) error {
+	s.kiosk.kill()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }() // only read from
+	entries, err := q.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	states := map[string]int{}
+	for _, e := range entries {
+		states[e.State]++
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Errorf("%d of %d captures acknowledged; records in the outbox by state: %v", len(s.book.acked), s.captures, states)
+}
+
+func (s *storm) progress() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kills := s.strikes[killKiosk]
+	s.say("%4d acknowledged, %4d settled; kills: kiosk %d, gateway %d; connections: %d opened, %d cut, %d stalled, %d refused",
+		len(s.book.acked), len(s.settled), kills, s.strikes[killGateway],
+		s.proxy.count.opened.Load(), s.proxy.count.cut.Load(), s.proxy.count.stalled.Load(), s.proxy.count.refused.Load())
+}
+
+// story says what weather there was.
+func (s *storm) story() {
+	if s.proxy == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.say("weather: %v; connections: %d opened, %d cut, %d stalled, %d slow, %d refused; %d gateways gave a new submission to each request; words: %v",
+		s.strikes, s.proxy.count.opened.Load(), s.proxy.count.cut.Load(), s.proxy.count.stalled.Load(), s.proxy.count.slowed.Load(),
+		s.proxy.count.refused.Load(), s.renewed, s.words)
+}
+
+// freePort returns a loopback address that nobody listens at.
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return address, nil
+}

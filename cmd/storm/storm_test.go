@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"livekiosk/queue/gateway/gatewaysim"
+)
+
+// breeze is a storm that a test has time for.
+func breeze(t *testing.T, captures int) plan {
+	t.Helper()
+	return plan{
+		captures: captures, seed: rand.Uint64() >> 32, pause: 40 * time.Millisecond, every: 250 * time.Millisecond,
+		longest: time.Minute, lanes: 8, calm: 0.9, dir: t.TempDir(),
+	}
+}
+
+func TestEveryCaptureOfAStormIsConfirmedOnce(t *testing.T) {
+	const captures = 80
+	tally, err := blow(t.Context(), breeze(t, captures), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tally.confirmed != captures {
+		t.Errorf("%d confirmed, want %d", tally.confirmed, captures)
+	}
+}
+
+// TestAStormWouldShow breaks one promise on purpose at a time.
+func TestAStormWouldShow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		breaks func(*plan)
+		says   string
+	}{
+		"a kiosk whose marks and correlation ids do not survive it": {func(p *plan) { p.kiosk.Forget = true }, "times: ["},
+		"a kiosk that acknowledges what it did not store":           {func(p *plan) { p.kiosk.Drop = 7 }, "acknowledged and is lost"},
+		"a store that loses bytes":                                  {func(p *plan) { p.gateway.Shorten = 9 }, "is no image that was taken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := breeze(t, 25)
+			tt.breaks(&p)
+			_, err := blow(t.Context(), p, t.Output())
+			var broken *brokenError
+			if !errors.As(err, &broken) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v, want %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestEveryTroubleIsOneThatTheGatewayKnows(t *testing.T) {
+	for _, f := range troubles() {
+		if _, err := gatewaysim.ParseFaults(f); err != nil {
+			t.Error(err)
+		}
+	}
+	once, again := script(rand.New(rand.NewPCG(1, 1)).IntN), script(rand.New(rand.NewPCG(1, 1)).IntN)
+	if once != again {
+		t.Error("the same seed gives another script")
+	}
+}
