@@ -60,7 +60,7 @@ var layers = map[string]struct {
 	"queue/gateway/gatewaysim": {},
 
 	// A sample partner backend speaks with the client that the product offers.
-	"queue/gateway/partner": {may: []string{"queue/gateway"}},
+	"queue/gateway/partner": {may: []string{"kiosk", "queue/gateway"}},
 }
 
 // cgoModules are the modules whose packages need cgo on Linux.

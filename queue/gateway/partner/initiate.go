@@ -1,0 +1,217 @@
+package partner
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"livekiosk/queue/gateway"
+)
+
+// duplicateSession is the gateway's cause for a session id that was used.
+const duplicateSession = "DUPLICATE_PARTNER_SESSION_ID"
+
+// usualIDType is what a user id is where nobody says.
+const usualIDType = "CUSTOMER_ID"
+
+var errOtherUser = errors.New("the correlation id is another user's")
+
+// A person is whom a flow is for, and in which language.
+type person struct {
+	user, idType string
+	locale       gateway.UserLocale
+}
+
+// locales are the languages as kiosks and front ends say them.
+func locale(s string) (gateway.UserLocale, bool) {
+	switch s {
+	case "id":
+		return gateway.Indonesian, true
+	case "en":
+		return gateway.English, true
+	}
+	return "", false
+}
+
+// kioskName returns the name of the kiosk that a request is from. Over TLS it
+// is that of its certificate, which the listener has verified; without TLS
+// there is none, and only this machine is believed.
+func (s *Server) kioskName(r *http.Request) (name string, known bool) {
+	if r.TLS == nil {
+		return "", near(r) && !s.opts.KioskTLS
+	}
+	if len(r.TLS.VerifiedChains) == 0 {
+		return "", false
+	}
+	return r.TLS.VerifiedChains[0][0].Subject.CommonName, true
+}
+
+// initiate answers a kiosk's request for a user token. The contract is in the
+// comment on gateway.Client.UserToken.
+func (s *Server) initiate(r *http.Request, ev *Event) answer {
+	var known bool
+	if ev.Kiosk, known = s.kioskName(r); !known {
+		return fail(http.StatusForbidden, "KIOSK_CERTIFICATE_REQUIRED")
+	}
+	var in struct {
+		Correlation string `json:"correlationId"`
+		User        string `json:"userId"`
+		IDType      string `json:"userIdType"`
+		Locale      string `json:"locale"`
+	}
+	if !decode(r, &in) {
+		return malformed("INITIATE_REQUEST")
+	}
+	switch {
+	case in.Correlation == "":
+		return missing("CORRELATION_ID")
+	case !identifier(in.Correlation):
+		return malformed("CORRELATION_ID")
+	}
+	ev.CorrelationID = in.Correlation
+	f, err := s.store.flow(in.Correlation)
+	if err != nil {
+		return s.broken(r, err)
+	}
+	if f != nil && in.User == "" { // a renewal
+		in.User, in.IDType = f.UserID, f.UserIDType
+	}
+	who := person{user: in.User, idType: cmp.Or(in.IDType, usualIDType)}
+	var spoken bool
+	who.locale, spoken = locale(in.Locale)
+	switch {
+	case who.user == "":
+		return missing("USER_ID")
+	case !identifier(who.user):
+		return malformed("USER_ID")
+	case !identifier(who.idType):
+		return malformed("USER_ID_TYPE")
+	case !spoken:
+		return malformed("LOCALE")
+	}
+	f, a := s.obtain(r, in.Correlation, who)
+	if f == nil {
+		return a
+	}
+	return fine(http.StatusOK, map[string]string{"token": f.Token, "expiresAt": strconv.FormatInt(f.Expires.Unix(), 10)})
+}
+
+// obtain initiates the flow of a person at the gateway, or renews its token
+// (call 2). Without a flow the answer says why.
+func (s *Server) obtain(r *http.Request, correlation string, who person) (*flow, answer) {
+	f, err := s.store.flow(correlation)
+	if err != nil {
+		return nil, s.broken(r, err)
+	}
+	if f.anothers(who) {
+		return nil, fail(http.StatusConflict, duplicateSession)
+	}
+	got, err := s.initiateFlow(r.Context(), correlation, who)
+	switch {
+	case hasCause(err, duplicateSession) && f != nil && f.Token != "" && s.opts.Now().Before(f.Expires):
+		got.Token.Value, got.Expires = f.Token, f.Expires
+	case hasCause(err, duplicateSession):
+		return nil, fail(http.StatusConflict, duplicateSession)
+	case err != nil:
+		return nil, s.upstream(r, err)
+	}
+	f, err = s.change(correlation, func(f *flow) error {
+		if f.anothers(who) { // who was faster
+			return errOtherUser
+		}
+		f.UserID, f.UserIDType, f.Token, f.Expires = who.user, who.idType, got.Token.Value, got.Expires
+		if f.Expires.IsZero() {
+			f.Expires = s.opts.Now().Add(60 * 24 * time.Hour) // the contract's
+		}
+		f.Asked = 0
+		f.expect(s.opts.Now(), s.opts.FallbackAfter)
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOtherUser):
+		return nil, fail(http.StatusConflict, duplicateSession)
+	case err != nil:
+		return nil, s.broken(r, err)
+	}
+	return f, answer{}
+}
+
+// anothers reports whether a flow is another person's.
+func (f *flow) anothers(who person) bool {
+	return f != nil && f.UserID != "" && (f.UserID != who.user || f.UserIDType != who.idType)
+}
+
+func (s *Server) initiateFlow(ctx context.Context, correlation string, who person) (got gateway.Flow, err error) {
+	err = s.tokens.use(ctx, func(t gateway.Token) error {
+		got, err = s.opts.Gateway.InitiateFlow(ctx, t, gateway.FlowRequest{
+			Flow: gateway.StandaloneLiveness, Source: gateway.SDK, SessionID: correlation,
+			UserID: who.user, UserIDType: who.idType, Locale: who.locale,
+		})
+		return err
+	})
+	return got, err
+}
+
+// begin initiates a flow for the front end:
+//
+//	POST /v1/flows
+//	{"userId":"…","userIdType":"CUSTOMER_ID","locale":"id","correlationId":""}
+//
+//	201 {"correlationId":"…","token":"…","expiresAt":"<epoch s>"}
+//
+// All but userId may be left out. Who repeats a request that got no answer
+// gives a correlation id: then it has one effect.
+func (s *Server) begin(r *http.Request, ev *Event) answer {
+	var in struct {
+		User        string `json:"userId"`
+		IDType      string `json:"userIdType"`
+		Locale      string `json:"locale"`
+		Correlation string `json:"correlationId"`
+	}
+	if !decode(r, &in) {
+		return malformed("FLOW_REQUEST")
+	}
+	who := person{user: in.User, idType: cmp.Or(in.IDType, usualIDType)}
+	var spoken bool
+	who.locale, spoken = locale(cmp.Or(in.Locale, "id"))
+	in.Correlation = cmp.Or(in.Correlation, "flow-"+rand.Text())
+	switch {
+	case who.user == "":
+		return missing("USER_ID")
+	case !identifier(who.user):
+		return malformed("USER_ID")
+	case !identifier(who.idType):
+		return malformed("USER_ID_TYPE")
+	case !spoken:
+		return malformed("LOCALE")
+	case !identifier(in.Correlation):
+		return malformed("CORRELATION_ID")
+	}
+	ev.CorrelationID = in.Correlation
+	// The id is on disk before the gateway hears of it, so that a callback
+	// finds its flow whatever happens in between.
+	_, err := s.change(in.Correlation, func(f *flow) error {
+		if f.anothers(who) {
+			return errOtherUser
+		}
+		f.UserID, f.UserIDType = who.user, who.idType
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOtherUser):
+		return fail(http.StatusConflict, duplicateSession)
+	case err != nil:
+		return s.broken(r, err)
+	}
+	f, a := s.obtain(r, in.Correlation, who)
+	if f == nil {
+		return a
+	}
+	return fine(http.StatusCreated, map[string]string{
+		"correlationId": f.CorrelationID, "token": f.Token, "expiresAt": strconv.FormatInt(f.Expires.Unix(), 10),
+	})
+}
