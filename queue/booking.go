@@ -112,7 +112,8 @@ func (q *Queue) openBooking(tag, value []byte) (kiosk.Booking, error) {
 
 // Book keeps b, so that a token can be fetched before the person comes. It is
 // durable when Book returns nil. Booking the same user again renews the
-// booking, and keeps its token unless b has one. A zero b.Booked is now.
+// booking, and keeps its token unless b has one. A zero b.Booked is now, and a
+// token that does not say when it expires is taken to live 60 days.
 //
 // Book returns kiosk.ErrBooked if the correlation id is booked for another
 // user or a record has it, and kiosk.ErrQueueFull if there are too many
@@ -150,6 +151,7 @@ func (q *Queue) book(ctx context.Context, b kiosk.Booking) error {
 	if b.Booked.IsZero() {
 		b.Booked = time.Now()
 	}
+	b.Token = dated(b.Token)
 	tag := q.tag(b.CorrelationID)
 	return q.update(ctx, func(w *writing) error {
 		if len(w.tagged(tag)) > 0 {
@@ -159,33 +161,53 @@ func (q *Queue) book(ctx context.Context, b kiosk.Booking) error {
 		if err != nil {
 			return err
 		}
-		b := b
-		if value := bookings.Get(tag); value != nil {
-			old, err := q.openBooking(tag, value)
-			switch {
-			case err != nil: // nobody can use it: this one takes its place
-			case !same(old, b.UserID, b.UserIDType):
-				return kiosk.ErrBooked
-			case b.Token.Value == "":
-				b.Token = old.Token
-			}
-		} else {
-			if w.counts.bookings >= q.o.MaxBookings {
-				if _, err := q.prune(w, bookings); err != nil {
-					return err
-				}
-			}
-			if w.counts.bookings >= q.o.MaxBookings {
-				return fmt.Errorf("%d of %d bookings: %w", w.counts.bookings, q.o.MaxBookings, kiosk.ErrQueueFull)
-			}
-			w.counts.bookings++
+		token, err := q.reserve(w, bookings, tag, b)
+		if err != nil {
+			return err
 		}
-		value, err := q.sealBooking(b)
+		renewed := b
+		renewed.Token = token
+		value, err := q.sealBooking(renewed)
 		if err != nil {
 			return err
 		}
 		return bookings.Put(tag, value)
 	})
+}
+
+// reserve makes sure that b may have its place under tag. It returns the token
+// that b has from now on.
+func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, tag []byte, b kiosk.Booking) (kiosk.UserToken, error) {
+	if value := bookings.Get(tag); value != nil {
+		old, err := q.openBooking(tag, value)
+		switch {
+		case err != nil: // nobody can use it: this one takes its place
+			return b.Token, nil //nolint:nilerr // as said
+		case !same(old, b.UserID, b.UserIDType):
+			return kiosk.UserToken{}, kiosk.ErrBooked
+		case b.Token.Value == "":
+			return old.Token, nil
+		}
+		return b.Token, nil
+	}
+	if w.counts.bookings >= q.o.MaxBookings {
+		if _, err := q.prune(w, bookings); err != nil {
+			return kiosk.UserToken{}, err
+		}
+	}
+	if w.counts.bookings >= q.o.MaxBookings {
+		return kiosk.UserToken{}, fmt.Errorf("%d of %d bookings: %w", w.counts.bookings, q.o.MaxBookings, kiosk.ErrQueueFull)
+	}
+	w.counts.bookings++
+	return b.Token, nil
+}
+
+// dated returns token with an end to its life.
+func dated(token kiosk.UserToken) kiosk.UserToken {
+	if token.Value != "" && token.Expires.IsZero() {
+		token.Expires = time.Now().Add(bookingLife)
+	}
+	return token
 }
 
 func same(b kiosk.Booking, userID, userIDType string) bool {
@@ -279,8 +301,7 @@ func (q *Queue) Unfetched(ctx context.Context) ([]kiosk.Booking, error) {
 	defer q.mu.Unlock()
 	all = slices.DeleteFunc(all, func(b kiosk.Booking) bool {
 		tag := string(q.tag(b.CorrelationID))
-		live := b.Token.Value != "" && (b.Token.Expires.IsZero() || b.Token.Expires.After(soon))
-		if live || len(q.index.tags[tag]) > 0 {
+		if b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[tag]) > 0 {
 			return true
 		}
 		asked[tag] = q.userTag(b)
@@ -312,6 +333,7 @@ func (q *Queue) fetched(ctx context.Context, correlationID string, token kiosk.U
 	if n := len(token.Value); n == 0 || n > tokenMax {
 		return fmt.Errorf("token of %d bytes, want 1 to %d", n, tokenMax)
 	}
+	token = dated(token)
 	tag := q.tag(correlationID)
 	q.mu.Lock()
 	asked, was := q.asked[string(tag)]
@@ -329,9 +351,6 @@ func (q *Queue) fetched(ctx context.Context, correlationID string, token kiosk.U
 			return kiosk.ErrNoBooking
 		}
 		b.Token = token
-		if token.Expires.IsZero() {
-			b.Token.Expires = time.Now().Add(bookingLife)
-		}
 		if value, err = q.sealBooking(b); err != nil {
 			return err
 		}
@@ -356,11 +375,10 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 		return parts, nil
 	}
 	w.counts.bookings--
-	if err := bookings.Delete(tag); err != nil {
+	if err = bookings.Delete(tag); err != nil {
 		return nil, err
 	}
-	expired := !b.Token.Expires.IsZero() && !time.Now().Before(b.Token.Expires)
-	if s.Token != "" || b.Token.Value == "" || expired {
+	if s.Token != "" || b.Token.Value == "" || !time.Now().Before(b.Token.Expires) {
 		return parts, nil
 	}
 	meta, err := q.sealMeta(parts.head, s, b.Token.Value)
@@ -411,15 +429,21 @@ func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
 	var old [][]byte
 	renewed := map[string][]byte{}
 	err := bookings.ForEach(func(tag, value []byte) error {
-		k, err := decodeBooking(value)
-		switch {
-		case err != nil || now.Sub(k.Booked) > bookingLife && !k.Booked.Before(q.o.Floor):
-			old = append(old, bytes.Clone(tag))
+		if value == nil { // a bucket, which nothing here made
 			return nil
-		case k.Booked.Before(q.o.Floor) || k.Booked.After(now.Add(clockSlack)):
+		}
+		k, broken := decodeBooking(value)
+		wrong := k.Booked.Before(q.o.Floor) || k.Booked.After(now.Add(clockSlack))
+		switch {
+		case broken != nil || !wrong && now.Sub(k.Booked) > bookingLife:
+			old = append(old, bytes.Clone(tag))
+		case wrong:
 			k.Booked = now
-			renewed[string(tag)], err = json.Marshal(k)
-			return err
+			value, err := json.Marshal(k)
+			if err != nil {
+				return err
+			}
+			renewed[string(tag)] = value
 		}
 		return nil
 	})

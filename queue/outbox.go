@@ -41,18 +41,7 @@ func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
 		if _, k := w.find(s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
 			return errUnchanged
 		}
-		if err := q.succeed(w, s, tag); err != nil {
-			return err
-		}
-		parts, err := q.redeem(ctx, w, s, parts, tag)
-		if err != nil {
-			return err
-		}
-		if w.counts.records+1 > q.o.MaxRecords || w.counts.bytes+parts.size > q.o.MaxBytes {
-			return fmt.Errorf("%d of %d records, %d of %d bytes: %w",
-				w.counts.records, q.o.MaxRecords, w.counts.bytes, q.o.MaxBytes, kiosk.ErrQueueFull)
-		}
-		return parts.store(w, tag)
+		return q.add(ctx, w, s, parts, tag)
 	})
 	if err != nil {
 		return fmt.Errorf("put %s: %w", s.Record, err)
@@ -62,6 +51,22 @@ func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
 	default:
 	}
 	return nil
+}
+
+// add stores the parts of s, which is no record yet.
+func (q *Queue) add(ctx context.Context, w *writing, s *kiosk.Submission, parts *sealing, tag []byte) error {
+	if err := q.succeed(w, s, tag); err != nil {
+		return err
+	}
+	parts, err := q.redeem(ctx, w, s, parts, tag)
+	if err != nil {
+		return err
+	}
+	if w.counts.records+1 > q.o.MaxRecords || w.counts.bytes+parts.size > q.o.MaxBytes {
+		return fmt.Errorf("%d of %d records, %d of %d bytes: %w",
+			w.counts.records, q.o.MaxRecords, w.counts.bytes, q.o.MaxBytes, kiosk.ErrQueueFull)
+	}
+	return parts.store(w, tag)
 }
 
 func validate(s *kiosk.Submission) error {

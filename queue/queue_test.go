@@ -24,6 +24,10 @@ func TestTheOutboxKeepsItsContract(t *testing.T) {
 		t.Helper()
 		return queuetest.Open(t)
 	})
+	queuetest.RunBookings(t, func(t *testing.T) queuetest.Bookings {
+		t.Helper()
+		return queuetest.Open(t)
+	})
 }
 
 func options(tb testing.TB) queue.Options {
@@ -79,6 +83,7 @@ func TestOptionsThatCannotWorkAreNamed(t *testing.T) {
 		"max bytes":   {Path: "x", Key: key, MaxBytes: queue.SessionMax - 1},
 		"reserve":     {Path: "x", Key: key, Reserve: -1},
 		"history max": {Path: "x", Key: key, HistoryMax: -1},
+		"bookings":    {Path: "x", Key: key, MaxBookings: -1},
 	} {
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", want, err)

@@ -12,7 +12,10 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -94,8 +97,21 @@ type Outbox interface {
 	Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document) ([]byte, error)
 	Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error
 	Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
+	Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
 	Dead(ctx context.Context, id kiosk.RecordID, reason string) error
+	Outages(ctx context.Context) ([]kiosk.Outage, error)
+	SetOutages(ctx context.Context, all []kiosk.Outage) error
 	Wake() <-chan struct{}
+}
+
+// Bookings are what an outbox offers those who expect people. See queue.Queue
+// for the contract of each method.
+type Bookings interface {
+	Book(ctx context.Context, b kiosk.Booking) error
+	Unbook(ctx context.Context, correlationID string) error
+	Bookings(ctx context.Context) ([]kiosk.Booking, error)
+	Unfetched(ctx context.Context) ([]kiosk.Booking, error)
+	Fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error
 }
 
 // Run holds the outboxes that open returns, each empty, against the contract.
@@ -107,10 +123,24 @@ func Run(t *testing.T, open func(t *testing.T) Outbox) {
 	t.Run("marks replace each other", func(t *testing.T) { marks(t, open(t)) })
 	t.Run("a settled record is gone and stays gone", func(t *testing.T) { settle(t, open(t)) })
 	t.Run("a dead record is not pending", func(t *testing.T) { dead(t, open(t)) })
+	t.Run("a record that needs a new capture is not pending", func(t *testing.T) { recapture(t, open(t)) })
+	t.Run("outages are kept until others replace them", func(t *testing.T) { outages(t, open(t)) })
+	t.Run("calls at the same time each get their own answer", func(t *testing.T) { together(t, open(t)) })
 	t.Run("an unknown record is named as such", func(t *testing.T) { unknown(t, open(t)) })
 	t.Run("a put wakes and tokens do not pile up", func(t *testing.T) { wake(t, open(t)) })
 	t.Run("the images stay the caller's", func(t *testing.T) { ownership(t, open(t)) })
 	t.Run("a cancelled call does nothing", func(t *testing.T) { cancelled(t, open(t)) })
+}
+
+// RunBookings holds the bookings that open returns, each empty, against the
+// contract.
+func RunBookings(t *testing.T, open func(t *testing.T) Bookings) {
+	t.Helper()
+	t.Run("a booking comes back without its token", func(t *testing.T) { bookings(t, open(t)) })
+	t.Run("a correlation id is booked for one user", func(t *testing.T) { oneUser(t, open(t)) })
+	t.Run("a booking is unfetched until it has a token that lives", func(t *testing.T) { unfetched(t, open(t)) })
+	t.Run("what is unbooked is gone", func(t *testing.T) { unbooked(t, open(t)) })
+	t.Run("a booking that cannot be used is refused", func(t *testing.T) { unusable(t, open(t)) })
 }
 
 func put(t *testing.T, o Outbox, n int) *kiosk.Submission {
@@ -216,11 +246,14 @@ func twice(t *testing.T, o Outbox) {
 func marks(t *testing.T, o Outbox) {
 	t.Helper()
 	s := put(t, o, 1)
+	began := time.Date(2026, time.May, 4, 3, 2, 1, 5, time.FixedZone("WIB", 7*3600))
 	for _, want := range []kiosk.Marks{
 		{Token: "t1"},
 		{Token: "t1", SubmissionID: "s1"},
 		{Token: "t2", SubmissionID: "s1", Uploaded: map[kiosk.Document]bool{kiosk.Selfie: true}},
 		{Token: "t2", SubmissionID: "s1", Uploaded: map[kiosk.Document]bool{kiosk.Selfie: true, kiosk.AdditionalSelfie: true}, Confirmed: true},
+		{SubmissionID: "s2", Pace: kiosk.Pace{Failures: 7, Polls: 31, Polling: began, NotBefore: began.Add(time.Minute)}},
+		{SubmissionID: "s2", Pace: kiosk.Pace{Polls: 1}},
 		{SubmissionID: "s2"},
 	} {
 		if err := o.Mark(t.Context(), s.Record, want); err != nil {
@@ -235,6 +268,10 @@ func marks(t *testing.T, o Outbox) {
 			got.Uploaded[kiosk.Selfie] != want.Uploaded[kiosk.Selfie] ||
 			got.Uploaded[kiosk.AdditionalSelfie] != want.Uploaded[kiosk.AdditionalSelfie] {
 			t.Errorf("marked %+v, got %+v", want, got)
+		}
+		if got.Pace.Failures != want.Pace.Failures || got.Pace.Polls != want.Pace.Polls ||
+			!got.Pace.Polling.Equal(want.Pace.Polling) || !got.Pace.NotBefore.Equal(want.Pace.NotBefore) {
+			t.Errorf("marked the pace %+v, got %+v", want.Pace, got.Pace)
 		}
 	}
 }
@@ -299,6 +336,256 @@ func unknown(t *testing.T, o Outbox) {
 	if err := o.Dead(t.Context(), "nobody", ""); !errors.Is(err, kiosk.ErrNoRecord) {
 		t.Errorf("dead: %v", err)
 	}
+	if err := o.Recapture(t.Context(), "nobody", receipt("nobody")); !errors.Is(err, kiosk.ErrNoRecord) {
+		t.Errorf("recapture: %v", err)
+	}
+}
+
+func recapture(t *testing.T, o Outbox) {
+	t.Helper()
+	s, other, settled := put(t, o, 1), put(t, o, 2), put(t, o, 3)
+	if err := o.Settle(t.Context(), settled.Record, receipt(settled.Record)); err != nil {
+		t.Fatal(err)
+	}
+	verdict := kiosk.Receipt{Record: s.Record, Session: s.Session, SubmissionID: "sub", Action: kiosk.Retry, Reason: "INVALID"}
+	for range 2 {
+		if err := o.Recapture(t.Context(), s.Record, verdict); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Dead(t.Context(), s.Record, "another reason"); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Put(t.Context(), s); err != nil {
+			t.Errorf("putting it again: %v", err)
+		}
+	}
+	if err := o.Recapture(t.Context(), settled.Record, verdict); err != nil {
+		t.Errorf("recapture of a settled record: %v", err)
+	}
+	pending(t, o, other.Record)
+	gone(t, o, s.Record)
+
+	next := Submission(1, 1000)
+	next.Record, next.Attempt, next.AttemptsLeft = "session-1-2", 2, 1
+	if err := o.Put(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	pending(t, o, other.Record, next.Record)
+	gone(t, o, s.Record)
+	if err := o.Recapture(t.Context(), s.Record, verdict); err != nil {
+		t.Errorf("recapture once a later attempt is there: %v", err)
+	}
+	pending(t, o, other.Record, next.Record)
+}
+
+func outages(t *testing.T, o Outbox) {
+	t.Helper()
+	since := time.Date(2026, time.May, 4, 3, 2, 1, 0, time.UTC)
+	for _, want := range [][]kiosk.Outage{
+		nil,
+		{
+			{Service: kiosk.GatewayService, Trouble: kiosk.TroubleDNS, Failures: 3, Since: since, NotBefore: since.Add(time.Hour)},
+			{Service: kiosk.StoreService, Trouble: kiosk.TroublePortal, Failures: 1},
+		},
+		{{Service: kiosk.PartnerService, Trouble: kiosk.TroubleClock, Since: since}},
+		nil,
+	} {
+		for range 2 {
+			if err := o.SetOutages(t.Context(), want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := o.Outages(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(a, b kiosk.Outage) bool {
+			return a.Service == b.Service && a.Trouble == b.Trouble && a.Failures == b.Failures &&
+				a.Since.Equal(b.Since) && a.NotBefore.Equal(b.NotBefore)
+		}
+		if !slices.EqualFunc(got, want, same) {
+			t.Errorf("kept %+v, got %+v", want, got)
+		}
+	}
+}
+
+func together(t *testing.T, o Outbox) {
+	t.Helper()
+	const records = 12
+	var want []kiosk.RecordID
+	for n := range records {
+		want = append(want, put(t, o, n).Record)
+	}
+	var group sync.WaitGroup
+	for n, id := range want {
+		group.Go(func() {
+			m := kiosk.Marks{SubmissionID: "sub-" + string(id)}
+			if err := o.Mark(t.Context(), id, m); err != nil {
+				t.Errorf("mark %s: %v", id, err)
+			}
+			if err := o.Mark(t.Context(), "nobody", m); !errors.Is(err, kiosk.ErrNoRecord) {
+				t.Errorf("mark nobody: %v", err)
+			}
+			if n%2 == 0 {
+				if err := o.Settle(t.Context(), id, receipt(id)); err != nil {
+					t.Errorf("settle %s: %v", id, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	var left []kiosk.RecordID
+	for n, id := range want {
+		if n%2 == 0 {
+			continue
+		}
+		left = append(left, id)
+		if job, err := o.Job(t.Context(), id); err != nil || job.Marks.SubmissionID != "sub-"+string(id) {
+			t.Errorf("%s is marked %+v, %v", id, job.Marks, err)
+		}
+	}
+	pending(t, o, left...)
+}
+
+func book(t *testing.T, o Bookings, n int) kiosk.Booking {
+	t.Helper()
+	b := Booking(n)
+	b.Booked = time.Now().UTC().Round(0).Add(time.Duration(n) * time.Second)
+	if err := o.Book(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// booked holds what is booked against want, in its order.
+func booked(t *testing.T, what string, list func(context.Context) ([]kiosk.Booking, error), want ...kiosk.Booking) {
+	t.Helper()
+	got, err := list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(a, b kiosk.Booking) bool {
+		return a.CorrelationID == b.CorrelationID && a.UserID == b.UserID && a.UserIDType == b.UserIDType && a.Locale == b.Locale &&
+			a.Token.Value == "" && a.Token.Expires.Equal(b.Token.Expires) && a.Booked.Equal(b.Booked)
+	}
+	if !slices.EqualFunc(got, want, same) {
+		t.Errorf("%s: %d of them, want %d like that", what, len(got), len(want))
+	}
+}
+
+func bookings(t *testing.T, o Bookings) {
+	t.Helper()
+	booked(t, "empty", o.Bookings)
+	two, one := book(t, o, 2), book(t, o, 1)
+	booked(t, "the oldest first", o.Bookings, one, two)
+	token := kiosk.UserToken{Value: "token-canary", Expires: time.Now().UTC().Round(0).Add(50 * 24 * time.Hour)}
+	if err := o.Fetched(t.Context(), two.CorrelationID, token); err != nil {
+		t.Fatal(err)
+	}
+	two.Token.Expires = token.Expires
+	booked(t, "with a token", o.Bookings, one, two)
+	if err := o.Fetched(t.Context(), one.CorrelationID, kiosk.UserToken{}); err == nil {
+		t.Error("no token was taken for one")
+	}
+	if err := o.Fetched(t.Context(), "nobody", token); !errors.Is(err, kiosk.ErrNoBooking) {
+		t.Errorf("a token for nobody: %v", err)
+	}
+}
+
+func oneUser(t *testing.T, o Bookings) {
+	t.Helper()
+	b := book(t, o, 1)
+	for what, change := range map[string]func(*kiosk.Booking){
+		"another user":              func(b *kiosk.Booking) { b.UserID = "user-canary-2" },
+		"another kind of a user id": func(b *kiosk.Booking) { b.UserIDType = "PHONE" },
+	} {
+		other := b
+		change(&other)
+		if err := o.Book(t.Context(), other); !errors.Is(err, kiosk.ErrBooked) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	booked(t, "after others", o.Bookings, b)
+
+	expires := time.Now().UTC().Round(0).Add(30 * 24 * time.Hour)
+	if err := o.Fetched(t.Context(), b.CorrelationID, kiosk.UserToken{Value: "token-canary", Expires: expires}); err != nil {
+		t.Fatal(err)
+	}
+	b.Locale = kiosk.English
+	b.Booked = b.Booked.Add(time.Hour)
+	for range 2 {
+		if err := o.Book(t.Context(), b); err != nil {
+			t.Errorf("booking the same user again: %v", err)
+		}
+	}
+	b.Token.Expires = expires
+	booked(t, "renewed, with the token it had", o.Bookings, b)
+}
+
+func unfetched(t *testing.T, o Bookings) {
+	t.Helper()
+	var all []kiosk.Booking
+	for n := range 4 {
+		all = append(all, book(t, o, n))
+	}
+	for n, left := range map[int]time.Duration{1: 8 * 24 * time.Hour, 2: 6 * 24 * time.Hour, 3: -time.Hour} {
+		all[n].Token.Expires = time.Now().UTC().Round(0).Add(left)
+		if err := o.Fetched(t.Context(), all[n].CorrelationID, kiosk.UserToken{Value: "token-canary", Expires: all[n].Token.Expires}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	booked(t, "without a token that lives for a week", o.Unfetched, all[0], all[2], all[3])
+	if err := o.Fetched(t.Context(), all[0].CorrelationID, kiosk.UserToken{Value: "token-canary"}); err != nil {
+		t.Fatal(err)
+	}
+	booked(t, "but for one that does not say when it expires", o.Unfetched, all[2], all[3])
+
+	// Between the question and the answer the booking became somebody else's.
+	if err := o.Unbook(t.Context(), all[2].CorrelationID); err != nil {
+		t.Fatal(err)
+	}
+	other := all[2]
+	other.UserID, other.Token = "user-canary-9", kiosk.UserToken{}
+	if err := o.Book(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Fetched(t.Context(), other.CorrelationID, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
+		t.Errorf("a token for somebody who is not expected any more: %v", err)
+	}
+	booked(t, "one that became somebody else's", o.Unfetched, other, all[3])
+}
+
+func unbooked(t *testing.T, o Bookings) {
+	t.Helper()
+	one, two := book(t, o, 1), book(t, o, 2)
+	if err := o.Unbook(t.Context(), one.CorrelationID); err != nil {
+		t.Fatal(err)
+	}
+	booked(t, "one unbooked", o.Bookings, two)
+	if err := o.Unbook(t.Context(), one.CorrelationID); !errors.Is(err, kiosk.ErrNoBooking) {
+		t.Errorf("unbooked twice: %v", err)
+	}
+	if err := o.Fetched(t.Context(), one.CorrelationID, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
+		t.Errorf("its token: %v", err)
+	}
+}
+
+func unusable(t *testing.T, o Bookings) {
+	t.Helper()
+	for what, change := range map[string]func(*kiosk.Booking){
+		"no correlation id":     func(b *kiosk.Booking) { b.CorrelationID = "" },
+		"no user":               func(b *kiosk.Booking) { b.UserID = "" },
+		"a huge correlation id": func(b *kiosk.Booking) { b.CorrelationID = strings.Repeat("canary", 1000) },
+		"a huge user id":        func(b *kiosk.Booking) { b.UserID = strings.Repeat("canary", 1000) },
+		"a huge token":          func(b *kiosk.Booking) { b.Token.Value = strings.Repeat("canary", 10_000) },
+	} {
+		b := Booking(1)
+		change(&b)
+		if err := o.Book(t.Context(), b); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	booked(t, "none of them", o.Bookings)
 }
 
 func wake(t *testing.T, o Outbox) {

@@ -164,7 +164,7 @@ func (k *Key) Keep(aad, plaintext []byte) ([]byte, error) {
 	kept := make([]byte, 1+encapsulated, Overhead+len(plaintext))
 	kept[0] = suiteOwn
 	salt := kept[1:]
-	rand.Read(salt) //nolint:errcheck // it never fails
+	rand.Read(salt)
 	aead, err := k.once(salt)
 	if err != nil {
 		return nil, fmt.Errorf("keep: %w", err)
