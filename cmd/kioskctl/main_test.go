@@ -33,6 +33,9 @@ type fakeKiosk struct {
 	entries  []kiosk.Entry
 	unread   error // of the outbox
 	launches []kiosk.Launch
+	state    func(*api.Status) // what else the status tells; nil: nothing
+	booked   []kiosk.Booking
+	bookErr  error
 }
 
 func (k *fakeKiosk) Launch(_ context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
@@ -79,36 +82,71 @@ func (k *fakeKiosk) Entries(context.Context) ([]kiosk.Entry, error) {
 	return k.entries, k.unread
 }
 
+func (k *fakeKiosk) Book(_ context.Context, b kiosk.Booking) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.bookErr == nil {
+		k.booked = append(k.booked, b)
+	}
+	return k.bookErr
+}
+
+func (k *fakeKiosk) Bookings(context.Context) ([]kiosk.Booking, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.booked, k.bookErr
+}
+
+func (k *fakeKiosk) Unbook(_ context.Context, id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.booked)
+	k.booked = slices.DeleteFunc(k.booked, func(b kiosk.Booking) bool { return b.CorrelationID == id })
+	if len(k.booked) == n {
+		return kiosk.ErrNoBooking
+	}
+	return nil
+}
+
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return api.Status{
+	s := api.Status{
 		Version: "1.2.3", Phase: "out_of_service", Faults: k.faults, Ready: len(k.faults) == 0, UptimeSeconds: 3725.4,
 		Camera: api.CameraStatus{Source: "/dev/video0", Frames: 900, Dropped: 3, FramesPerSecond: 29.97},
 	}
+	if k.state != nil {
+		k.state(&s)
+	}
+	return s
 }
 
+// now is when these tests are read.
+var now = time.Date(2026, 5, 4, 3, 0, 0, 0, time.Local)
+
 // serve runs k behind the real server on a socket at path.
-func serve(t *testing.T, k *fakeKiosk, path string) {
+func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 	t.Helper()
 	l, err := api.Listen(t.Context(), path, "no-such-group")
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // kioskctl runs the command and returns its exit code and what it said.
@@ -119,7 +157,7 @@ func kioskctl(ctx context.Context, env map[string]string, in string, args ...str
 		system = "/nonexistent/system"
 	}
 	code = run(ctx, args, world{
-		in: strings.NewReader(in), out: &stdout, err: &stderr, getenv: func(k string) string { return env[k] }, system: system, now: time.Now,
+		in: strings.NewReader(in), out: &stdout, err: &stderr, getenv: func(k string) string { return env[k] }, system: system, now: func() time.Time { return now },
 	})
 	return code, stdout.String(), stderr.String()
 }
@@ -210,6 +248,92 @@ func TestSession(t *testing.T) {
 				"           do: set the clock, and check the time service: timedatectl\n" +
 				"queue    0 waiting, 0 done, 0 dead, 0 for review, 0 bytes\n",
 		},
+		{
+			name: "the status of a kiosk at night in an outage", args: "status", code: 0,
+			kiosk: &fakeKiosk{
+				entries: []kiosk.Entry{{State: "dead", Reason: "FORBIDDEN"}},
+				state: func(s *api.Status) {
+					s.Network = []api.ServiceStatus{
+						{Service: kiosk.GatewayService, State: api.ReachOut, Trouble: kiosk.TroubleDNS, Since: now.Add(-50 * time.Minute), Failures: 14},
+						{Service: kiosk.StoreService, State: api.ReachUnknown},
+						{Service: kiosk.PartnerService, State: api.ReachOut, Trouble: kiosk.TroubleCertificate, Since: now.Add(-3 * 24 * time.Hour).UTC(), Failures: 1},
+					}
+					s.Clock = api.ClockStatus{Known: true, SkewSeconds: 2 * 86400}
+					s.Quarantined, s.Orphans = "/var/lib/kioskd/outbox.db.bad-1", 3
+				},
+			},
+			out: "…" +
+				"network  gateway: out since 02:10 (50 min), host name does not resolve (dns), 14 tries\n" +
+				"           do: check the network link and the name server\n" +
+				"         store: not asked yet\n" +
+				"         partner: out since 2026-05-01 03:00 (3 days), its certificate is not accepted (certificate), 1 try\n" +
+				"           do: somebody may be in between: use another network, and tell the fleet's administrators\n" +
+				"clock    2 days ahead of the gateway's, not trusted\n" +
+				"           do: set the clock, and check the time service: timedatectl\n" +
+				"queue    0 waiting, 0 done, 1 dead, 0 for review, 0 bytes: see kioskctl queue\n" +
+				"alarm    a damaged outbox was moved to /var/lib/kioskd/outbox.db.bad-1: captures may be in it that nobody delivers; tell the fleet's administrators\n" +
+				"alarm    3 records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators\n",
+		},
+		{
+			name: "the status of a kiosk whose network and clock are well", args: "status", code: 0,
+			kiosk: &fakeKiosk{state: func(s *api.Status) {
+				s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOK}}
+				s.Clock = api.ClockStatus{Known: true, Trusted: true, SkewSeconds: -1.2}
+			}},
+			out: "…" +
+				"network  gateway: ok\n" +
+				"clock    agrees with the gateway's\n" +
+				"queue    0 waiting, 0 done, 0 dead, 0 for review, 0 bytes\n",
+		},
+		{
+			name: "a person is booked", args: "book --correlation-id b1 --user-id u1", code: 0,
+			out: "booked b1\n",
+		},
+		{
+			name: "a person who is booked under another's correlation id", args: "book --correlation-id b1 --user-id u1", code: 64, kiosk: &fakeKiosk{bookErr: kiosk.ErrBooked},
+			err: "kioskctl: book: --correlation-id is booked for somebody else or was used before: every session needs a new one (2201)\n",
+		},
+		{
+			name: "a booking more than there is room for", args: "book --correlation-id b1 --user-id u1", code: 75, kiosk: &fakeKiosk{bookErr: kiosk.ErrQueueFull},
+			err: "kioskctl: book: the kiosk has no room for another booking: try later (2205)\n",
+		},
+		{
+			name: "bookings while the outbox is down", args: "bookings", code: 75, kiosk: &fakeKiosk{bookErr: kiosk.ErrQueueBad},
+			err: "kioskctl: bookings: the bookings cannot be reached now: see the kiosk's log\n",
+		},
+		{name: "no bookings", args: "bookings", code: 0, out: "nobody is booked\n"},
+		{
+			name: "bookings", args: "bookings", code: 0,
+			kiosk: &fakeKiosk{booked: []kiosk.Booking{
+				{CorrelationID: "branch-17", UserID: "SECRET", Booked: now.Add(-time.Hour), Token: kiosk.UserToken{Expires: now.Add(60 * 24 * time.Hour)}},
+				{CorrelationID: "b2", UserID: "SECRET", Booked: now.Add(-70 * 24 * time.Hour), Token: kiosk.UserToken{Expires: now.Add(-time.Hour)}},
+				{CorrelationID: "b3", UserID: "SECRET", Booked: now},
+			}},
+			out: "CORRELATION ID  BOOKED            TOKEN\n" +
+				"branch-17       02:00             fetched, expires 2026-07-03 03:00\n" +
+				"b2              2026-02-23 03:00  expired 02:00\n" +
+				"b3              03:00             not fetched yet\n",
+		},
+		{
+			name: "a booking is taken back", args: "unbook b/3", code: 0,
+			kiosk: &fakeKiosk{booked: []kiosk.Booking{{CorrelationID: "b/3"}}},
+		},
+		{name: "a booking that is not there is not taken back", args: "unbook b3", code: 65, err: "kioskctl: unbook: no such booking\n"},
+		{
+			name: "the result of a session of an earlier run", args: "result old", code: 0,
+			kiosk: &fakeKiosk{entries: []kiosk.Entry{{Session: "old", State: "done", Outcome: kiosk.ExitSuccess, SubmissionID: "sub-7"}}},
+			out:   "COMPLETED, submission sub-7\n",
+		},
+		{
+			name: "the result of a session of an earlier run that must be captured again", args: "result old", code: 1,
+			kiosk: &fakeKiosk{entries: []kiosk.Entry{{Session: "old", State: "dead", Reason: kiosk.NeedsRecapture}}},
+			out:   "NOT_COMPLETED: the verification failed (VERIFICATION 2212), may be launched again\n",
+		},
+		{
+			name: "following a session of an earlier run that is saved", args: "follow old", code: 0,
+			kiosk: &fakeKiosk{entries: []kiosk.Entry{{Session: "old", State: "confirmed"}}},
+			out:   "NOT_COMPLETED: saved for later: the kiosk delivers it by itself, do not capture again\n",
+		},
 		{name: "the status of a kiosk whose outbox cannot be read", kiosk: &fakeKiosk{unread: kiosk.ErrQueueBad}, args: "status", code: 0, out: "…queue    cannot be read\n"},
 		{name: "an empty outbox", args: "queue", code: 0, out: "the outbox is empty\n"},
 		{name: "an empty outbox for machines", args: "queue --json", code: 0},
@@ -283,6 +407,16 @@ func TestMalformedCommandLines(t *testing.T) {
 			"launch: --theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE (2201)",
 		},
 		{"a user id with a space", []string{"launch", "--correlation-id", "c", "--user-id", "SECRET u"}, "", "launch: --user-id has a character that cannot stand in an HTTP header (2201)"},
+		{"a booking of nobody", []string{"book", "--correlation-id", "c"}, "", "book: --user-id is missing (2206)"},
+		{"a booking of a person from an empty input", []string{"book", "--correlation-id", "c", "--user-id", "-"}, "\n", "book: --user-id: it holds no user id"},
+		{"a booking in a language nobody speaks", []string{"book", "--correlation-id", "c", "--user-id", "u", "--locale", "fr"}, "", "book: --locale must be id or en (2201)"},
+		{"a booking to be taken back that is missing", []string{"unbook"}, "", "unbook: CORRELATION-ID is missing"},
+		{
+			"a token and a user id from one input",
+			[]string{"launch", "--correlation-id", "c", "--user-id", "-", "--token-file", "-"},
+			"SECRET",
+			"launch: --user-id and the token are both to be read from standard input: give one in another way",
+		},
 		{"two tokens", []string{"launch", "--correlation-id", "c", "--token", "SECRET", "--token-file", file}, "", "launch: --token and --token-file are both given: give one"},
 		{"a token file that is empty", []string{"launch", "--correlation-id", "c", "--token-file", file}, "", "launch: --token-file: it holds no token"},
 		{"a token from an empty input", []string{"launch", "--correlation-id", "c", "--token", "-"}, "", "launch: --token-file: it holds no token"},
@@ -338,6 +472,161 @@ func TestALaunchCarriesAllItsFlags(t *testing.T) {
 				t.Errorf("launched %+v with token %q, want %q", got, got.Token, want.Token)
 			}
 		})
+	}
+}
+
+func TestABookingCarriesAllItsFlags(t *testing.T) {
+	k, path := &fakeKiosk{}, filepath.Join(t.TempDir(), "s")
+	serve(t, k, path)
+	code, out, errs := kioskctl(t.Context(), nil, "user-of-input\n", "book", "--socket", path, "--correlation-id", "c", "--user-id", "-", "--user-id-type", "T", "--locale", "en_ID")
+	if code != 0 || strings.Contains(out+errs, "user-of-input") {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	got := k.booked[0]
+	if got.CorrelationID != "c" || got.UserID != "user-of-input" || got.UserIDType != "T" || got.Locale != kiosk.English {
+		t.Errorf("booked %+v", got)
+	}
+}
+
+// TestADaemonThatStops has a reader who waits for a result and one who waits
+// for a delivery.
+func TestADaemonThatStops(t *testing.T) {
+	dir := t.TempDir()
+	for i, tt := range []struct {
+		name string
+		end  *kiosk.Result
+		args []string
+		code int
+		err  string
+	}{
+		{
+			"in the middle of a session", nil,
+			[]string{"follow", "session-1"},
+			75, "kioskctl: follow: the daemon is stopping; what it has stored it delivers once it runs again: kioskctl follow session-1\n",
+		},
+		{
+			"while a delivery is waited for", &kiosk.Result{Status: kiosk.NotCompleted, Detail: kiosk.Saved},
+			[]string{"follow", "--delivered", "session-1"},
+			75, "kioskctl: follow: the daemon is stopping; what it has stored it delivers once it runs again: kioskctl follow session-1\n",
+		},
+		{"while all events are followed", nil, []string{"events", "--follow"}, 75, "kioskctl: events: the daemon is stopping\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k, path := &fakeKiosk{end: tt.end}, filepath.Join(dir, strconv.Itoa(i))
+			stop := serve(t, k, path)
+			if _, err := k.Launch(t.Context(), kiosk.Launch{}); err != nil {
+				t.Fatal(err)
+			}
+			lines, errs := 0, &bytes.Buffer{}
+			var stopped sync.WaitGroup
+			out := &closer{f: func() {
+				if lines++; lines == 1 { // it listens
+					stopped.Go(stop)
+				}
+			}}
+			code := run(t.Context(), tt.args, world{out: out, err: errs, getenv: func(string) string { return path }, now: time.Now})
+			stopped.Wait()
+			if code != tt.code || errs.String() != tt.err || !strings.HasSuffix(out.String(), "stopping   the daemon ends\n") {
+				t.Errorf("exit %d %q, want %d %q\n%s", code, errs, tt.code, tt.err, out)
+			}
+		})
+	}
+}
+
+func TestFollowingADelivery(t *testing.T) {
+	k, path := &fakeKiosk{end: &kiosk.Result{Status: kiosk.NotCompleted, Detail: kiosk.Saved}}, filepath.Join(t.TempDir(), "s")
+	serve(t, k, path)
+	if _, err := k.Launch(t.Context(), kiosk.Launch{}); err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	out := &closer{}
+	out.f = func() {
+		if !told && strings.Contains(out.String(), "NOT_COMPLETED") {
+			told = true
+			r := kiosk.Result{Session: "session-1", Status: kiosk.Completed, SubmissionID: "sub-7"}
+			k.log.Publish(kiosk.Event{Kind: kiosk.EventDeferred, Session: "session-1", Text: "partner_dns"})
+			k.log.Publish(kiosk.Event{Kind: kiosk.EventSettled, Session: "session-1", Text: "EXIT_SUCCESS"})
+			k.log.Publish(kiosk.Event{Kind: kiosk.EventResult, Session: "session-1", Text: "COMPLETED", Result: &r})
+		}
+	}
+	var first kiosk.Event
+	if err := api.NewClient(path).Events(t.Context(), 0, false, func(e kiosk.Event) error {
+		if first.Kind == "" {
+			first = e
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	k.log.Publish(kiosk.Event{Kind: kiosk.EventPhase, Session: "session-1", Text: "idle", At: first.At}) // one more line after the result
+	code := run(t.Context(), []string{"follow", "--delivered", "session-1"}, world{out: out, getenv: func(string) string { return path }, now: time.Now})
+	for _, want := range []string{"deferred   partner: host name does not resolve\n", "result     COMPLETED\nCOMPLETED, submission sub-7\n"} {
+		if code != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("exit %d, without %q:\n%s", code, want, out)
+		}
+	}
+}
+
+// TestEveryReasonHasWords holds what staff are told against the list that the
+// deliverer documents.
+func TestEveryReasonHasWords(t *testing.T) {
+	src, err := os.ReadFile("../../queue/deliver/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, found := strings.Cut(string(src), "// Dead letters have")
+	if !found {
+		t.Fatal("queue/deliver/doc.go lists no reasons of dead letters any more")
+	}
+	n, said := 0, map[string]string{reasonWords("FORBIDDEN"): "FORBIDDEN", reasonWords("status_http_400"): "status_http_400"}
+	for line := range strings.Lines(list) {
+		fields := strings.Fields(strings.TrimPrefix(line, "//\t"))
+		if !strings.HasPrefix(line, "//\t") || len(fields) < 2 {
+			continue
+		}
+		n++
+		words := reasonWords(fields[0])
+		if other := said[words]; other != "" {
+			t.Errorf("%s has the words of %s: %q", fields[0], other, words)
+		}
+		said[words] = fields[0]
+	}
+	if n < 4 {
+		t.Errorf("%d reasons in queue/deliver/doc.go, want at least 4", n)
+	}
+}
+
+func TestEveryTroubleHasWordsOfItsOwn(t *testing.T) {
+	seen := map[string]kiosk.Trouble{}
+	for _, trouble := range []kiosk.Trouble{
+		kiosk.NoTrouble, kiosk.TroubleDNS, kiosk.TroubleConnect, kiosk.TroubleTimeout, kiosk.TroubleBroken, kiosk.TroubleClock, kiosk.TroubleCertificate,
+		kiosk.TroubleProxy, kiosk.TroublePortal, kiosk.TroubleGarbled, kiosk.TroubleBusy, kiosk.TroubleUnavailable,
+	} {
+		what, do := troubleWords(trouble)
+		if other, taken := seen[what]; taken || do == "" {
+			t.Errorf("%q says %q as %q does, and to do %q", trouble, what, other, do)
+		}
+		seen[what] = trouble
+	}
+	for why, want := range map[string]string{
+		"dns": "host name does not resolve", "store_timeout": "store: no answer in time", "partner_busy": "partner: it asks for fewer calls",
+		"token": "the gateway refused a new token too", "something_new": "something new",
+	} {
+		if got := deferralWords(why); got != want {
+			t.Errorf("deferralWords(%q) = %q, want %q", why, got, want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 1400 * time.Millisecond: "1 s", 90 * time.Second: "90 s", -3 * time.Minute: "3 min", 90 * time.Minute: "90 min",
+		47 * time.Hour: "47 h", 48 * time.Hour: "2 days", 60 * time.Hour: "3 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
 	}
 }
 

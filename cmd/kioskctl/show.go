@@ -41,6 +41,10 @@ func eventText(e kiosk.Event, after time.Duration, session bool) string {
 		text = "the daemon ends"
 	case e.Kind == kiosk.EventHint, e.Kind == kiosk.EventPhase, e.Kind == kiosk.EventOutcome:
 		text = spaced(text)
+	case e.Kind == kiosk.EventDeferred:
+		text = deferralWords(text)
+	case e.Kind == kiosk.EventResult && e.Result != nil && session: // who follows one is told at the end
+		text = resultText(*e.Result)
 	case e.Kind == kiosk.EventFault && text == "":
 		text = "cleared"
 	}
@@ -183,7 +187,8 @@ func queueText(entries []kiosk.Entry) string {
 		fmt.Fprintf(&rows, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", e.Record, e.State, e.Attempt, review,
 			e.Queued.Format(time.DateTime), size(e.Bytes), dash(string(e.Outcome)), dash(e.Reason))
 	}
-	text := table(rows.String())
+	var b strings.Builder
+	b.WriteString(table(rows.String()))
 	reasons := map[string]bool{}
 	for _, e := range entries {
 		if e.State == "dead" {
@@ -191,12 +196,12 @@ func queueText(entries []kiosk.Entry) string {
 		}
 	}
 	if len(reasons) > 0 {
-		text += "\n\nDead records, which the kiosk has given up:"
+		b.WriteString("\n\nDead records, which the kiosk has given up:")
 	}
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		text += "\n  " + dash(reason) + ": " + reasonWords(reason)
+		b.WriteString("\n  " + dash(reason) + ": " + reasonWords(reason))
 	}
-	return text
+	return b.String()
 }
 
 // table lines up rows of columns that are set apart by tabs.

@@ -35,9 +35,9 @@ func troubleWords(t kiosk.Trouble) (what, do string) {
 	case kiosk.TroubleUnavailable:
 		return "it says that it is unavailable", "nothing on the kiosk: it is the service's operator's to mend"
 	case kiosk.NoTrouble:
-		return "no answer", "see the kiosk's log"
+		return noWords, "see the kiosk's log"
 	}
-	return "no answer", "see the kiosk's log"
+	return noWords, "see the kiosk's log"
 }
 
 // reasonWords says what the reason of a dead letter means and what staff do
@@ -49,8 +49,8 @@ func reasonWords(reason string) string {
 	case kiosk.NeedsRecapture:
 		return "the gateway turned the pictures down when the person had left: ask them to come again, and launch a new session"
 	case "token_expired":
-		return "the user token expired and the launch named no user to renew it for: launch a new session, with a user id"
-	case "unreadable":
+		return "the user token expired and the partner backend renews it not: launch a new session, with a user id or a new token"
+	case "unreadable", "its head does not read":
 		return "the record does not open with this device's key: keep the outbox and the key store, and tell the fleet's administrators"
 	case "submission_lost":
 		return "the gateway lost the submission again and again" + call
@@ -60,6 +60,34 @@ func reasonWords(reason string) string {
 	}
 	return "the gateway refused it for good" + call
 }
+
+// deferralWords explains why a delivery waits: a trouble, with another service
+// than the gateway before it, or a word of the deliverer's own.
+func deferralWords(why string) string {
+	word, service := why, ""
+	for _, s := range []kiosk.Service{kiosk.StoreService, kiosk.PartnerService} {
+		if rest, ok := strings.CutPrefix(why, string(s)+"_"); ok {
+			word, service = rest, string(s)+": "
+		}
+	}
+	switch word {
+	case "token":
+		return "the gateway refused a new token too"
+	case "urls":
+		return "the store refused new upload URLs too"
+	case "inconsistent":
+		return "answers contradict each other"
+	case "storage":
+		return "the outbox failed: see the kiosk's log"
+	}
+	if what, _ := troubleWords(kiosk.Trouble(word)); what != noWords {
+		return service + what
+	}
+	return spaced(why)
+}
+
+// noWords is said of a trouble that is not told.
+const noWords = "no answer"
 
 // span is a length of time for people, in its largest unit that is not 1.
 func span(d time.Duration) string {

@@ -92,7 +92,7 @@ func (k *fakeKiosk) Book(_ context.Context, b kiosk.Booking) error {
 	switch {
 	case k.broken != nil:
 		return k.broken
-	case slices.ContainsFunc(k.booked, func(o kiosk.Booking) bool { return o.CorrelationID == b.CorrelationID }):
+	case slices.ContainsFunc(k.booked, func(o kiosk.Booking) bool { return o.CorrelationID == b.CorrelationID && o.UserID != b.UserID }):
 		return fmt.Errorf("book: %w", kiosk.ErrBooked)
 	case len(k.booked) == 2:
 		return fmt.Errorf("book: %w", kiosk.ErrQueueFull)
@@ -322,8 +322,8 @@ func TestAnswers(t *testing.T) {
 			want: `{"correlationId":"b1","booked":"…`,
 		},
 		{
-			name: "a second booking of the same correlation id", before: booked, route: "POST /v1/bookings", body: booking, code: 409,
-			want: `{"message":"correlationId is booked or was used before: every session needs a new one","errorCode":"API","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
+			name: "somebody else's booking of the same correlation id", before: booked, route: "POST /v1/bookings", body: `{"correlationId":"b1","userId":"u2"}`, code: 409,
+			want: `{"message":"correlationId is booked for somebody else or was used before: every session needs a new one","errorCode":"API","detailedErrorCode":2201,"field":"correlationId","retriable":false}`,
 		},
 		{
 			name: "a booking more than there is room for", route: "POST /v1/bookings", body: booking, code: 409,
@@ -333,6 +333,10 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "a booking of nobody", route: "POST /v1/bookings", body: `{"correlationId":"b1"}`, code: 400,
 			want: `{"message":"userId is missing","errorCode":"API","detailedErrorCode":2206,"field":"userId","retriable":false}`,
+		},
+		{
+			name: "a booking of a person whose id is too long", route: "POST /v1/bookings", body: `{"correlationId":"b1","userId":"` + strings.Repeat("x", 257) + `"}`, code: 400,
+			want: `{"message":"userId is longer than 256 bytes",…`,
 		},
 		{
 			name: "a booking with a token", route: "POST /v1/bookings", body: `{"correlationId":"b1","userId":"u","token":"SECRET"}`, code: 400,
@@ -347,12 +351,13 @@ func TestAnswers(t *testing.T) {
 				at := time.Unix(0, 0).UTC()
 				w.kiosk.set(func() {
 					w.kiosk.booked = []kiosk.Booking{
-						{CorrelationID: "b1", UserID: "SECRET-USER", Booked: at, Token: kiosk.UserToken{Value: "SECRET-TOKEN", Expires: at.Add(time.Hour)}},
+						{CorrelationID: "b1", UserID: "SECRET-USER", Booked: at, Token: kiosk.UserToken{Expires: at.Add(time.Hour)}},
 						{CorrelationID: "b2", UserID: "SECRET-USER", Booked: at},
+						{CorrelationID: "b3", UserID: "SECRET-USER", Booked: at, Token: kiosk.UserToken{Value: "SECRET-TOKEN"}},
 					}
 				})
 			},
-			want: `[{"correlationId":"b1","booked":"1970-01-01T00:00:00Z","fetched":true,"expires":"1970-01-01T01:00:00Z"},{"correlationId":"b2","booked":"1970-01-01T00:00:00Z","fetched":false}]`,
+			want: `[{"correlationId":"b1","booked":"1970-01-01T00:00:00Z","fetched":true,"expires":"1970-01-01T01:00:00Z"},{"correlationId":"b2","booked":"1970-01-01T00:00:00Z","fetched":false},{"correlationId":"b3","booked":"1970-01-01T00:00:00Z","fetched":true}]`,
 		},
 		{name: "bookings while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "GET /v1/bookings", code: 503, want: `{"message":"the bookings cannot be…`},
 		{name: "bookings where none are kept", drop: bare, route: "GET /v1/bookings", code: 501, want: `{"message":"this kiosk takes no bookings"}`},
@@ -479,6 +484,34 @@ func FuzzLaunch(f *testing.F) {
 		}
 		if loose["correlationId"] != w.kiosk.launches[0].CorrelationID {
 			t.Error("the correlation id is not the one that was sent")
+		}
+	})
+}
+
+// FuzzBooking holds of bookings what FuzzLaunch does of launches.
+func FuzzBooking(f *testing.F) {
+	for _, seed := range []string{
+		`{"correlationId":"c","userId":"u"}`, `{"correlationId":"c","userId":"u","userIdType":"T","locale":"en_ID"}`,
+		`{}`, `{"correlationId":"c","userId":"u","token":"t"}`, `{"userId":"u","userId":"v"}`, "{\"\xff\":1}", `{"locale":null}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := newWorld(t)
+		code, answer := w.ask("POST", "/v1/bookings", string(body))
+		if !json.Valid([]byte(answer)) || code != http.StatusCreated && code != http.StatusBadRequest {
+			t.Fatalf("answered %d %s", code, answer)
+		}
+		if code != http.StatusCreated {
+			return
+		}
+		b := w.kiosk.booked[0]
+		if err := api.ValidateBooking(b); err != nil || b.Booked.IsZero() {
+			t.Errorf("booked %v: %v", b.Booked, err)
+		}
+		var loose map[string]any
+		if err := json.Unmarshal(body, &loose); err != nil || loose["userId"] != b.UserID {
+			t.Errorf("the person is not the one that was sent, %v", err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -14,11 +15,13 @@ import (
 // should there be no network when they come. They must be safe for concurrent
 // use.
 type Bookings interface {
-	// Book keeps b, durably when it returns nil. It returns kiosk.ErrBooked if
-	// the correlation id is booked or was used, and kiosk.ErrQueueFull if there
-	// is no room for another one.
+	// Book keeps b, durably when it returns nil. Booking the same user again
+	// renews the booking. It returns kiosk.ErrBooked if the correlation id is
+	// booked for somebody else or was used, and kiosk.ErrQueueFull if there is
+	// no room for another one.
 	Book(ctx context.Context, b kiosk.Booking) error
-	// Bookings returns all of them, oldest first.
+	// Bookings returns all of them, oldest first. The tokens' values may be
+	// left out; one with a value or an expiry is taken to be there.
 	Bookings(ctx context.Context) ([]kiosk.Booking, error)
 	// Unbook forgets one and its token, or returns kiosk.ErrNoBooking.
 	Unbook(ctx context.Context, correlationID string) error
@@ -44,12 +47,21 @@ func decodeBooking(body []byte) (kiosk.Booking, error) {
 	return b, ValidateBooking(b)
 }
 
+// maxID bounds the user id of a booking, and its type, bytes: more than one
+// is kept at a time.
+const maxID = 256
+
 // ValidateBooking reports what is wrong with b in words for the caller: what a
-// launch of the same person would be turned down for. It returns a
-// *kiosk.LaunchError.
+// launch of the same person would be turned down for, and ids that are too
+// long. It returns a *kiosk.LaunchError.
 func ValidateBooking(b kiosk.Booking) error {
 	if b.CorrelationID != "" && b.UserID == "" {
 		return &kiosk.LaunchError{Code: kiosk.MissingField, Field: "userId", Reason: "is missing"}
+	}
+	for name, value := range map[string]string{"userId": b.UserID, "userIdType": b.UserIDType} {
+		if len(value) > maxID {
+			return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: name, Reason: fmt.Sprintf("is longer than %d bytes", maxID)}
+		}
 	}
 	return kiosk.Launch{
 		CorrelationID: b.CorrelationID, UserID: b.UserID, UserIDType: b.UserIDType, Locale: b.Locale, Theme: kiosk.NoPreference,
@@ -75,7 +87,7 @@ func (s *Server) postBooking(w http.ResponseWriter, r *http.Request) {
 	switch err := s.o.Bookings.Book(r.Context(), b); {
 	case errors.Is(err, kiosk.ErrBooked):
 		s.write(w, r, http.StatusConflict, turnedDown(&kiosk.LaunchError{
-			Code: kiosk.ConfigInvalid, Field: "correlationId", Reason: "is booked or was used before: every session needs a new one", Reused: true,
+			Code: kiosk.ConfigInvalid, Field: "correlationId", Reason: "is booked for somebody else or was used before: every session needs a new one", Reused: true,
 		}))
 	case errors.Is(err, kiosk.ErrQueueFull):
 		s.write(w, r, http.StatusConflict, turnedDown(&kiosk.LaunchError{
@@ -99,7 +111,7 @@ func (s *Server) getBookings(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]Booked, 0, len(all))
 	for _, b := range all {
-		list = append(list, Booked{CorrelationID: b.CorrelationID, Booked: b.Booked, Fetched: b.Token.Value != "", Expires: b.Token.Expires})
+		list = append(list, Booked{CorrelationID: b.CorrelationID, Booked: b.Booked, Fetched: b.Token.Value != "" || !b.Token.Expires.IsZero(), Expires: b.Token.Expires})
 	}
 	s.write(w, r, http.StatusOK, list)
 }

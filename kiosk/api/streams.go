@@ -32,7 +32,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 		walk = s.o.Log.Follow
 	}
 	lines := newLines(w)
-	s.streamed(ctx, r, lines, walk(ctx, q.from, "", lines.write))
+	s.streamed(ctx, lines, walk(ctx, q.from, "", lines.write))
 }
 
 // errEnd ends a session's stream.
@@ -71,21 +71,25 @@ func (s *Server) getSessionEvents(w http.ResponseWriter, r *http.Request) {
 			return nil
 		})
 		if !errors.Is(err, errEnd) {
-			s.streamed(ctx, r, lines, err)
+			s.streamed(ctx, lines, err)
 			return
 		}
 	}
-	s.streamed(ctx, r, lines, s.o.Log.Replay(ctx, q.from, id, lines.write))
+	s.streamed(ctx, lines, s.o.Log.Replay(ctx, q.from, id, lines.write))
 }
 
 // streamed ends a stream: with a last line where it ends before its time. Why
 // it broke off is noted.
-func (s *Server) streamed(ctx context.Context, r *http.Request, l *lines, err error) {
-	if err == nil && ctx.Err() != nil && r.Context().Err() == nil {
-		err = l.write(kiosk.Event{Seq: l.seq, At: time.Now(), Kind: EventStopping})
+func (s *Server) streamed(ctx context.Context, l *lines, err error) {
+	if err == nil && ctx.Err() != nil {
+		select {
+		case <-s.closing:
+			err = l.write(kiosk.Event{Seq: l.seq, At: time.Now(), Kind: EventStopping})
+		default: // the reader has left
+		}
 	}
 	if err != nil {
-		s.log.DebugContext(r.Context(), "event stream broke off", slog.Any("err", err))
+		s.log.DebugContext(ctx, "event stream broke off", slog.Any("err", err))
 	}
 }
 
@@ -98,7 +102,7 @@ type streamQuery struct {
 
 // last reports whether a session's stream ends with this result.
 func (q *streamQuery) last(r kiosk.Result) bool {
-	return r.Status != kiosk.Running && !(q.delivered && r.Detail == kiosk.Saved)
+	return r.Status != kiosk.Running && (!q.delivered || r.Detail != kiosk.Saved)
 }
 
 // read reads the parameters of these names.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -323,11 +324,130 @@ func TestSavedOfflineAndCompletedLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if r, _ := b.Result(id); r.Status != kiosk.Completed {
-			t.Errorf("result %+v: want completed", r)
+		want := kiosk.Result{Session: id, CorrelationID: "corr-1", Status: kiosk.Completed}
+		if r, _ := b.Result(id); r != want {
+			t.Errorf("result %+v, want %+v", r, want)
+		}
+		if got := b.results(id); len(got) != 2 || got[0].Detail != kiosk.Saved || got[1] != want {
+			t.Errorf("told %+v, want saved, and then completed", got)
 		}
 		if s := b.State(); s.Session != next || s.Phase != flow.Consent {
 			t.Errorf("the next visitor is at %s", s.Phase)
+		}
+	})
+}
+
+// results returns the results that were told of a session.
+func (b *bench) results(id kiosk.SessionID) []kiosk.Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []kiosk.Result
+	for _, e := range b.events {
+		if e.Kind == kiosk.EventResult && e.Session == id {
+			if e.Text != string(e.Result.Status) {
+				b.t.Errorf("the event says %s and holds %+v", e.Text, *e.Result)
+			}
+			out = append(out, *e.Result)
+		}
+	}
+	return out
+}
+
+// TestTheLastWordOnASavedCapture tells each answer twice, to the station that
+// saved the capture and to one that was started since.
+func TestTheLastWordOnASavedCapture(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		receipt kiosk.Receipt
+		want    kiosk.Result
+	}{
+		{"approved", kiosk.Receipt{Action: kiosk.ExitSuccess}, kiosk.Result{Status: kiosk.Completed}},
+		{"not approved", kiosk.Receipt{Action: kiosk.ExitFailure}, kiosk.Result{Status: kiosk.Errored, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}},
+		{"other pictures are wanted, and the person has left", kiosk.Receipt{Action: kiosk.Retry}, kiosk.Result{Status: kiosk.NotCompleted, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}},
+		{"set aside for other pictures", kiosk.Receipt{Action: kiosk.ExitError, Reason: kiosk.NeedsRecapture}, kiosk.Result{Status: kiosk.NotCompleted, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}},
+		{"never judged", kiosk.Receipt{Action: kiosk.ExitError, Reason: "FORBIDDEN"}, kiosk.Result{Status: kiosk.Errored, Error: kiosk.GatewayAPIError, Detail: kiosk.APIError}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				id := b.launch(launch())
+				b.capture(id, 0.9)
+				b.tap(id, kiosk.Done) // in Waiting: it is saved
+				for session, correlation := range map[kiosk.SessionID]string{id: "corr-1", "before-the-restart": ""} {
+					r, want := tt.receipt, tt.want
+					r.Session, r.Record, r.SubmissionID = session, kiosk.RecordID(string(session)+"-1"), "sub-1"
+					want.Session, want.CorrelationID, want.SubmissionID = session, correlation, "sub-1"
+					before := len(b.results(session))
+					for range 2 {
+						if err := b.Answered(t.Context(), r); err != nil {
+							t.Fatal(err)
+						}
+					}
+					synctest.Wait()
+					if got := b.results(session)[before:]; len(got) != 1 || got[0] != want {
+						t.Errorf("told %+v, want %+v once", got, want)
+					}
+					if got, known := b.Result(session); !known || got != want {
+						t.Errorf("result %+v, want %+v", got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAnAnswerAboutAnEarlierAttemptChangesNothing saves a second attempt after
+// the gateway wanted other pictures than those of the first.
+func TestAnAnswerAboutAnEarlierAttemptChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.capture(id, 0.9)
+		retry := kiosk.Receipt{Session: id, Record: kiosk.RecordID(string(id) + "-1"), SubmissionID: "sub-1", Action: kiosk.Retry}
+		answer := func(r kiosk.Receipt) {
+			t.Helper()
+			if err := b.Answered(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		answer(retry)
+		if r, _ := b.Result(id); r.Status != kiosk.Running || r.SubmissionID != "" {
+			t.Errorf("result %+v while the visitor tries again", r)
+		}
+		b.tap(id, kiosk.Resume)
+		b.look(1500*time.Millisecond, 0.33, 0.9)
+		b.look(2500*time.Millisecond, 0.53, 0.9)
+		b.tap(id, kiosk.Done)
+		answer(retry) // told again, as after a restart
+		if r, _ := b.Result(id); r.Detail != kiosk.Saved {
+			t.Errorf("result %+v, want saved: the second attempt is", r)
+		}
+		answer(kiosk.Receipt{Session: id, Record: kiosk.RecordID(string(id) + "-2"), SubmissionID: "sub-2", Action: kiosk.ExitSuccess})
+		answer(retry)
+		if r, _ := b.Result(id); r.Status != kiosk.Completed || r.SubmissionID != "sub-2" {
+			t.Errorf("result %+v, want the second attempt's", r)
+		}
+		if got := b.results(id); len(got) != 2 {
+			t.Errorf("told %+v, want saved, and then completed", got)
+		}
+	})
+}
+
+func TestResultsOfManySessionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		for n := range 257 {
+			s := kiosk.SessionID("s" + strconv.Itoa(n))
+			if err := b.Answered(t.Context(), kiosk.Receipt{Session: s, Record: kiosk.RecordID(s), Action: kiosk.ExitSuccess}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		_, first := b.Result("s0")
+		_, second := b.Result("s1")
+		if first || !second {
+			t.Errorf("the oldest is known: %v, the next: %v; want the newest 256", first, second)
 		}
 	})
 }
