@@ -98,26 +98,27 @@ func (q *Queue) take() []*call {
 // write gives each call of the group what came of it. The caller holds the
 // writer's slot.
 func (q *Queue) write(group []*call) {
-	for len(group) > 0 {
+	var alone []*call // what they said may rest on what was rolled back: they are asked again
+	for len(group) > 1 {
 		failed, err := q.transact(group...)
 		switch {
-		case len(group) == 1, failed == nil && !errors.Is(err, kiosk.ErrQueueFull):
-			for _, c := range group {
-				c.done <- err
-			}
-			return
-		case failed == nil:
+		case failed != nil:
+			alone = append(alone, failed)
+			group = slices.DeleteFunc(group, func(c *call) bool { return c == failed })
+			continue
+		case errors.Is(err, kiosk.ErrQueueFull):
 			// No room for all of them, but perhaps for some.
+			alone = slices.Concat(group, alone)
+		default:
 			for _, c := range group {
-				_, err = q.transact(c)
 				c.done <- err
 			}
-			return
 		}
-		// What it said may rest on what was rolled back: it is asked again.
-		_, err = q.transact(failed)
-		failed.done <- err
-		group = slices.DeleteFunc(group, func(c *call) bool { return c == failed })
+		group = nil
+	}
+	for _, c := range slices.Concat(group, alone) {
+		_, err := q.transact(c)
+		c.done <- err
 	}
 }
 

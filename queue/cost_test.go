@@ -102,8 +102,47 @@ func TestAPutWritesLittleMoreThanItsPayload(t *testing.T) {
 	if size > 1.5 {
 		t.Errorf("the file has %.2f times the live bytes, want at most 1.5 with so few", size)
 	}
-	if mark/marks > 64<<10 {
+	if mark/marks > 24<<10 {
 		t.Errorf("a mark writes %d bytes: the images again?", mark/marks)
+	}
+	if settle/(marks/4) > 32<<10 {
+		t.Errorf("a settle writes %d bytes: the pages it freed?", settle/(marks/4))
+	}
+}
+
+// TestADrainedBacklogCostsLaterWritesNothing keeps what a commit writes apart
+// from how many pages of the file are free.
+func TestADrainedBacklogCostsLaterWritesNothing(t *testing.T) {
+	q := queuetest.Open(t)
+	const backlog = 100
+	s := queuetest.Submission(1, 150_000)
+	for n := range backlog {
+		s.Record = kiosk.RecordID("r" + strconv.Itoa(n))
+		if err := q.Put(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cost := func(id kiosk.RecordID) (mark, settle int64) {
+		t.Helper()
+		before := written(t)
+		if err := q.Mark(t.Context(), id, kiosk.Marks{SubmissionID: "sub"}); err != nil {
+			t.Fatal(err)
+		}
+		mark = written(t) - before
+		if err := q.Settle(t.Context(), id, kiosk.Receipt{Action: kiosk.ExitSuccess}); err != nil {
+			t.Fatal(err)
+		}
+		return mark, written(t) - before - mark
+	}
+	firstMark, firstSettle := cost("r0")
+	for n := 1; n < backlog-1; n++ {
+		cost(kiosk.RecordID("r" + strconv.Itoa(n)))
+	}
+	lastMark, lastSettle := cost("r" + kiosk.RecordID(strconv.Itoa(backlog-1)))
+	t.Logf("the first mark and settle write %d and %d bytes, the last %d and %d, with 30 MB of free pages", firstMark, firstSettle, lastMark, lastSettle)
+	// History grew meanwhile, which is a few pages.
+	if lastMark > firstMark+16<<10 || lastSettle > firstSettle+32<<10 {
+		t.Errorf("with 30 MB of free pages a mark writes %d bytes and a settle %d; %d and %d with none", lastMark, lastSettle, firstMark, firstSettle)
 	}
 }
 
@@ -127,6 +166,32 @@ func BenchmarkOverwrite(b *testing.B) {
 					if err := syscall.Fdatasync(int(f.Fd())); err != nil {
 						b.Fatal(err)
 					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPending is what a deliverer asks each time something happens.
+func BenchmarkPending(b *testing.B) {
+	for _, records := range []int{100, 1000} {
+		b.Run("records="+strconv.Itoa(records), func(b *testing.B) {
+			q := queuetest.Open(b)
+			s := queuetest.Submission(1, 100)
+			for n := range records {
+				s.Record = kiosk.RecordID("r" + strconv.Itoa(n))
+				if err := q.Put(b.Context(), s); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				ids, err := q.Pending(b.Context())
+				if err != nil || len(ids) != records {
+					b.Fatal(len(ids), err)
+				}
+				if _, err := q.Job(b.Context(), ids[records-1]); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

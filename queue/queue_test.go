@@ -141,7 +141,9 @@ func TestNothingPersonalIsInTheFile(t *testing.T) {
 	t.Parallel()
 	o := options(t)
 	q := open(t, o)
-	samples := []*kiosk.Submission{queuetest.Submission(1, 50_000), queuetest.Submission(2, 50_000), queuetest.Submission(3, 50_000)}
+	samples := []*kiosk.Submission{
+		queuetest.Submission(1, 50_000), queuetest.Submission(2, 50_000), queuetest.Submission(3, 50_000), queuetest.Submission(4, 50_000),
+	}
 	search := func(step string) {
 		t.Helper()
 		file := read(t, o.Path)
@@ -162,7 +164,11 @@ func TestNothingPersonalIsInTheFile(t *testing.T) {
 			}
 		}
 	}
+	for n := 3; n < 6; n++ {
+		book(t, q, n, kiosk.UserToken{Value: "token-canary-ahead"})
+	}
 	for _, s := range samples {
+		s.Token = ""
 		if err := q.Put(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
@@ -176,6 +182,12 @@ func TestNothingPersonalIsInTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := q.Dead(t.Context(), samples[1].Record, "poison"); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Recapture(t.Context(), samples[2].Record, kiosk.Receipt{SubmissionID: "sub"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Unbook(t.Context(), queuetest.Booking(5).CorrelationID); err != nil {
 		t.Fatal(err)
 	}
 	search("settled")
@@ -560,6 +572,38 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied(b.Record)
+	if err := q.Recapture(t.Context(), b.Record, kiosk.Receipt{SubmissionID: "sub", Action: kiosk.Retry}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := copied().Entries(t.Context())
+	if err != nil || len(entries) != 2 || entries[0].Reason != kiosk.NeedsRecapture {
+		t.Errorf("the dead letter in the copy: %+v, %v", entries, err)
+	}
+	if err := q.SetOutages(t.Context(), []kiosk.Outage{{Service: kiosk.GatewayService}}); err != nil {
+		t.Fatal(err)
+	}
+	if outages, err := copied().Outages(t.Context()); err != nil || len(outages) != 1 {
+		t.Errorf("the outage in the copy: %v, %v", outages, err)
+	}
+	book(t, q, 3, kiosk.UserToken{})
+	if got := expected(t, copied()); got != "3" {
+		t.Errorf("booked in the copy: %q", got)
+	}
+	if err := q.Fetched(t.Context(), queuetest.Booking(3).CorrelationID, kiosk.UserToken{Value: "token-canary"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := copied().Unfetched(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("without a token in the copy: %d, %v", len(all), err)
+	}
+	c := queuetest.Submission(3, 1000)
+	c.Token = ""
+	if err := q.Put(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	last := copied(c.Record)
+	if job, err := last.Job(t.Context(), c.Record); err != nil || job.Token != "token-canary" || expected(t, last) != "" {
+		t.Errorf("the booked person in the copy: token %t, %q still booked, %v", job.Token != "", expected(t, last), err)
+	}
 }
 
 // TestReadersAndWritersGetAlong is for the race detector.
@@ -606,10 +650,14 @@ func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`{"format":1,"action":"RETRY","settled":"x"}`))
 	f.Add([]byte(`{"images":{"SELFIE":-1},"metadata":{}}`))
 	f.Add([]byte(`{"uploaded":{"SELFIE":1}}`))
+	f.Add([]byte(`{"pace":{"failures":-1,"polling":"2026-01-01T00:00:00Z"}}`))
+	f.Add([]byte(`{"format":1,"outages":[{"service":"gateway","failures":1}]}`))
+	f.Add([]byte(`{"format":1,"booked":"2026-01-01T00:00:00Z","sealed":"AAAA"}`))
 	f.Add(bytes.Repeat([]byte{0}, 25))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for name, decode := range map[string]func([]byte) (any, error){
 			"head": queue.DecodeHead, "meta": queue.DecodeBody, "marks": queue.DecodeProgress, "receipt": queue.DecodeReceipt,
+			"outages": queue.DecodeOutages, "booking": queue.DecodeBooking, "person": queue.DecodePerson,
 		} {
 			if _, err := decode(b); err == nil && !bytes.ContainsAny(b, "{n") {
 				t.Errorf("%s: took %q", name, b)
