@@ -1,17 +1,3 @@
-// Package deliver carries records from the outbox to the identity gateway. It
-// holds the product's only retry loop.
-//
-// Every step of a delivery is marked durably before anything relies on it, and
-// every step may run twice: after a power cut, a lost answer or a new token
-// the same capture is sent again, and takes effect once.
-//
-//   - The person now waiting goes first, in a lane of their own: behind no
-//     backlog and no hanging upload.
-//   - Otherwise the oldest record goes first. Records of one session are
-//     delivered in their order; a record that cannot be delivered holds up
-//     nothing but its own session.
-//   - While the gateway cannot be reached, one record at a time probes, after
-//     waits that grow; the others wait with it.
 package deliver
 
 import (
@@ -45,10 +31,18 @@ type Source interface {
 type Ledger interface {
 	// Mark replaces a record's marks.
 	Mark(ctx context.Context, id kiosk.RecordID, marks kiosk.Marks) error
-	// Settle ends a record with the gateway's word.
+	// Settle ends a record with the gateway's word, which is not kiosk.Retry.
 	Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
+	// Recapture ends a record whose images the gateway turned down: it becomes a
+	// dead letter with the reason kiosk.NeedsRecapture and without images, until
+	// another record of the same session is stored.
+	Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
 	// Dead sets a record aside that no retry can deliver, for staff to see.
 	Dead(ctx context.Context, id kiosk.RecordID, reason string) error
+	// Outages returns what SetOutages stored last.
+	Outages(ctx context.Context) ([]kiosk.Outage, error)
+	// SetOutages replaces the outages that are remembered.
+	SetOutages(ctx context.Context, outages []kiosk.Outage) error
 }
 
 // An Outbox is the queue as the deliverer needs it.
@@ -57,8 +51,8 @@ type Outbox interface {
 	Ledger
 }
 
-// A Gateway is the identity gateway. Its failures are *kiosk.GatewayError;
-// any other error is taken for an outage.
+// A Gateway is the identity gateway and its object store. Its failures are
+// *kiosk.GatewayError; any other error is taken for an outage.
 type Gateway interface {
 	Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Targets, error)
 	// Upload does not read the image after it returned.
@@ -68,9 +62,18 @@ type Gateway interface {
 }
 
 // A Partner is the partner backend, which initiates flows. Asked again for the
-// same correlation id, it renews the token. Errors as for Gateway.
+// same correlation id, it renews the token; the user id may be empty then,
+// since the backend knows whom it initiated. Errors as for Gateway.
 type Partner interface {
 	UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.UserToken, error)
+}
+
+// Bookings are the people who are expected.
+type Bookings interface {
+	// Unfetched returns those whose user token is missing or expires soon.
+	Unfetched(ctx context.Context) ([]kiosk.Booking, error)
+	// Fetched keeps a token: kiosk.ErrNoBooking if the booking is gone.
+	Fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error
 }
 
 // Options configure a Deliverer.
@@ -78,6 +81,9 @@ type Options struct {
 	Outbox  Outbox
 	Gateway Gateway
 	Partner Partner
+
+	// Bookings are the people whose tokens are fetched ahead. Nil: nobody's are.
+	Bookings Bookings
 
 	// Next is what a status asks of the kiosk.
 	Next func(s kiosk.SubmissionStatus, attemptsLeft int) kiosk.Action
@@ -90,9 +96,16 @@ type Options struct {
 	// block. Report and Emit are called by one goroutine at a time.
 	Emit func(kiosk.Event)
 
-	// Backoff is the wait after so many failures in a row, from 1. Nil means
-	// FullJitter from one second to five minutes.
+	// Policy says how services that cannot be reached are probed. The zero
+	// value means StandardPolicy.
+	Policy Policy
+
+	// Backoff is the wait of a record after so many failures of its own in a
+	// row, from 1. Nil means FullJitter within Policy.Base and Policy.Most.
 	Backoff func(failures int) time.Duration
+
+	// Random returns numbers in [0, 1). Nil means math/rand/v2.
+	Random func() float64
 
 	// Lanes is how many records are worked on at a time, beside the one of the
 	// person waiting. 0 means 2.
@@ -119,15 +132,19 @@ func (o Options) Validate() error {
 		return errors.New("deliver: no next action")
 	case o.Lanes < 0:
 		return errors.New("deliver: lanes must not be negative")
+	case o.Policy != Policy{}:
+		return o.Policy.Validate()
 	}
 	return nil
 }
 
 // A Deliverer drains one outbox into one gateway.
 type Deliverer struct {
-	o Options
+	o     Options
+	lines *lines
 
 	tell sync.Mutex // held while Report or Emit runs
+	draw sync.Mutex // held while Random or Backoff runs
 
 	mu    sync.Mutex
 	stats Stats
@@ -135,13 +152,29 @@ type Deliverer struct {
 
 // Stats count what a deliverer did since it was made.
 type Stats struct {
-	Pending     int       // records to deliver, at the last listing
-	Offline     bool      // the gateway cannot be reached
-	Since       time.Time // when Offline began; zero while it is false
-	Settled     uint64    // records ended by the gateway's word
-	Dead        uint64    // records set aside
-	Deferred    uint64    // tries that ended in a wait
-	LocalFaults uint64    // steps that the outbox failed
+	Pending        int       // records to deliver, at the last listing
+	Offline        bool      // some service cannot be reached: see Services
+	Since          time.Time // wall clock when Offline began; zero while it is false
+	Settled        uint64    // records ended by the gateway's word, those that need a recapture included
+	NeedsRecapture uint64    // records whose images the gateway turned down while attempts were left
+	Dead           uint64    // records set aside for another reason
+	Deferred       uint64    // tries that ended in a wait
+	LocalFaults    uint64    // steps that the outbox failed
+	UploadedBytes  uint64    // of images that the store took
+	Tokens         uint64    // user tokens that the partner gave, those for bookings included
+	Booked         uint64    // of them, those for bookings
+
+	// Services has all services, in reach or not.
+	Services map[kiosk.Service]ServiceStats
+}
+
+// ServiceStats are about one service.
+type ServiceStats struct {
+	Out      bool          // it cannot be reached
+	Trouble  kiosk.Trouble // why; empty while Out is false
+	Since    time.Time     // wall clock; zero while Out is false
+	Failures int           // in a row; 0 while Out is false
+	Openings uint64        // outages that began since the deliverer was made
 }
 
 // New returns a deliverer that does nothing until Run.
@@ -155,8 +188,14 @@ func New(o Options) (*Deliverer, error) {
 	if o.Emit == nil {
 		o.Emit = func(kiosk.Event) {}
 	}
+	if o.Policy == (Policy{}) {
+		o.Policy = StandardPolicy()
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
 	if o.Backoff == nil {
-		o.Backoff = FullJitter(time.Second, 5*time.Minute, rand.Float64)
+		o.Backoff = FullJitter(o.Policy.Base, o.Policy.Most, o.Random)
 	}
 	if o.Lanes == 0 {
 		o.Lanes = 2
@@ -167,20 +206,42 @@ func New(o Options) (*Deliverer, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Deliverer{o: o}, nil
+	d := &Deliverer{o: o}
+	d.lines = newLines(o.Policy, d.random)
+	return d, nil
 }
 
 // Stats returns the counts as they are now.
 func (d *Deliverer) Stats() Stats {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stats
+	s := d.stats
+	d.mu.Unlock()
+	s.Services = d.lines.stats()
+	for _, of := range s.Services {
+		if of.Out && (!s.Offline || of.Since.Before(s.Since)) {
+			s.Offline, s.Since = true, of.Since
+		}
+	}
+	return s
 }
 
 func (d *Deliverer) count(change func(*Stats)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	change(&d.stats)
+}
+
+func (d *Deliverer) random() float64 {
+	d.draw.Lock()
+	defer d.draw.Unlock()
+	return d.o.Random()
+}
+
+// pause is the wait after so many failures, or what a server wished for.
+func (d *Deliverer) pause(failures int, wish time.Duration) time.Duration {
+	d.draw.Lock()
+	defer d.draw.Unlock()
+	return max(d.o.Backoff(failures), min(wish, d.o.Policy.Wish), d.o.Policy.Least)
 }
 
 func (d *Deliverer) emit(j kiosk.Job, kind kiosk.EventKind, text string) {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"livekiosk/kiosk"
@@ -20,6 +22,8 @@ type memOutbox struct {
 	images  map[kiosk.RecordID]map[kiosk.Document][]byte
 	settled map[kiosk.RecordID]kiosk.Receipt
 	dead    map[kiosk.RecordID]string
+	outages []kiosk.Outage
+	writes  int      // marks and outages
 	lent    [][]byte // images handed out
 	wake    chan struct{}
 	broken  error // what every step says
@@ -42,6 +46,12 @@ func (o *memOutbox) put(j kiosk.Job, images map[kiosk.Document][]byte) {
 	defer o.mu.Unlock()
 	if _, known := o.jobs[j.Record]; known {
 		return
+	}
+	for id, why := range o.dead { // the person was still there
+		if why == kiosk.NeedsRecapture && o.jobs[id].Session == j.Session {
+			delete(o.dead, id)
+			o.settled[id] = kiosk.Receipt{Record: id, Session: j.Session, Action: kiosk.Retry}
+		}
 	}
 	j.Queued = time.Now()
 	o.order = append(o.order, j.Record)
@@ -158,6 +168,48 @@ func (o *memOutbox) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) 
 	j.Marks = m
 	j.Marks.Uploaded = maps.Clone(m.Uploaded)
 	o.jobs[id] = j
+	o.writes++
+	return nil
+}
+
+func (o *memOutbox) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
+	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	if o.stuck != nil {
+		return o.stuck
+	}
+	if o.dead[id] == kiosk.NeedsRecapture {
+		return nil
+	}
+	if !slices.Contains(o.order, id) {
+		return kiosk.ErrNoRecord
+	}
+	if r.Action != kiosk.Retry {
+		return errors.New("action recaptures nothing")
+	}
+	o.dead[id] = kiosk.NeedsRecapture
+	o.images[id] = nil
+	o.remove(id)
+	return nil
+}
+
+func (o *memOutbox) Outages(ctx context.Context) ([]kiosk.Outage, error) {
+	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Clone(o.outages), nil
+}
+
+func (o *memOutbox) SetOutages(ctx context.Context, outages []kiosk.Outage) error {
+	defer o.mu.Unlock()
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	o.outages = slices.Clone(outages)
+	o.writes++
 	return nil
 }
 
@@ -229,4 +281,71 @@ func (o *memOutbox) left() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.order)
+}
+
+// story collects what a deliverer tells.
+type story struct {
+	mu       sync.Mutex
+	lines    []string
+	receipts []kiosk.Receipt
+	news     chan struct{}
+}
+
+func newStory() *story { return &story{news: make(chan struct{}, 1)} }
+
+func (s *story) emit(ev kiosk.Event) {
+	line := string(ev.Kind)
+	if ev.Text != "" && ev.Kind != kiosk.EventURLs {
+		line += ":" + ev.Text
+	}
+	s.mu.Lock()
+	s.lines = append(s.lines, line)
+	s.mu.Unlock()
+	s.notify()
+}
+
+func (s *story) report(r kiosk.Receipt) {
+	s.mu.Lock()
+	s.receipts = append(s.receipts, r)
+	s.mu.Unlock()
+	s.notify()
+}
+
+func (s *story) notify() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// word returns what was reported of a record, if anything was.
+func (s *story) word(id kiosk.RecordID) kiosk.Receipt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.receipts {
+		if r.Record == id {
+			return r
+		}
+	}
+	return kiosk.Receipt{}
+}
+
+func (s *story) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, " ")
+}
+
+// until waits until done is true.
+func (s *story) until(t *testing.T, done func() bool) {
+	t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	for !done() {
+		select {
+		case <-s.news:
+		case <-limit.C:
+			t.Fatalf("not done after 20 s; so far: %s", s)
+		}
+	}
 }

@@ -58,7 +58,7 @@ func TestTheRealOutboxIsDrainedAcrossRestarts(t *testing.T) {
 		}
 		d, err := deliver.New(deliver.Options{
 			Outbox: q, Gateway: client, Partner: client, Next: gateway.Next,
-			Backoff: func(int) time.Duration { return time.Millisecond },
+			Policy: quick(), Backoff: func(int) time.Duration { return time.Millisecond },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -6,37 +6,122 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"time"
 
 	"livekiosk/kiosk"
 )
 
-// Reasons of EventDeferred, and of receipts that have no cause of the
-// gateway's.
 const (
-	reasonOffline     = "offline"     // no answer
-	reasonIntercepted = "intercepted" // an answer, but not the gateway's
-	reasonBusy        = "busy"        // 429
-	reasonUnavailable = "unavailable" // 5xx, or a 4xx of something in between
-	reasonToken       = "token"       // a new token was refused too
-	reasonURLs        = "urls"        // new upload URLs were refused too
-	reasonPartner     = "partner_"    // before one of those that are answers: the partner backend's
-	reasonStorage     = "storage"     // the outbox failed
-	reasonUnreadable  = "unreadable"  // the record does not open
-	reasonLost        = "submission_lost"
-	reasonExpired     = "token_expired"
+	// mostLost is how often the gateway may deny a submission that it had named
+	// before the record is set aside.
+	mostLost = 5
+
+	// longWait is the shortest wait that is worth a durable mark, and the
+	// shortest call whose effect is.
+	longWait = 15 * time.Second
+
+	// front is how long a person may be taken to wait for a verdict.
+	front = 2 * time.Minute
 )
 
-// mostLost is how often the gateway may deny a submission that it had named
-// before the record is set aside.
-const mostLost = 5
+// A task is what is known of a pending record between rounds. What a restart
+// forgets of it is not needed to be right, only to be polite.
+type task struct {
+	id      kiosk.RecordID
+	session kiosk.SessionID
+	seq     uint64 // the order of arrival
+
+	// The schedule's.
+	running bool
+	guest   bool // the round that runs has the lane of the person waiting
+	due     time.Time
+	probes  int    // in vain, in this outage
+	stamp   uint64 // of its place in a heap; see place
+	listing uint64 // that named it last
+	gone    bool
+
+	// The round's while one runs, otherwise the schedule's.
+	needs    need
+	underway bool // something was done for it at the gateway
+	present  bool // its person waits
+	arrived  bool // and has not met an outage yet
+	failures int  // of its own, in a row
+	deferral string
+
+	refused    string // the token that the gateway refused last; secret
+	targets    kiosk.Targets
+	targetsEnd time.Time
+	lost       int // submissions that the gateway denied
+
+	status  kiosk.GatewayStatus
+	polls   int
+	polling time.Time // of the first poll
+
+	ended func(context.Context) error // the end, until the ledger has taken it
+
+	// The lines'.
+	answers, others perService[uint64] // good ones: its own, and others' at its last shared failure
+	shared          perService[int]    // shared failures of the step that failed last
+	failed          string             // that step
+}
+
+// progress notes that a step was done.
+func (t *task) progress() { t.failures, t.deferral = 0, "" }
+
+// resume takes up what is known of a record from before a restart.
+func (d *Deliverer) resume(t *task, j kiosk.Job, now time.Time) {
+	p := j.Marks.Pace
+	t.needs, t.underway = needs(j, ""), j.Marks.SubmissionID != ""
+	t.failures, t.polls = max(p.Failures, 0), max(p.Polls, 0)
+	if t.polls > 0 {
+		since := min(max(now.Sub(p.Polling), took(t.polls)), oldest)
+		t.polling = now.Add(-since)
+		t.due = now.Add(time.Duration(d.random() * float64(pollWait(t.polls, since))))
+	}
+	if t.failures > 0 {
+		var wish time.Duration
+		if !p.NotBefore.IsZero() {
+			wish = p.NotBefore.Sub(now)
+		}
+		t.due = now.Add(d.pause(t.failures, wish))
+	}
+}
+
+// needs are the services that a record cannot do without.
+func needs(j kiosk.Job, refused string) need {
+	switch token := token(j); {
+	case token == "" || token == refused:
+		return needToken
+	case j.Marks.Confirmed || uploaded(j.Marks):
+		return needVerdict
+	}
+	return needImages
+}
+
+// token is the newest user token.
+func token(j kiosk.Job) string {
+	if j.Marks.Token != "" {
+		return j.Marks.Token
+	}
+	return j.Token
+}
+
+// uploaded reports whether every document lies with the record's submission.
+func uploaded(m kiosk.Marks) bool {
+	for _, doc := range kiosk.Documents() {
+		if !m.Uploaded[doc] {
+			return false
+		}
+	}
+	return true
+}
 
 // A result is how a round ended.
 type result struct {
 	task   *task
-	probe  bool // it ran as the probe of an outage
 	ending ending
-	wait   time.Duration // of waits: until the next poll; of failures: the least wait, 0 for none
+	wait   time.Duration // until the next round, at least
 }
 
 type ending int
@@ -44,22 +129,23 @@ type ending int
 const (
 	stopped ending = iota // ctx ended
 	gone                  // settled, dead, or not pending any more
-	waits                 // for the gateway's verdict
-	failed                // for a cause of its own
-	outage                // for a cause that all records share
+	waits                 // for the gateway's verdict, or after a failure
+	vain                  // it probed in vain
+	blocked               // by a service that another round found out of reach
 )
 
 // A round is one try to carry a record on, as far as it goes.
 type round struct {
 	*Deliverer
 
-	task     *task
-	job      kiosk.Job
-	answered func() // the gateway can be reached
+	task  *task
+	job   kiosk.Job
+	dirty bool // marks that are not durable yet
 
-	renewed bool // a new token was asked for in this round
-	asked   bool // new URLs were asked for after old ones had died
-	partner bool // the call under way is the partner backend's
+	calling kiosk.Service // by the call under way
+	step    string        // that call, and what it was about
+	renewed bool          // a new token was asked for in this round
+	asked   bool          // new URLs were asked for after old ones had died
 }
 
 // A localError is a step that the outbox failed.
@@ -68,9 +154,18 @@ type localError struct{ err error }
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
+// A blockedError is a call that was not made, since the service is known to be
+// out of reach.
+type blockedError struct{ service kiosk.Service }
+
+func (e *blockedError) Error() string { return string(e.service) + " is out of reach" }
+
+// errInconsistent marks answers that contradict each other.
+var errInconsistent = errors.New("contradicts an earlier answer")
+
 // play runs a round.
-func (d *Deliverer) play(ctx context.Context, t *task, answered func()) result {
-	r := &round{Deliverer: d, task: t, answered: answered}
+func (d *Deliverer) play(ctx context.Context, t *task) result {
+	r := &round{Deliverer: d, task: t}
 	res := r.play(ctx)
 	res.task = t
 	if ctx.Err() != nil && res.ending != gone {
@@ -88,6 +183,13 @@ func (r *round) play(ctx context.Context) result {
 		r.job = kiosk.Job{Record: r.task.id, Session: r.task.session}
 		return r.local(ctx, err)
 	}
+	defer func() {
+		r.task.underway = r.job.Marks.SubmissionID != ""
+		if r.task.needs |= needs(r.job, r.task.refused); r.task.ended != nil {
+			r.task.needs = 0 // but the ledger
+		}
+	}()
+	r.task.needs = 0
 	// Each pass goes as far as it can; what stopped it may be mended at once.
 	for {
 		wait, err := r.pass(ctx)
@@ -107,7 +209,7 @@ func (r *round) play(ctx context.Context) result {
 // pass takes the steps that are not done yet. It returns the wait until the
 // next poll.
 func (r *round) pass(ctx context.Context) (time.Duration, error) {
-	if r.token() == "" {
+	if t := token(r.job); t == "" || t == r.task.refused {
 		if err := r.renew(ctx); err != nil {
 			return 0, err
 		}
@@ -120,50 +222,82 @@ func (r *round) pass(ctx context.Context) (time.Duration, error) {
 	return r.poll(ctx)
 }
 
-// token is the newest user token.
-func (r *round) token() string {
-	if r.job.Marks.Token != "" {
-		return r.job.Marks.Token
+// call makes one call, unless its service is known to be out of reach.
+func (r *round) call(ctx context.Context, s kiosk.Service, step string, fn func() error) error {
+	if !r.lines.admit(r.task, s, time.Now()) {
+		return &blockedError{s}
 	}
-	return r.job.Token
+	r.calling, r.step = s, step
+	if err := fn(); err != nil {
+		return err
+	}
+	if r.task.failed == step {
+		r.task.failed, r.task.shared = "", perService[int]{}
+	}
+	r.answered(ctx, r.task, s)
+	return nil
+}
+
+// answered notes that a service gave an answer that counts.
+func (d *Deliverer) answered(ctx context.Context, t *task, s kiosk.Service) {
+	if mended, after := d.lines.pass(t, s, time.Now()); mended {
+		d.o.Log.InfoContext(ctx, "service answers again", slog.String("service", string(s)), slog.Duration("after", after.Round(time.Second)))
+	}
 }
 
 func (r *round) who() kiosk.Credentials {
-	return kiosk.Credentials{Token: r.token(), CorrelationID: r.job.CorrelationID, Session: r.job.Session}
+	return kiosk.Credentials{Token: token(r.job), CorrelationID: r.job.CorrelationID, Session: r.job.Session}
 }
 
 // renew asks the partner backend for a token, for the same correlation id.
 func (r *round) renew(ctx context.Context) error {
-	r.renewed, r.partner = true, true
-	token, err := r.o.Partner.UserToken(ctx, kiosk.TokenRequest{
-		CorrelationID: r.job.CorrelationID, UserID: r.job.UserID, UserIDType: r.job.UserIDType, Locale: r.job.Locale,
+	r.renewed = true
+	var got kiosk.UserToken
+	err := r.call(ctx, kiosk.PartnerService, "token", func() (err error) {
+		got, err = r.o.Partner.UserToken(ctx, kiosk.TokenRequest{
+			CorrelationID: r.job.CorrelationID, UserID: r.job.UserID, UserIDType: r.job.UserIDType, Locale: r.job.Locale,
+		})
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	r.partner = false
-	if err := r.mark(ctx, func(m *kiosk.Marks) { m.Token = token.Value }); err != nil {
-		return err
-	}
+	r.task.refused = ""
+	r.note(func(m *kiosk.Marks) { m.Token = got.Value })
+	r.count(func(s *Stats) { s.Tokens++ })
 	r.emit(r.job, kiosk.EventToken, "")
 	return nil
 }
 
-// mark changes the record's marks, durably first.
-func (r *round) mark(ctx context.Context, change func(*kiosk.Marks)) error {
-	m := r.job.Marks
-	m.Uploaded = maps.Clone(m.Uploaded)
-	change(&m)
-	if err := r.o.Outbox.Mark(ctx, r.job.Record, m); err != nil {
+// note changes the record's marks. They are durable after the next flush.
+func (r *round) note(change func(*kiosk.Marks)) {
+	r.job.Marks.Uploaded = maps.Clone(r.job.Marks.Uploaded)
+	change(&r.job.Marks)
+	r.dirty = true
+}
+
+// flush makes the marks durable.
+func (r *round) flush(ctx context.Context) error {
+	if !r.dirty {
+		return nil
+	}
+	p := &r.job.Marks.Pace
+	if p.Failures = r.task.failures; p.Failures == 0 {
+		p.NotBefore = time.Time{}
+	}
+	if p.Polls = r.task.polls; p.Polls > 0 {
+		p.Polling = r.task.polling.Round(0)
+	}
+	if err := r.o.Outbox.Mark(ctx, r.job.Record, r.job.Marks); err != nil {
 		return &localError{fmt.Errorf("mark: %w", err)}
 	}
-	r.job.Marks = m
+	r.dirty = false
 	return nil
 }
 
 // submit uploads what is missing and confirms.
 func (r *round) submit(ctx context.Context) error {
-	if !r.uploaded() {
+	if !uploaded(r.job.Marks) {
 		// First of all: asking may start another submission, and with it all
 		// uploads anew.
 		if err := r.target(ctx); err != nil {
@@ -182,32 +316,27 @@ func (r *round) submit(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.o.Gateway.Confirm(ctx, r.who(), r.job.Marks.SubmissionID, r.job.Metadata); err != nil {
+	// The one mark that the single effect stands on: after the confirmation no
+	// other submission may be asked for.
+	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	r.answered()
-	return r.confirmed(ctx)
-}
-
-// uploaded reports whether every document lies with the record's submission.
-func (r *round) uploaded() bool {
-	for _, doc := range kiosk.Documents() {
-		if !r.job.Marks.Uploaded[doc] {
-			return false
-		}
+	err := r.call(ctx, kiosk.GatewayService, "confirm", func() error {
+		return r.o.Gateway.Confirm(ctx, r.who(), r.job.Marks.SubmissionID, r.job.Metadata)
+	})
+	if err != nil {
+		return err
 	}
-	return true
+	r.confirmed()
+	return nil
 }
 
-// confirmed marks the confirmation, by this round or an earlier one whose
+// confirmed notes the confirmation, by this round or an earlier one whose
 // answer was lost.
-func (r *round) confirmed(ctx context.Context) error {
-	if err := r.mark(ctx, func(m *kiosk.Marks) { m.Confirmed = true }); err != nil {
-		return err
-	}
+func (r *round) confirmed() {
+	r.note(func(m *kiosk.Marks) { m.Confirmed = true })
 	r.task.progress()
 	r.emit(r.job, kiosk.EventConfirmed, "")
-	return nil
 }
 
 // target makes sure that there are upload URLs that have some life left.
@@ -217,17 +346,17 @@ func (r *round) target(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	targets, err := r.o.Gateway.Targets(ctx, r.who())
+	var targets kiosk.Targets
+	err := r.call(ctx, kiosk.GatewayService, "urls", func() (err error) {
+		targets, err = r.o.Gateway.Targets(ctx, r.who())
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	r.answered()
 	if targets.SubmissionID != r.job.Marks.SubmissionID {
 		// What was uploaded lies with a submission that is never confirmed.
-		err = r.mark(ctx, func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded = targets.SubmissionID, nil })
-		if err != nil {
-			return err
-		}
+		r.note(func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded = targets.SubmissionID, nil })
 	}
 	life := 10 * time.Minute
 	for _, doc := range targets.Documents {
@@ -251,22 +380,26 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 		return &localError{fmt.Errorf("image %s: %w", doc, err)}
 	}
 	defer clear(img)
-	if err = r.o.Gateway.Upload(ctx, kiosk.Upload{Target: t, JPEG: img}); err != nil {
+	begun := time.Now()
+	err = r.call(ctx, kiosk.StoreService, "upload "+string(doc), func() error {
+		return r.o.Gateway.Upload(ctx, kiosk.Upload{Target: t, JPEG: img, Waiting: r.task.present})
+	})
+	if err != nil {
 		return err
 	}
-	r.answered()
-	err = r.mark(ctx, func(m *kiosk.Marks) {
+	r.note(func(m *kiosk.Marks) {
 		if m.Uploaded == nil {
 			m.Uploaded = map[kiosk.Document]bool{}
 		}
 		m.Uploaded[doc] = true
 	})
-	if err != nil {
-		return err
-	}
+	r.count(func(s *Stats) { s.UploadedBytes += uint64(len(img)) })
 	r.task.progress()
 	r.emit(r.job, kiosk.EventUploaded, string(doc))
-	return nil
+	if time.Since(begun) < longWait {
+		return nil
+	}
+	return r.flush(ctx) // too dear to be done again
 }
 
 // closed deals with a submission that takes no images: it was confirmed
@@ -279,25 +412,27 @@ func (r *round) closed(ctx context.Context) error {
 	r.task.targets = kiosk.Targets{}
 	switch s.Status {
 	case kiosk.Initiated, kiosk.PartiallyCompleted:
-		return &kiosk.GatewayError{Call: "urls", Status: 200, Disposition: kiosk.RetryLater, Err: errors.New("no upload URL for an open submission")}
+		return fmt.Errorf("urls: no URL for a submission that is open: %w", errInconsistent)
 	case kiosk.InProgress, kiosk.StatusCompleted, kiosk.StatusError, kiosk.StatusRejected:
 	}
-	return r.confirmed(ctx)
+	r.confirmed()
+	return nil
 }
 
 // status asks for the status of the record's submission, and of no other.
 func (r *round) status(ctx context.Context) (kiosk.SubmissionStatus, error) {
 	id := r.job.Marks.SubmissionID
-	s, err := r.o.Gateway.Status(ctx, r.who(), id)
+	var s kiosk.SubmissionStatus
+	err := r.call(ctx, kiosk.GatewayService, "status", func() (err error) {
+		s, err = r.o.Gateway.Status(ctx, r.who(), id)
+		return err
+	})
 	if err != nil {
 		return kiosk.SubmissionStatus{}, err
 	}
 	if s.SubmissionID != "" && s.SubmissionID != id {
-		return kiosk.SubmissionStatus{}, &kiosk.GatewayError{
-			Call: "status", Status: 200, Disposition: kiosk.RetryLater, Err: errors.New("answer is about another submission"),
-		}
+		return kiosk.SubmissionStatus{}, fmt.Errorf("status: of another submission: %w", errInconsistent)
 	}
-	r.answered()
 	return s, nil
 }
 
@@ -319,7 +454,9 @@ func (r *round) poll(ctx context.Context) (time.Duration, error) {
 			t.polling = time.Now()
 		}
 		t.polls++
-		return pollWait(t.polls, time.Since(t.polling)), nil
+		wait := pollWait(t.polls, time.Since(t.polling))
+		r.dirty = r.dirty || wait >= longWait
+		return wait, r.flush(ctx)
 	case kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure, kiosk.ExitError:
 		r.settle(action, string(s.Status))
 		return 0, nil
@@ -327,19 +464,25 @@ func (r *round) poll(ctx context.Context) (time.Duration, error) {
 	return 0, &localError{errors.New("next action is unknown")}
 }
 
-// pollWait is the wait after so many polls: often while a person stands there,
-// for two minutes, then rarer and rarer.
+// oldest is the age from which on submissions are polled equally rarely.
+const oldest = 32 * time.Hour
+
+// pollWait is PollWait, and after two hours rarer still: up to every four
+// hours for a verdict that takes days.
 func pollWait(polls int, since time.Duration) time.Duration {
-	switch {
-	case polls <= 5:
-		return time.Second
-	case polls <= 20:
-		return 2 * time.Second
-	case since < 120*time.Second:
-		return 5 * time.Second
+	if since > 2*time.Hour {
+		return min(since, oldest) / 8
 	}
-	// An eighth of the time it took so far: rarer, and never too late by more.
-	return min(max(since/8, 15*time.Second), 15*time.Minute)
+	return PollWait(polls, since)
+}
+
+// took is the least time that so many polls can have taken.
+func took(polls int) time.Duration {
+	var since time.Duration
+	for n := 1; n < polls && since < oldest; n++ {
+		since += PollWait(n, since)
+	}
+	return since
 }
 
 // mend deals with what stopped a pass. It reports whether another pass may get
@@ -348,29 +491,29 @@ func (r *round) mend(ctx context.Context, err error) (result, bool) {
 	if local, is := errors.AsType[*localError](err); is {
 		return r.local(ctx, local.err), false
 	}
+	if b, is := errors.AsType[*blockedError](err); is {
+		r.task.needs |= needOf(b.service)
+		return r.early(ctx, result{ending: blocked}), false
+	}
+	if errors.Is(err, errInconsistent) {
+		return r.deferred(ctx, err, reasonInconsistent, 0), false
+	}
 	g, is := errors.AsType[*kiosk.GatewayError](err)
 	if !is {
-		g = &kiosk.GatewayError{Disposition: kiosk.RetryLater, Err: err}
+		g = &kiosk.GatewayError{Service: r.calling, Disposition: kiosk.RetryLater, Err: err}
 	}
-	if !shared(g) && !r.partner {
-		r.answered()
+	if !shared(g) && !doubtful(g) {
+		r.answered(ctx, r.task, serviceOf(g))
 	}
-	var fault error // the outbox's
 	switch g.Disposition {
 	case kiosk.NewToken:
+		r.task.refused = token(r.job)
 		if r.renewed {
-			return r.deferred(ctx, g, reasonToken), false
+			return r.deferred(ctx, g, reasonToken, g.RetryAfter), false
 		}
-		if r.job.UserID == "" { // the launch gave a token only: the partner could not tell for whom
-			return r.local(ctx, r.dead(ctx, reasonExpired, g.Cause)), false
-		}
-		if err := r.renew(ctx); err != nil {
-			return r.mend(ctx, err) // not NewToken again: renewed is set
-		}
-		return result{}, true
 	case kiosk.NewURLs:
 		if r.asked {
-			return r.deferred(ctx, g, reasonURLs), false
+			return r.deferred(ctx, g, reasonURLs, g.RetryAfter), false
 		}
 		r.asked = true
 		r.task.targets = kiosk.Targets{}
@@ -378,102 +521,121 @@ func (r *round) mend(ctx context.Context, err error) (result, bool) {
 			if r.task.lost++; r.task.lost > mostLost {
 				return r.local(ctx, r.dead(ctx, reasonLost, g.Cause)), false
 			}
-			fault = r.mark(ctx, func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded, m.Confirmed = "", nil, false })
+			r.note(func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded, m.Confirmed = "", nil, false })
 		}
 	case kiosk.PollOn:
-		fault = r.confirmed(ctx)
+		r.confirmed()
 	case kiosk.Recapture:
 		action := kiosk.ExitFailure
 		if r.job.AttemptsLeft > 0 {
 			action = kiosk.Retry
 		}
-		r.settle(action, reason(g))
+		r.settle(action, cause(g))
 		return r.local(ctx, r.task.ended(ctx)), false
 	case kiosk.Final:
 		return r.local(ctx, r.final(ctx, g)), false
 	case kiosk.RetryLater:
-		return r.deferred(ctx, g, r.why(g)), false
+		return r.later(ctx, g), false
 	default:
-		return r.deferred(ctx, g, r.why(g)), false
-	}
-	if fault != nil {
-		return r.mend(ctx, fault)
+		return r.later(ctx, g), false
 	}
 	return result{}, true
 }
 
-// shared reports whether a failure is no single record's: there is an outage,
-// or the gateway has too much to do.
-func shared(g *kiosk.GatewayError) bool {
-	if g.Disposition != kiosk.RetryLater {
-		return false
-	}
-	switch g.Status {
-	case 429, 502, 503, 504:
-		return true
-	}
-	return g.Status < 400
-}
-
-func (r *round) why(g *kiosk.GatewayError) string {
-	prefix := ""
-	if r.partner {
-		prefix = reasonPartner
-	}
-	switch {
-	case g.Status == 0:
-		return reasonOffline
-	case g.Status < 400:
-		return prefix + reasonIntercepted
-	case g.Status == 429:
-		return prefix + reasonBusy
-	}
-	return prefix + reasonUnavailable
-}
-
-// reason is a failure in a word for staff: the gateway's own where it gave one.
-func reason(g *kiosk.GatewayError) string {
-	if g.Cause != "" {
-		return g.Cause
-	}
-	return fmt.Sprintf("%s_http_%d", g.Call, g.Status)
-}
-
-// deferred ends the round with a wait.
-func (r *round) deferred(ctx context.Context, g *kiosk.GatewayError, why string) result {
+// later ends the round after a failure that may pass.
+func (r *round) later(ctx context.Context, g *kiosk.GatewayError) result {
 	if ctx.Err() != nil {
 		return result{ending: stopped}
 	}
-	r.count(func(s *Stats) { s.Deferred++ })
-	if r.task.deferral != why {
-		r.task.deferral = why
-		r.o.Log.InfoContext(ctx, "delivery deferred", slog.Any("job", r.job), slog.String("reason", why), slog.Any("err", g))
-		r.emit(r.job, kiosk.EventDeferred, why)
+	if r.task.failed != r.step {
+		r.task.failed, r.task.shared = r.step, perService[int]{}
 	}
-	res := result{ending: failed, wait: g.RetryAfter}
+	service := serviceOf(g)
+	switch r.blame(ctx, r.task, service, g) {
+	case probed:
+		r.task.arrived = false
+		r.tell(ctx, g, why(g))
+		return r.early(ctx, result{ending: vain})
+	case own, found, opened:
+	}
 	if shared(g) {
-		res.ending = outage
+		r.task.arrived = false
+	}
+	return r.deferred(ctx, g, why(g), g.RetryAfter)
+}
+
+// blame says whose a failure is, and logs an outage that begins.
+func (d *Deliverer) blame(ctx context.Context, t *task, s kiosk.Service, g *kiosk.GatewayError) blame {
+	b := d.lines.fail(t, s, g, time.Now())
+	if b == opened {
+		d.o.Log.WarnContext(ctx, "service out of reach", slog.String("service", string(s)), slog.String("trouble", string(trouble(g))), slog.Any("err", g))
+	}
+	return b
+}
+
+// early ends a round before its time: what it did is kept.
+func (r *round) early(ctx context.Context, res result) result {
+	if err := r.flush(ctx); err != nil {
+		return r.local(ctx, err)
 	}
 	return res
 }
 
-// settle decides the record's end. It is told when the ledger has taken it; if
-// the ledger fails, nobody is kept waiting for that.
+// deferred ends the round with a wait.
+func (r *round) deferred(ctx context.Context, cause error, why string, wish time.Duration) result {
+	if ctx.Err() != nil {
+		return result{ending: stopped}
+	}
+	r.tell(ctx, cause, why)
+	r.task.failures++
+	wait := r.pause(r.task.failures, wish)
+	if wait >= longWait {
+		r.note(func(m *kiosk.Marks) {
+			if m.Pace.NotBefore = (time.Time{}); wish >= longWait {
+				m.Pace.NotBefore = time.Now().Add(wish).Round(0)
+			}
+		})
+	}
+	return r.early(ctx, result{ending: waits, wait: wait})
+}
+
+// tell tells why the record waits, once for each cause.
+func (r *round) tell(ctx context.Context, cause error, why string) {
+	r.count(func(s *Stats) { s.Deferred++ })
+	if r.task.deferral != why {
+		r.task.deferral = why
+		r.o.Log.InfoContext(ctx, "delivery deferred", slog.Any("job", r.job), slog.String("reason", why), slog.Any("err", cause))
+		r.emit(r.job, kiosk.EventDeferred, why)
+	}
+}
+
+// settle decides the record's end. It is told when the ledger has taken it. If
+// the ledger fails, nobody is kept waiting for that, with one exception: a
+// retry is only asked for once the record of the first try can be seen by
+// staff, should the person have left.
 func (r *round) settle(action kiosk.Action, why string) {
 	receipt := kiosk.Receipt{
 		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: action, Reason: why,
 	}
-	job, told := r.job, false
+	job, told, end := r.job, false, r.o.Outbox.Settle
+	if action == kiosk.Retry {
+		end = r.o.Outbox.Recapture
+	}
 	r.task.ended = func(ctx context.Context) error {
-		err := r.o.Outbox.Settle(ctx, job.Record, receipt)
-		if !told && ctx.Err() == nil {
+		err := end(ctx, job.Record, receipt)
+		kept := err == nil || errors.Is(err, kiosk.ErrNoRecord)
+		if !told && ctx.Err() == nil && (kept || action != kiosk.Retry) {
 			told = true
 			r.report(receipt)
 		}
 		if err != nil {
 			return fmt.Errorf("settle: %w", err)
 		}
-		r.count(func(s *Stats) { s.Settled++ })
+		r.count(func(s *Stats) {
+			if s.Settled++; action == kiosk.Retry {
+				s.NeedsRecapture++
+			}
+		})
 		r.emit(job, kiosk.EventSettled, string(action))
 		return nil
 	}
@@ -482,12 +644,15 @@ func (r *round) settle(action kiosk.Action, why string) {
 // final ends a record that no retry can deliver. Attempts used up are an
 // ordinary end; anything else is kept for staff.
 func (r *round) final(ctx context.Context, g *kiosk.GatewayError) error {
-	if g.Status == 429 {
-		r.settle(kiosk.ExitFailure, reason(g))
+	if g.Status == http.StatusTooManyRequests {
+		r.settle(kiosk.ExitFailure, cause(g))
 		return r.task.ended(ctx)
 	}
 	r.o.Log.WarnContext(ctx, "delivery refused for good", slog.Any("job", r.job), slog.Any("err", g))
-	return r.dead(ctx, reason(g), g.Cause)
+	if serviceOf(g) == kiosk.PartnerService && token(r.job) != "" {
+		return r.dead(ctx, reasonExpired, g.Cause)
+	}
+	return r.dead(ctx, cause(g), g.Cause)
 }
 
 // dead sets the record aside. The person, should they still be there, is led
@@ -495,6 +660,9 @@ func (r *round) final(ctx context.Context, g *kiosk.GatewayError) error {
 func (r *round) dead(ctx context.Context, why, cause string) error {
 	if cause == "" {
 		cause = why
+	}
+	if err := r.flush(ctx); err != nil && !errors.Is(err, kiosk.ErrSealBroken) {
+		return err // staff is to see its submission id
 	}
 	receipt := kiosk.Receipt{
 		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: kiosk.ExitError, Reason: cause,
@@ -533,5 +701,6 @@ func (r *round) local(ctx context.Context, err error) result {
 		r.o.Log.ErrorContext(ctx, "outbox failed", slog.String("record", string(r.task.id)), slog.Any("err", err))
 		r.emit(r.job, kiosk.EventDeferred, reasonStorage)
 	}
-	return result{ending: failed}
+	r.task.failures++
+	return result{ending: waits, wait: r.pause(r.task.failures, 0)}
 }

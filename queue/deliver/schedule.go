@@ -14,65 +14,41 @@ import (
 const (
 	beatEvery = 5 * time.Second
 	listEvery = time.Minute // records can go without a word: by age, or by staff
-
-	leastWait = 50 * time.Millisecond // after a failure, whatever the jitter says
-	mostWait  = 15 * time.Minute      // that a server may wish for
 )
 
-// A task is what is known of a pending record between rounds. A restart
-// forgets it; nothing here is needed to be right, only to be polite. While a
-// round runs, it owns the task.
-type task struct {
-	id      kiosk.RecordID
-	session kiosk.SessionID
-	running bool
-	due     time.Time
-
-	failures int // of its own, in a row
-	probes   int // in this outage
-	deferral string
-
-	targets    kiosk.Targets
-	targetsEnd time.Time
-	lost       int // submissions that the gateway denied
-
-	status  kiosk.GatewayStatus
-	polls   int
-	polling time.Time // of the first poll
-
-	ended func(context.Context) error // the end, until the ledger has taken it
-}
-
-// progress notes that a step was done.
-func (t *task) progress() { t.failures, t.deferral = 0, "" }
-
 // A schedule decides which record is worked on when. One goroutine owns it.
+//
+// A task that has no round and is the first of its session lies in one heap:
+// in later until it is due, then in the one of ready for what it needs. What an
+// event costs grows with the logarithm of the number of records.
 type schedule struct {
 	*Deliverer
 
-	order    []*task // oldest first
 	tasks    map[kiosk.RecordID]*task
 	sessions map[kiosk.SessionID][]*task // oldest first
+	seq      uint64
 
-	// preferred is the record that was stored last while Run ran: its person is
-	// taken to be waiting. Its whole session goes first.
+	later places
+	// By needs, and whether they are under way. A heap's turn puts those that
+	// probed least first, then the oldest.
+	ready [2 * (needToken + 1)]places
+
+	// The record that was stored last while Run ran: its person is taken to be
+	// waiting for a while. Its whole session goes first.
 	preferred kiosk.RecordID
+	arrival   time.Time
 
-	listed    time.Time // last good listing
+	listings  uint64    // that succeeded
 	relist    time.Time // when to list next
 	listFails int
 
-	lanes    int   // rounds running, without that of the person waiting
-	first    *task // the round of the person waiting; nil if none runs
-	results  chan result
-	answered chan struct{}
-	rounds   sync.WaitGroup
+	lanes   int   // rounds running, without that of the person waiting
+	first   *task // the round of the person waiting; nil if none runs
+	results chan result
+	rounds  sync.WaitGroup
 
-	// An outage: until the gateway answers again, one record at a time probes.
-	out      bool
-	outFails int
-	outUntil time.Time
-	probing  int
+	ahead ahead
+	keep  time.Time // not before: the next try to write outages down
 }
 
 // Run delivers until ctx ends; then it returns nil. Outages and faults of the
@@ -83,8 +59,9 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		tasks:     map[kiosk.RecordID]*task{},
 		sessions:  map[kiosk.SessionID][]*task{},
 		results:   make(chan result, d.o.Lanes+1),
-		answered:  make(chan struct{}, 1),
+		ahead:     newAhead(),
 	}
+	s.remember(ctx)
 	defer s.rounds.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -93,47 +70,57 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		if !time.Now().Before(s.relist) {
 			s.list(ctx)
 		}
+		s.save(ctx)
 		timer.Reset(min(s.dispatch(ctx), time.Until(s.relist), beatEvery))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-d.o.Outbox.Wake():
 			s.relist = time.Now()
-		case <-s.answered:
-			s.mended(ctx)
+		case <-d.lines.news:
 		case r := <-s.results:
-			s.take(ctx, r)
+			s.take(r)
+		case r := <-s.ahead.results:
+			s.fetched(r)
 		case <-timer.C:
+		}
+	}
+}
+
+// remember takes up the outages from before a restart.
+func (s *schedule) remember(ctx context.Context) {
+	outages, err := s.o.Outbox.Outages(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.count(func(st *Stats) { st.LocalFaults++ })
+			s.o.Log.ErrorContext(ctx, "outbox does not tell its outages", slog.Any("err", err))
+		}
+		return
+	}
+	s.lines.restore(outages, time.Now())
+}
+
+// save makes durable what is known of outages, if that changed.
+func (s *schedule) save(ctx context.Context) {
+	if time.Now().Before(s.keep) {
+		return
+	}
+	outages, changed := s.lines.unsaved()
+	if !changed {
+		return
+	}
+	if err := s.o.Outbox.SetOutages(ctx, outages); err != nil {
+		s.lines.unsave()
+		if s.keep = time.Now().Add(listEvery); ctx.Err() == nil {
+			s.count(func(st *Stats) { st.LocalFaults++ })
+			s.o.Log.ErrorContext(ctx, "outbox does not keep outages", slog.Any("err", err))
 		}
 	}
 }
 
 // list reads which records are pending.
 func (s *schedule) list(ctx context.Context) {
-	ids, err := s.o.Outbox.Pending(ctx)
-	var fresh []*task
-	for _, id := range ids {
-		if err != nil {
-			break
-		}
-		s.o.Beat()
-		if s.tasks[id] != nil {
-			continue
-		}
-		var job kiosk.Job
-		job, err = s.o.Outbox.Job(ctx, id)
-		switch {
-		case errors.Is(err, kiosk.ErrNoRecord):
-			err = nil
-			continue
-		case errors.Is(err, kiosk.ErrSealBroken):
-			err = nil // its round sets it aside
-		}
-		if job.Session == "" {
-			job.Session = kiosk.SessionID(id) // a session of its own
-		}
-		fresh = append(fresh, &task{id: id, session: job.Session})
-	}
+	fresh, err := s.read(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return
@@ -145,45 +132,113 @@ func (s *schedule) list(ctx context.Context) {
 		s.relist = time.Now().Add(s.pause(s.listFails, 0))
 		return
 	}
-	for _, t := range slices.Clone(s.order) {
-		if !t.running && !slices.Contains(ids, t.id) {
+	now := time.Now()
+	for _, t := range s.tasks {
+		if !t.running && t.listing != s.listings {
 			s.drop(t)
 		}
 	}
 	for _, t := range fresh {
+		s.seq++
+		t.seq = s.seq
 		s.tasks[t.id] = t
-		s.order = append(s.order, t)
 		s.sessions[t.session] = append(s.sessions[t.session], t)
+		s.place(s.sessions[t.session][0], now)
 	}
-	if len(fresh) > 0 && !s.listed.IsZero() {
+	if len(fresh) > 0 && s.listings > 1 {
 		// Somebody has just been told "saved" and may be waiting.
-		s.preferred = fresh[len(fresh)-1].id
-		s.outUntil = time.Now()
+		last := fresh[len(fresh)-1]
+		s.preferred, s.arrival, last.arrived = last.id, now, true
 	}
-	s.listFails, s.listed = 0, time.Now()
-	s.relist = s.listed.Add(listEvery)
-	s.count(func(st *Stats) { st.Pending = len(s.order) })
+	s.listFails, s.relist = 0, now.Add(listEvery)
+	s.pending()
+	s.book(ctx, now)
+}
+
+// read lists the pending records and returns those that are new. The others
+// are stamped with the listing.
+func (s *schedule) read(ctx context.Context) ([]*task, error) {
+	ids, err := s.o.Outbox.Pending(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var fresh []*task
+	for _, id := range ids {
+		if s.tasks[id] != nil {
+			continue
+		}
+		s.o.Beat()
+		job, err := s.o.Outbox.Job(ctx, id)
+		switch {
+		case errors.Is(err, kiosk.ErrNoRecord):
+			continue
+		case errors.Is(err, kiosk.ErrSealBroken): // its round sets it aside
+		case err != nil:
+			return nil, err
+		}
+		if job.Session == "" {
+			job.Session = kiosk.SessionID(id) // a session of its own
+		}
+		t := &task{id: id, session: job.Session}
+		if err == nil {
+			s.resume(t, job, time.Now())
+		}
+		fresh = append(fresh, t)
+	}
+	s.listings++
+	for _, id := range ids {
+		if t := s.tasks[id]; t != nil {
+			t.listing = s.listings
+		}
+	}
+	for _, t := range fresh {
+		t.listing = s.listings
+	}
+	return fresh, nil
+}
+
+func (s *schedule) pending() { s.count(func(st *Stats) { st.Pending = len(s.tasks) }) }
+
+// place puts a task where it waits for its turn, if it has one.
+func (s *schedule) place(t *task, now time.Time) {
+	if t.running || t.gone || s.sessions[t.session][0] != t {
+		return
+	}
+	t.stamp++
+	p := place{task: t, stamp: t.stamp, turn: uint64(t.probes)<<40 + t.seq}
+	if t.due.After(now) {
+		p.due = t.due
+		s.later.push(p)
+		return
+	}
+	s.ready[class(t)].push(p)
+}
+
+func class(t *task) int {
+	if t.underway {
+		return int(t.needs + needToken + 1)
+	}
+	return int(t.needs)
 }
 
 func (s *schedule) drop(t *task) {
+	t.gone = true
 	delete(s.tasks, t.id)
-	if i := slices.Index(s.order, t); i >= 0 {
-		s.order = slices.Delete(s.order, i, i+1)
-	}
 	rest := s.sessions[t.session]
 	if i := slices.Index(rest, t); i >= 0 {
 		rest = slices.Delete(rest, i, i+1)
 	}
 	if s.sessions[t.session] = rest; len(rest) == 0 {
 		delete(s.sessions, t.session)
+	} else {
+		s.place(rest[0], time.Now())
 	}
-	s.count(func(st *Stats) { st.Pending = len(s.order) })
 }
 
 // waiting is the record to work on for the person who waits; nil if there is
 // none.
-func (s *schedule) waiting() *task {
-	if t := s.tasks[s.preferred]; t != nil {
+func (s *schedule) waiting(now time.Time) *task {
+	if t := s.tasks[s.preferred]; t != nil && now.Sub(s.arrival) < front {
 		return s.sessions[t.session][0]
 	}
 	return nil
@@ -195,161 +250,129 @@ func (s *schedule) dispatch(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return beatEvery
 	}
-	if s.out {
-		return s.probe(ctx)
+	now := time.Now()
+	if s.lines.closed() {
+		s.forgive(now)
 	}
-	now, wait := time.Now(), beatEvery
-	guest := s.waiting()
-	if guest != nil && !guest.running {
-		switch {
-		case guest.due.After(now):
-			wait = min(wait, guest.due.Sub(now))
-		case s.first == nil:
-			s.first = guest
-			s.start(ctx, guest, false)
-		case s.lanes < s.o.Lanes:
-			s.lanes++
-			s.start(ctx, guest, false)
+	for p, found := s.later.first(); found && !p.due.After(now); p, found = s.later.first() {
+		s.later.pop()
+		s.place(p.task, now)
+	}
+	wait := s.greet(ctx, now)
+	for s.lanes < s.o.Lanes {
+		t, next := s.turn(now)
+		wait = min(wait, next)
+		if t == nil {
+			break
 		}
+		s.lanes++
+		s.start(ctx, t, false, now)
 	}
-	for _, t := range s.order {
-		switch {
-		case s.lanes >= s.o.Lanes:
-			return wait // a result comes before anything can start
-		case t.running, s.sessions[t.session][0] != t:
-		case t.due.After(now):
-			wait = min(wait, t.due.Sub(now))
-		default:
-			s.lanes++
-			s.start(ctx, t, false)
-		}
+	if p, found := s.later.first(); found {
+		wait = min(wait, p.due.Sub(now))
 	}
-	return wait
+	return min(wait, s.fetch(ctx, now))
 }
 
-// probe starts at most one round while there is an outage: that of the record
-// that probed least, so that one which can never succeed does not keep the
-// others from finding out. A person who has just arrived probes at once, even
-// beside a probe that hangs.
-func (s *schedule) probe(ctx context.Context) time.Duration {
-	now := time.Now()
-	if now.Before(s.outUntil) {
-		return s.outUntil.Sub(now)
-	}
-	guest := s.waiting()
-	if s.probing > 0 {
-		if guest == nil || guest.running || guest.probes > 0 || s.first != nil || guest.due.After(now) {
-			return beatEvery
-		}
-		s.first = guest
-		s.start(ctx, guest, true)
+// greet starts the round of the person who waits. It returns the wait until it
+// may start.
+func (s *schedule) greet(ctx context.Context, now time.Time) time.Duration {
+	t := s.waiting(now)
+	switch {
+	case t == nil, t.running:
 		return beatEvery
+	case t.due.After(now):
+		return t.due.Sub(now)
 	}
-	wait := beatEvery
-	var best *task
-	for _, t := range s.order {
-		switch {
-		case t.running, s.sessions[t.session][0] != t:
-		case t.due.After(now):
-			wait = min(wait, t.due.Sub(now))
-		case best == nil, t.probes < best.probes, t == guest && t.probes == best.probes:
-			best = t
-		}
+	if p := s.tasks[s.preferred]; p != t && p.arrived { // their session's first record is an older one
+		t.arrived, p.arrived = true, false
+	}
+	if wait := s.lines.urgent(t, t.needs, now); wait > 0 {
+		return wait
 	}
 	switch {
-	case best == nil:
-		return wait
-	case best == guest && s.first == nil:
-		s.first = best
+	case s.first == nil:
+		s.start(ctx, t, true, now)
 	case s.lanes < s.o.Lanes:
 		s.lanes++
-	default:
-		return beatEvery // every lane hangs: a result comes first
+		s.start(ctx, t, false, now)
 	}
-	s.start(ctx, best, true)
 	return beatEvery
 }
 
-func (s *schedule) start(ctx context.Context, t *task, probe bool) {
-	t.running = true
-	if probe {
-		s.probing++
+// turn returns the record whose turn it is, nil if there is none, and the wait
+// until another's may be.
+func (s *schedule) turn(now time.Time) (*task, time.Duration) {
+	var best place
+	wait := beatEvery
+	for i := range s.ready {
+		p, found := s.ready[i].first()
+		if !found {
+			continue
+		}
+		if w := s.lines.wait(p.task.needs, p.task.underway, s.o.Lanes, now); w > 0 {
+			wait = min(wait, w)
+			continue
+		}
+		if best.task == nil || p.turn < best.turn {
+			best = p
+		}
 	}
+	return best.task, wait
+}
+
+// forgive lets the oldest go first again after an outage, and not those that
+// probed least.
+func (s *schedule) forgive(now time.Time) {
+	for i := range s.ready {
+		s.ready[i] = nil
+	}
+	for _, t := range s.tasks {
+		t.probes = 0
+		if !t.due.After(now) {
+			s.place(t, now)
+		}
+	}
+}
+
+func (s *schedule) start(ctx context.Context, t *task, guest bool, now time.Time) {
+	t.running, t.guest = true, guest
+	if guest {
+		s.first = t
+	}
+	here := s.waiting(now)
+	t.present = here == t
+	need := t.needs
+	s.lines.start(t, need, !guest, t.underway, now)
 	s.rounds.Go(func() {
-		r := s.play(ctx, t, func() {
-			select {
-			case s.answered <- struct{}{}:
-			default:
-			}
-		})
-		r.probe = probe
+		r := s.play(ctx, t)
+		s.lines.end(t, need, !guest)
 		s.results <- r // has room for every lane
 	})
 }
 
 // take notes how a round ended.
-func (s *schedule) take(ctx context.Context, r result) {
-	// An answer that the round had is older than its end.
-	select {
-	case <-s.answered:
-		s.mended(ctx)
-	default:
-	}
+func (s *schedule) take(r result) {
 	t := r.task
 	t.running = false
-	if s.first == t {
+	if t.guest {
 		s.first = nil
 	} else {
 		s.lanes--
 	}
-	if r.probe {
-		s.probing--
-	}
 	now := time.Now()
 	switch r.ending {
 	case stopped:
+		return
 	case gone:
 		s.drop(t)
+		s.pending()
+		return
 	case waits:
 		t.due = now.Add(r.wait)
-	case outage:
-		if r.probe && s.out {
-			t.probes++
-			s.outFails++
-			s.outUntil = now.Add(s.pause(s.outFails, r.wait))
-			return
-		}
-		if !s.out {
-			s.out, s.outFails, s.outUntil = true, 1, now.Add(s.pause(1, r.wait))
-			s.count(func(st *Stats) { st.Offline, st.Since = true, now })
-			s.o.Log.WarnContext(ctx, "gateway cannot be reached", slog.Int("pending", len(s.order)))
-		}
-		s.charge(t, now, r.wait)
-	case failed:
-		s.charge(t, now, r.wait)
+	case vain:
+		t.probes++
+	case blocked:
 	}
-}
-
-// pause is the wait after so many failures, or what a server wished for.
-func (s *schedule) pause(failures int, wish time.Duration) time.Duration {
-	return max(s.o.Backoff(failures), min(wish, mostWait), leastWait)
-}
-
-// charge makes a record wait for a failure of its own.
-func (s *schedule) charge(t *task, now time.Time, wish time.Duration) {
-	t.failures++
-	t.due = now.Add(s.pause(t.failures, wish))
-}
-
-// mended ends an outage.
-func (s *schedule) mended(ctx context.Context) {
-	if !s.out {
-		return
-	}
-	s.out, s.outFails = false, 0
-	for _, t := range s.order {
-		t.probes = 0
-	}
-	s.count(func(st *Stats) { st.Offline, st.Since = false, time.Time{} })
-	s.o.Log.InfoContext(ctx, "gateway answers again", slog.Int("pending", len(s.order)))
+	s.place(t, now)
 }

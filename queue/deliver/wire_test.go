@@ -35,59 +35,11 @@ func picture(tb testing.TB, seed byte) []byte {
 	return b.Bytes()
 }
 
-// story collects what a deliverer tells.
-type story struct {
-	mu       sync.Mutex
-	lines    []string
-	receipts []kiosk.Receipt
-	news     chan struct{}
-}
-
-func newStory() *story { return &story{news: make(chan struct{}, 1)} }
-
-func (s *story) emit(ev kiosk.Event) {
-	line := string(ev.Kind)
-	if ev.Text != "" && ev.Kind != kiosk.EventURLs {
-		line += ":" + ev.Text
-	}
-	s.mu.Lock()
-	s.lines = append(s.lines, line)
-	s.mu.Unlock()
-	s.notify()
-}
-
-func (s *story) report(r kiosk.Receipt) {
-	s.mu.Lock()
-	s.receipts = append(s.receipts, r)
-	s.mu.Unlock()
-	s.notify()
-}
-
-func (s *story) notify() {
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
-}
-
-func (s *story) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.lines, " ")
-}
-
-// until waits until done is true.
-func (s *story) until(t *testing.T, done func() bool) {
-	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
-	defer limit.Stop()
-	for !done() {
-		select {
-		case <-s.news:
-		case <-limit.C:
-			t.Fatalf("not done after 20 s; so far: %s", s)
-		}
-	}
+// quick is a policy for tests in real time.
+func quick() deliver.Policy {
+	p := deliver.StandardPolicy()
+	p.Base, p.Most, p.Least, p.Person = time.Millisecond, 5*time.Millisecond, time.Microsecond, time.Millisecond
+	return p
 }
 
 // world is the real client, the real simulator over loopback, and a deliverer
@@ -117,8 +69,8 @@ func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 	w.Deliverer, err = deliver.New(deliver.Options{
 		Outbox: w.outbox, Gateway: client, Partner: client, Next: gateway.Next,
 		Report: w.story.report, Emit: w.story.emit,
-		Backoff: func(int) time.Duration { return time.Millisecond },
-		Log:     slog.New(slog.DiscardHandler),
+		Policy: quick(), Backoff: func(int) time.Duration { return time.Millisecond },
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,12 +193,12 @@ func TestRejectionsLeadThroughTheAttempts(t *testing.T) {
 			Record: id, Session: "s", Attempt: attempt, AttemptsLeft: 3 - attempt,
 			CorrelationID: "c", UserID: "u", Locale: kiosk.English,
 		}, map[kiosk.Document][]byte{kiosk.Selfie: picture(t, byte(attempt)), kiosk.AdditionalSelfie: picture(t, 9)})
-		w.story.until(t, func() bool { return w.outbox.end(id).Action != "" })
+		w.story.until(t, func() bool { return w.story.word(id).Action != "" })
 		want := kiosk.Retry
 		if attempt == 3 {
 			want = kiosk.ExitFailure
 		}
-		if r := w.outbox.end(id); r.Action != want {
+		if r := w.story.word(id); r.Action != want {
 			t.Fatalf("attempt %d: %+v, want %s", attempt, r, want)
 		}
 	}
