@@ -75,7 +75,7 @@ func (*Server) page(w http.ResponseWriter, r *http.Request) {
 			lang = "en"
 		}
 	}
-	t, err := template.ParseFS(pageFiles, "page/index.html")
+	t, err := template.New("index.html").Option("missingkey=error").ParseFS(pageFiles, "page/index.html")
 	var b bytes.Buffer
 	if err == nil {
 		err = t.Execute(&b, struct {

@@ -16,15 +16,15 @@ import (
 // A store keeps the flows on disk: what it has acknowledged survives a crash.
 // It is safe for concurrent use.
 //
-// Buckets: "flows" holds a flow by its correlation id; "age" orders them as
+// Buckets: "flows" holds a flow by its correlation id, and their number as its
+// sequence; "age" orders them as
 // they came, and "due" by the time at which the gateway is asked in Unix
 // nanoseconds (both: 8 bytes, big endian, then the correlation id);
 // "submissions" leads from a submission id to its flow; "launched" holds the
 // correlation ids whose kiosk has something left to say.
 type store struct {
-	db    *bbolt.DB
-	keep  int
-	flows int // on disk; only a write transaction may touch it
+	db   *bbolt.DB
+	keep int
 }
 
 const storeFile = "partner.db"
@@ -55,7 +55,6 @@ func openStore(dir string, keep int) (*store, error) {
 				return errors.New("it is not a partner backend's file")
 			}
 		}
-		s.flows = tx.Bucket([]byte("age")).Stats().KeyN
 		return nil
 	})
 	if err != nil {
@@ -149,11 +148,11 @@ func (s *store) change(correlation string, now time.Time, fn func(*flow) error) 
 		if old != nil {
 			return nil
 		}
-		tx.OnCommit(func() { s.flows++ })
-		if s.flows < s.keep {
-			return nil
+		flows := tx.Bucket([]byte("flows"))
+		if n := flows.Sequence(); n < uint64(s.keep) {
+			return flows.SetSequence(n + 1)
 		}
-		return s.trim(tx)
+		return forgetOldest(tx)
 	})
 	return f, err
 }
@@ -203,8 +202,7 @@ func (s *store) put(tx *bbolt.Tx, old, f *flow) error {
 	return tx.Bucket([]byte("flows")).Put(id, b)
 }
 
-// trim forgets the oldest flow.
-func (s *store) trim(tx *bbolt.Tx) error {
+func forgetOldest(tx *bbolt.Tx) error {
 	age := tx.Bucket([]byte("age"))
 	oldest, _ := age.Cursor().First()
 	f, err := load(tx, string(oldest[8:]))
@@ -221,7 +219,6 @@ func (s *store) trim(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	tx.OnCommit(func() { s.flows-- })
 	id := []byte(f.CorrelationID)
 	return errors.Join(tx.Bucket([]byte("launched")).Delete(id), age.Delete(oldest), tx.Bucket([]byte("flows")).Delete(id))
 }
