@@ -15,6 +15,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +57,7 @@ type load struct {
 // A drained says how a drain went.
 type drained struct {
 	Seconds float64
+	CPU     float64 // seconds of processor time
 	Peak    float64 // bytes of live and dead objects on the heap, at most
 	Middle  float64 // the same, median over the second third of the drain
 	Late    float64 // and over the last third
@@ -176,9 +178,9 @@ func measure(ctx context.Context, l load, run func(context.Context) error) (d dr
 			}
 		}
 	})
-	began := time.Now()
+	began, spent := time.Now(), cpu()
 	err = run(ctx)
-	d.Seconds = time.Since(began).Seconds()
+	d.Seconds, d.CPU = time.Since(began).Seconds(), cpu()-spent
 	close(stop)
 	if err = errors.Join(err, g.Wait()); err != nil {
 		return d, err
@@ -188,6 +190,15 @@ func measure(ctx context.Context, l load, run func(context.Context) error) (d dr
 		d.Middle, d.Late = median(heap[n/3:2*n/3]), median(heap[2*n/3:])
 	}
 	return d, nil
+}
+
+// cpu is the processor time that this process has used, in seconds.
+func cpu() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0 // it cannot fail for oneself
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 // heapSize is the size of all objects on the heap, dead ones that are not yet
@@ -258,7 +269,7 @@ func (c contest) run(ctx context.Context, out io.Writer) error {
 		gateway = "plain, in a process of its own: answers at once, keeps nothing"
 	}
 	say(out, "%d records of %d KB, %d at a time; gateway: %s\n", c.Records, 2*c.Image/1000, c.Lanes, gateway)
-	say(out, "%-5s %22s %22s %8s %28s\n", "", productClient, bareClient, "ratio", "product's heap, MB")
+	say(out, "%-3s %31s %31s %7s   %s\n", "", productClient, bareClient, "ratio", "product's heap, MB")
 	var ratios []float64
 	grew := 0
 	for n := range c.pairs {
@@ -275,9 +286,7 @@ func (c contest) run(ctx context.Context, out io.Writer) error {
 		}
 		ratio := p.rate(c.load) / b.rate(c.load)
 		ratios = append(ratios, ratio)
-		say(out, "%-5d %8.0f/s %7.0f MB/s %8.0f/s %7.0f MB/s %8.2f %8.1f peak, %.1f then %.1f\n", n+1,
-			p.rate(c.load), c.megabytes(p), b.rate(c.load), c.megabytes(b), ratio,
-			p.Peak/1e6, p.Middle/1e6, p.Late/1e6)
+		say(out, "%-3d %s %s %7.2f   %.1f peak, %.1f then %.1f\n", n+1, c.words(p), c.words(b), ratio, p.Peak/1e6, p.Middle/1e6, p.Late/1e6)
 	}
 	ratio := median(ratios)
 	say(out, "median ratio %.2f\n", ratio)
@@ -290,7 +299,10 @@ func (c contest) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-func (c contest) megabytes(d drained) float64 { return d.rate(c.load) * float64(2*c.Image) / 1e6 }
+// words says how fast a drain was, and what processor time a record took.
+func (c contest) words(d drained) string {
+	return fmt.Sprintf("%5.0f/s %4.0f MB/s %4.1f ms each", d.rate(c.load), d.rate(c.load)*float64(2*c.Image)/1e6, 1000*d.CPU/float64(c.Records))
+}
 
 // drain has one client drain a new load into a new gateway.
 func (c contest) drain(ctx context.Context, log io.Writer, client string, n int) (d drained, err error) {

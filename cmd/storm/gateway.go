@@ -4,26 +4,28 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"livekiosk/queue/gateway"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner"
 )
 
 // A gatewayConfig is what a gateway's child is told.
 type gatewayConfig struct {
 	Listen string // address
 	Base   string // URL by which others reach it
-	Dir    string // of its state; "": memory only
+	Dir    string // of its state and the partner backend's; "": memory only, with the simulator's own partner
 
 	NewSubmissions  bool
 	JudgeAfter      time.Duration
@@ -40,7 +42,7 @@ type gatewayConfig struct {
 	Shorten int
 }
 
-// beGateway simulates the gateway. It reports {"ready":true} when it listens.
+// beGateway simulates the gateway and is the partner backend. It reports {"ready":true} when it listens.
 func beGateway(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 	var c gatewayConfig
 	ctx, err := configured(ctx, in, &c)
@@ -51,22 +53,67 @@ func beGateway(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 		p := &plainGateway{base: c.Base}
 		return serve(ctx, c.Listen, p.handler(), out, func(context.Context) error { return nil })
 	}
-	sim, err := gatewaysim.New(gatewaysim.Options{
-		BaseURL: c.Base, StateDir: c.Dir, NewSubmissions: c.NewSubmissions, JudgeAfter: c.JudgeAfter, PollsBeforeVerdict: c.Polls,
-		CallbackRepeats: c.CallbackRepeats, CallbackShuffle: true, Lifetimes: c.Lifetimes, Faults: c.Faults, Seed: c.Seed,
-	})
+	sim, err := gatewaysim.New(c.options())
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /storm/confirmed", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(sim.Confirmed()) // whoever asked has gone
-	})
 	mux.Handle("/", sim)
 	if c.Shorten > 0 {
 		mux.Handle("PUT /objects/", lossy(sim, int64(c.Shorten)))
 	}
-	return errors.Join(serve(ctx, c.Listen, mux, out, sim.Run), sim.Close())
+	run, end := sim.Run, sim.Close
+	if c.Dir != "" {
+		p, err := c.partner()
+		if err != nil {
+			return errors.Join(fmt.Errorf("partner backend: %w", err), sim.Close())
+		}
+		mux.Handle("/partner/", http.StripPrefix("/partner", p))
+		run = func(ctx context.Context) error {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return sim.Run(ctx) })
+			g.Go(func() error { return p.Run(ctx) })
+			return g.Wait()
+		}
+		end = func() error { return errors.Join(sim.Close(), p.Close()) }
+	}
+	return errors.Join(serve(ctx, c.Listen, mux, out, run), end())
+}
+
+// What the gateway and the sample partner backend know each other by.
+const (
+	clientID     = "storm-client"
+	passKey      = "storm-pass-key"
+	partnerCode  = "STORM"
+	callbackAuth = "Bearer storm-callback"
+)
+
+func (c gatewayConfig) options() gatewaysim.Options {
+	o := gatewaysim.Options{
+		BaseURL: c.Base, NewSubmissions: c.NewSubmissions, JudgeAfter: c.JudgeAfter, PollsBeforeVerdict: c.Polls,
+		CallbackRepeats: c.CallbackRepeats, CallbackShuffle: true, Lifetimes: c.Lifetimes, Faults: c.Faults, Seed: c.Seed,
+		ClientID: clientID, PassKey: passKey, PartnerCode: partnerCode,
+	}
+	if c.Dir != "" {
+		o.StateDir = filepath.Join(c.Dir, "gateway")
+		o.CallbackURL, o.CallbackAuth = c.Base+"/partner/callback", callbackAuth
+	}
+	return o
+}
+
+// partner returns the sample partner backend, which reaches the gateway as
+// everybody else does.
+func (c gatewayConfig) partner() (*partner.Server, error) {
+	backend, err := gateway.NewBackend(gateway.BackendOptions{
+		TokenURL: c.Base, GatewayURL: c.Base, ClientID: clientID, PassKey: passKey, PartnerCode: partnerCode, Platform: "KIOSK",
+		Client: impatient(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return partner.New(partner.Options{
+		Gateway: backend, CallbackAuth: callbackAuth, StateDir: filepath.Join(c.Dir, "partner"), FallbackAfter: 3 * time.Second,
+	})
 }
 
 // serve serves h until ctx ends, beside run, and reports when it listens.
@@ -114,13 +161,12 @@ func lossy(store http.Handler, every int64) http.Handler {
 // gatewaysim's scripts. None of these is a reason to give a record up.
 func troubles() []string {
 	return []string{
-		"initiate=503x2", "initiate=500", "initiate=resetx2", "initiate=lost", "initiate=hang:2500ms", "initiate=htmlx2", "initiate=garbage",
-		"flow=500x2", "flow=lost", "flow=reset", "partner_token=500", "partner_token=reset",
+		"flow=500x2", "flow=lostx2", "flow=resetx2", "flow=hang:2500ms", "flow=garbage", "partner_token=500", "partner_token=resetx2",
 		"urls=503x3", "urls=500x2", "urls=resetx3", "urls=lostx3", "urls=hang:2500ms", "urls=html", "urls=garbage", "urls=401x2",
 		"upload=503x2", "upload=resetx4", "upload=lostx4", "upload=403x2", "upload=hang:2500ms", "upload=500",
 		"confirm=503x3", "confirm=500", "confirm=resetx2", "confirm=lostx6", "confirm=hang:2500ms", "confirm=garbage",
 		"status=503x3", "status=500x2", "status=resetx3", "status=lostx3", "status=html", "status=garbagex2", "status=hang:2500ms",
-		"callback=503x3", "callback=lostx4", "callback=resetx3",
+		"details=500", "details=resetx2",
 	}
 }
 

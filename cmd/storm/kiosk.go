@@ -32,9 +32,10 @@ type kioskConfig struct {
 	Left    int // captures still to be acknowledged
 	Pause   time.Duration
 	Lanes   int
+	Life    int // which start this is, from 1
 
 	// Controls: what the referee must see.
-	Forget bool // correlation ids and marks live as long as the process only
+	Forget bool // correlation ids and marks live as long as the process
 	Drop   int  // every so many captures are acknowledged and not stored; 0: none
 }
 
@@ -98,7 +99,7 @@ func (k *kioskChild) run(ctx context.Context) error {
 	}
 	var outbox deliver.Outbox = k.q
 	if k.Forget {
-		outbox = &forgetful{Queue: k.q, life: fmt.Sprintf("-%x", rand.Uint64()), marks: map[kiosk.RecordID]kiosk.Marks{}}
+		outbox = &forgetful{Queue: k.q, life: k.Life, marks: map[kiosk.RecordID]kiosk.Marks{}}
 	}
 	d, err := deliver.New(deliver.Options{
 		Outbox: outbox, Gateway: client, Partner: client, Next: gateway.Next, Lanes: k.Lanes,
@@ -176,12 +177,12 @@ func impatient() *http.Client {
 	}}
 }
 
-// A forgetful outbox keeps in memory what has to be durable: a restart starts
-// each record over, as if it were another one.
+// A forgetful outbox keeps in memory what has to be durable: after a restart
+// it starts each record over, as if it were another one.
 type forgetful struct {
 	*queue.Queue
 
-	life  string
+	life  int
 	mu    sync.Mutex
 	marks map[kiosk.RecordID]kiosk.Marks
 }
@@ -192,6 +193,9 @@ func (f *forgetful) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	j.Marks = f.marks[id]
+	if f.life > 1 {
+		j.CorrelationID += fmt.Sprintf("-%d", f.life)
+	}
 	return j, err
 }
 

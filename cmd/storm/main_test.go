@@ -13,6 +13,9 @@ func TestMain(m *testing.M) {
 	if code, child := be(context.Background()); child {
 		os.Exit(code)
 	}
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil { // children end often, and a second each is long
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

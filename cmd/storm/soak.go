@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,7 +18,6 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
-	"livekiosk/queue/gateway/gatewaysim"
 )
 
 // Bounds of the second half of the long life, by a robust line through its
@@ -203,8 +200,12 @@ func (s *soak) startGateway(ctx context.Context) error {
 }
 
 func (s *soak) startKiosk(ctx context.Context) error {
-	var err error
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kioskd"), "-camera", "clip:portrait", "-display", "headless",
+	config := filepath.Join(s.dir, "kioskd.toml")
+	err := os.WriteFile(config, []byte("[display]\nscript_delay = \"200ms\" # nobody reads the screens\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("configure kioskd: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kioskd"), "-config", config, "-camera", "clip:portrait", "-display", "headless",
 		"-state", filepath.Join(s.dir, "state"), "-socket", s.socket, "-script", "agree,done",
 		"-gateway", "http://"+s.address, "-partner", "http://"+s.address+"/partner")
 	cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2") // as the unit has it
@@ -417,22 +418,18 @@ func (s *soak) drain(ctx context.Context) error {
 
 // judge holds what happened against what must hold.
 func (s *soak) judge(ctx context.Context) error {
-	body, err := ask(ctx, http.MethodGet, "http://"+s.address+"/sim/submissions", "")
+	all, err := confirmed(ctx, s.address)
 	if err != nil {
 		return err
 	}
 	if err := s.kiosk.stop(stopTime); err != nil {
 		return err
 	}
-	confirmed := map[string]int{}
-	for line := range bytes.Lines(body) {
-		var c gatewaysim.Confirmed
-		if err := json.Unmarshal(line, &c); err != nil {
-			return fmt.Errorf("the gateway's list: %w", err)
-		}
-		confirmed[c.Session] += c.Times
+	times := map[string]int{}
+	for _, c := range all {
+		times[c.Session] += c.Times
 	}
-	findings := s.counted(confirmed)
+	findings := s.counted(times)
 	findings = append(findings, s.trends()...)
 	if len(findings) > 0 {
 		return &brokenError{findings}

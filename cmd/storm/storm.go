@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,9 @@ type plan struct {
 	every    time.Duration // mean time between two strikes
 	longest  time.Duration // then it is a failure
 	lanes    int
-	calm     float64 // part of the captures after whose settling the weather clears
-	dir      string  // for everything that is written; made if missing
+	calm     float64  // part of the captures after whose settling the weather clears
+	strikes  []strike // of which each is as likely as the others; nil: standardStrikes
+	dir      string   // for everything that is written; made if missing
 
 	kiosk   kioskConfig   // controls only
 	gateway gatewayConfig // controls only
@@ -59,6 +61,14 @@ const (
 	faults      strike = "faults"
 )
 
+// standardStrikes are those of a storm, as often as each is to come.
+func standardStrikes() []strike {
+	return []strike{
+		killKiosk, killKiosk, killKiosk, killKiosk, killKiosk, killGateway, killGateway, killGateway, killGateway,
+		cutAll, cutAll, cutAll, outage, outage, faults, faults, faults, faults, faults, faults,
+	}
+}
+
 // A storm is one run of a plan.
 type storm struct {
 	plan
@@ -71,6 +81,7 @@ type storm struct {
 	direct string // the gateway's own address
 
 	kiosk, gateway *child
+	lives          int           // starts of the kiosk
 	ended          chan struct{} // holds a token when a child ended that nobody killed
 
 	mu      sync.Mutex
@@ -80,7 +91,7 @@ type storm struct {
 	words   map[kiosk.Action]int
 	idle    bool
 	failed  []string
-	strikes map[strike]int
+	struck  map[strike]int
 	renewed int // rounds in which the gateway gave a new submission for each request
 }
 
@@ -95,7 +106,10 @@ func blow(ctx context.Context, p plan, out io.Writer) (tally, error) {
 	s := &storm{
 		plan: p, out: out, began: time.Now(), ended: make(chan struct{}, 1),
 		book:    book{begun: map[int]bool{}, acked: map[int]bool{}},
-		settled: map[string]bool{}, words: map[kiosk.Action]int{}, strikes: map[strike]int{},
+		settled: map[string]bool{}, words: map[kiosk.Action]int{}, struck: map[strike]int{},
+	}
+	if len(s.strikes) == 0 {
+		s.strikes = standardStrikes()
 	}
 	s.say("seed %d: %d captures, at most %v, in %s", p.seed, p.captures, p.longest, p.dir)
 	t, err := s.blow(ctx)
@@ -242,21 +256,9 @@ func (s *storm) calm() bool {
 
 // strike does one bad thing.
 func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
-	var what strike
-	switch p := r.IntN(100); {
-	case p < 25:
-		what = killKiosk
-	case p < 45:
-		what = killGateway
-	case p < 60:
-		what = cutAll
-	case p < 70:
-		what = outage
-	default:
-		what = faults
-	}
+	what := s.strikes[r.IntN(len(s.strikes))]
 	s.mu.Lock()
-	s.strikes[what]++
+	s.struck[what]++
 	s.mu.Unlock()
 	switch what {
 	case killKiosk:
@@ -283,6 +285,8 @@ func (s *storm) startKiosk(ctx context.Context) error {
 	c.From, c.Left = s.next, s.captures-len(s.book.acked)
 	s.idle = false
 	s.mu.Unlock()
+	s.lives++
+	c.Life = s.lives
 	c.Dir, c.Seed, c.Pause, c.Lanes = filepath.Join(s.dir, "kiosk"), s.seed, s.pause, s.lanes
 	c.Gateway = "http://" + s.proxy.address()
 	c.Partner = c.Gateway + "/partner"
@@ -420,25 +424,52 @@ func (s *storm) collect(ctx context.Context) (e evidence, err error) {
 			e.settled++
 		}
 	}
-	body, err := ask(ctx, http.MethodGet, "http://"+s.direct+"/storm/confirmed", "")
-	if err != nil {
+	if e.confirmed, err = confirmed(ctx, s.direct); err != nil {
 		return e, err
-	}
-	if err = json.Unmarshal(body, &e.confirmed); err != nil {
-		return e, fmt.Errorf("the gateway's list: %w", err)
 	}
 	e.told = map[string]word{}
 	for _, c := range e.confirmed {
-		if body, err = ask(ctx, http.MethodGet, "http://"+s.direct+"/partner/v1/sessions/"+c.Session, ""); err != nil {
+		if e.told[c.Session], err = s.word(ctx, c.Session); err != nil {
 			return e, err
 		}
-		var w word
-		if err = json.Unmarshal(body, &w); err != nil {
-			return e, fmt.Errorf("the partner's word: %w", err)
-		}
-		e.told[c.Session] = w
 	}
 	return e, nil
+}
+
+// confirmed asks a simulated gateway what was confirmed.
+func confirmed(ctx context.Context, address string) ([]gatewaysim.Confirmed, error) {
+	body, err := ask(ctx, http.MethodGet, "http://"+address+"/sim/submissions", "")
+	if err != nil {
+		return nil, err
+	}
+	var all []gatewaysim.Confirmed
+	for line := range bytes.Lines(body) {
+		var c gatewaysim.Confirmed
+		if err := json.Unmarshal(line, &c); err != nil {
+			return nil, fmt.Errorf("the gateway's list: %w", err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// word asks the partner backend what it knows of a session. It may not have
+// been called back yet.
+func (s *storm) word(ctx context.Context, correlation string) (w word, err error) {
+	const patience = 20 * time.Second
+	for until := time.Now().Add(patience); ; {
+		body, err := ask(ctx, http.MethodGet, "http://"+s.direct+"/partner/v1/sessions/"+correlation, "")
+		if err != nil {
+			return w, err
+		}
+		if err := json.Unmarshal(body, &w); err != nil {
+			return w, fmt.Errorf("the partner's word: %w", err)
+		}
+		if w.Result != "" || time.Now().After(until) || ctx.Err() != nil {
+			return w, ctx.Err()
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
 }
 
 // stuck says what is left when time is up.
@@ -467,9 +498,8 @@ func (s *storm) stuck(ctx context.Context) error {
 func (s *storm) progress() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kills := s.strikes[killKiosk]
 	s.say("%4d acknowledged, %4d settled; kills: kiosk %d, gateway %d; connections: %d opened, %d cut, %d stalled, %d refused",
-		len(s.book.acked), len(s.settled), kills, s.strikes[killGateway],
+		len(s.book.acked), len(s.settled), s.struck[killKiosk], s.struck[killGateway],
 		s.proxy.count.opened.Load(), s.proxy.count.cut.Load(), s.proxy.count.stalled.Load(), s.proxy.count.refused.Load())
 }
 
@@ -481,7 +511,7 @@ func (s *storm) story() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.say("weather: %v; connections: %d opened, %d cut, %d stalled, %d slow, %d refused; %d gateways gave a new submission to each request; words: %v",
-		s.strikes, s.proxy.count.opened.Load(), s.proxy.count.cut.Load(), s.proxy.count.stalled.Load(), s.proxy.count.slowed.Load(),
+		s.struck, s.proxy.count.opened.Load(), s.proxy.count.cut.Load(), s.proxy.count.stalled.Load(), s.proxy.count.slowed.Load(),
 		s.proxy.count.refused.Load(), s.renewed, s.words)
 }
 

@@ -21,7 +21,8 @@ func breeze(t *testing.T, captures int) plan {
 
 func TestEveryCaptureOfAStormIsConfirmedOnce(t *testing.T) {
 	const captures = 80
-	tally, err := blow(t.Context(), breeze(t, captures), t.Output())
+	p := breeze(t, captures)
+	tally, err := blow(t.Context(), p, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,13 +37,14 @@ func TestAStormWouldShow(t *testing.T) {
 		breaks func(*plan)
 		says   string
 	}{
-		"a kiosk whose marks and correlation ids do not survive it": {func(p *plan) { p.kiosk.Forget = true }, "times: ["},
+		"a kiosk whose marks and correlation ids do not survive it": {func(p *plan) { p.kiosk.Forget = true }, "was confirmed 2 times: ["},
 		"a kiosk that acknowledges what it did not store":           {func(p *plan) { p.kiosk.Drop = 7 }, "acknowledged and is lost"},
 		"a store that loses bytes":                                  {func(p *plan) { p.gateway.Shorten = 9 }, "is no image that was taken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := breeze(t, 25)
+			p.strikes = []strike{killKiosk}
 			tt.breaks(&p)
 			_, err := blow(t.Context(), p, t.Output())
 			var broken *brokenError
