@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -142,7 +145,6 @@ func TestAStreamThatIsCutOrGarbledIsBroken(t *testing.T) {
 		{"empty", "", 0, nil},
 		{"cut in a line", `{"seq":1,"kind":"hint"}` + "\n" + `{"seq":2,`, 1, api.ErrBroken},
 		{"garbled", "<html>\n", 0, api.ErrBroken},
-		{"a line without end", `{"text":"` + strings.Repeat("x", 1<<20), 0, api.ErrBroken},
 		{"stopping", `{"seq":1,"kind":"stopping"}` + "\n" + `{"seq":2,"kind":"hint"}` + "\n", 1, api.ErrStopping},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,6 +154,60 @@ func TestAStreamThatIsCutOrGarbledIsBroken(t *testing.T) {
 				t.Errorf("%d events, %v; want %d, %v", n, err, tt.events, tt.want)
 			}
 		})
+	}
+}
+
+// endless is a line that never ends.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += len(p)
+	if e.read > 1<<20 {
+		return len(p), errors.New("read without an end")
+	}
+	return len(p), nil
+}
+
+func TestALineWithoutEndIsGivenUp(t *testing.T) {
+	var e endless
+	err := api.ReadEvents(&e, func(kiosk.Event) error { return nil })
+	if !errors.Is(err, api.ErrBroken) || e.read > 128<<10 {
+		t.Errorf("%v after %d bytes, want ErrBroken after 64 KiB", err, e.read)
+	}
+}
+
+// A lapper lets the log go round once the first line is written.
+type lapper struct {
+	*httptest.ResponseRecorder
+
+	lap func()
+}
+
+func (l *lapper) Write(p []byte) (int, error) {
+	l.lap()
+	return l.ResponseRecorder.Write(p)
+}
+
+func TestASessionWhoseResultIsMissingEndsAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	if code, answer := w.ask("POST", "/v1/sessions", `{"correlationId":"c1","userId":"u"}`); code != 201 {
+		t.Fatalf("launch = %d %s", code, answer)
+	}
+	rec := &lapper{ResponseRecorder: httptest.NewRecorder()}
+	rec.lap = sync.OnceFunc(func() {
+		w.kiosk.end(kiosk.Result{Session: "s1", Status: kiosk.Completed})
+		for range 100 { // more than the log keeps
+			w.log.Publish(kiosk.Event{Kind: kiosk.EventHint, Session: "other"})
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	w.server.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/v1/sessions/s1/events", nil))
+	if ctx.Err() != nil || !strings.Contains(rec.Body.String(), `"kind":"gap"`) {
+		t.Errorf("%v; got %s", ctx.Err(), rec.Body)
 	}
 }
 

@@ -123,7 +123,7 @@ func Count(entries []kiosk.Entry) QueueStatus {
 func FromQueue(entries []kiosk.Entry, id kiosk.SessionID) (kiosk.Result, bool) {
 	var last kiosk.Entry
 	for _, e := range entries {
-		if id != "" && e.Session == id && e.Attempt >= last.Attempt {
+		if e.Session == id && e.Attempt >= last.Attempt {
 			last = e
 		}
 	}

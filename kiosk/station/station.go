@@ -99,7 +99,7 @@ const maxResults = 256
 type outcome struct {
 	kiosk.Result
 
-	record kiosk.RecordID // the session's latest; "" if it has stored none
+	record kiosk.RecordID // "" while the session runs, and if it ended without one
 }
 
 // A message is one input on its way to the station's goroutine.
@@ -258,8 +258,8 @@ func (s *Station) complete(r kiosk.Receipt) {
 	// last restart.
 	late := !known || o.Detail == kiosk.Saved || o.Detail == kiosk.UnknownError
 	switch {
-	case o.Status == kiosk.Running, known && o.record != r.Record:
-		// Another attempt goes on, or has had the last word.
+	case known && o.record != r.Record:
+		// The session goes on, or another attempt has had the last word.
 		s.mu.Unlock()
 		return
 	case late:
