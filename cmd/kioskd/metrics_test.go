@@ -111,9 +111,9 @@ func TestMetricsMove(t *testing.T) {
 	done := &kiosk.Result{Session: "SECRET", Status: kiosk.Completed}
 	for _, e := range []kiosk.Event{
 		{Kind: kiosk.EventLaunched, Session: "SECRET"},
+		{Kind: kiosk.EventResult, Session: "SECRET-BEFORE-THE-RESTART", Text: "COMPLETED", Result: done},
 		{Kind: kiosk.EventResult, Session: "SECRET", Text: "NOT_COMPLETED", Result: saved},
 		{Kind: kiosk.EventResult, Session: "SECRET", Text: "COMPLETED", Result: done},
-		{Kind: kiosk.EventResult, Session: "SECRET-BEFORE-THE-RESTART", Text: "COMPLETED", Result: done},
 	} {
 		m.observe(e)
 	}
