@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -113,8 +114,8 @@ func (l *line) send(ctx context.Context, call string, req *http.Request) (*answe
 	if !a.long {
 		a.body = b // a longer body is nothing that a gateway says
 	}
-	a.html = page(resp.Header.Get("Content-Type"), a.body)
 	a.enveloped = json.Unmarshal(a.body, &a.envelope) == nil && a.envelope.Success != nil
+	a.html = !a.enveloped && page(resp.Header.Get("Content-Type"), a.body)
 	if l.service == kiosk.GatewayService && a.enveloped && verified(req.URL, resp) {
 		l.clock.heard(resp.Header.Get("Date"), start, arrived)
 	}
@@ -203,11 +204,12 @@ func (a *answer) failure() error {
 	}
 	g.Trouble = a.trouble(g.Cause)
 	g.Disposition = disposition(a.call, a.status, g.Cause, from)
-	switch {
-	case g.Trouble == kiosk.TroublePortal:
-		g.Err = errIntercepted
-	case g.Trouble == kiosk.TroubleGarbled:
-		g.Err = errGarbled
+	switch g.Trouble {
+	case kiosk.TroublePortal:
+		g.Err = fmt.Errorf("HTTP %d: %w", a.status, errIntercepted)
+	case kiosk.TroubleGarbled:
+		g.Err = fmt.Errorf("HTTP %d: %w", a.status, errGarbled)
+	default: // status and cause say it
 	}
 	return g
 }
