@@ -23,7 +23,7 @@ func words(lang string) map[string]string {
 		return map[string]string{
 			"title": "Sample partner: identity check", "intro": "Start a selfie check for a customer and launch it on the kiosk.",
 			"customer": "Customer ID", "customerHint": "Letters and digits, as in your own books.", "language": "Language on the kiosk",
-			"start": "Initiate and launch", "again": "Launch again", "session": "Session", "kiosk": "Kiosk", "gateway": "Gateway",
+			"start": "Initiate and launch", "again": "Launch again", "kiosk": "Kiosk", "gateway": "Gateway",
 			"correlation": "Correlation ID", "stage": "Stage", "status": "Status", "submission": "Submission ID",
 			"error": "Error code", "detail": "Detailed code", "message": "Message", "retriable": "May be launched again",
 			"result": "Result", "reason": "Reason", "processed": "Decided at", "source": "Told by",
@@ -31,7 +31,7 @@ func words(lang string) map[string]string {
 			"commandHint": "The token is in that file for an hour. The result of the kiosk does not show here; the gateway's does.",
 			"noscript":    "This page needs JavaScript.", "other": "Bahasa Indonesia", "otherLang": "id",
 			"sample": "A sample, without a login: for this machine only.",
-			"yes":    "yes", "no": "no", "none": "nothing yet",
+			"yes":    "yes", "no": "no",
 			"say:working": "Initiating the flow …", "say:launched": "Launched. The customer is at the kiosk.",
 			"say:RUNNING": "The session is running.", "say:COMPLETED": "The kiosk has completed the session.",
 			"say:NOT_COMPLETED": "The session was not completed.", "say:ERROR": "The session ended with an error.",
@@ -39,13 +39,14 @@ func words(lang string) map[string]string {
 			"say:VALID": "The gateway approved the customer.", "say:INVALID": "The gateway did not approve the customer.",
 			"say:REJECTED": "The gateway rejected the submission.", "say:refused": "The kiosk turned the launch down.",
 			"say:unreachable": "The kiosk cannot be reached.", "say:failed": "That did not work:",
-			"say:lost": "The connection to this server was lost; trying again …",
+			"say:SUBMISSION_DOES_NOT_EXIST": "The gateway knows of no submission yet.",
+			"say:lost":                      "The connection to this server was lost; trying again …",
 		}
 	}
 	return map[string]string{
 		"title": "Contoh mitra: pemeriksaan identitas", "intro": "Mulai pemeriksaan swafoto untuk nasabah dan jalankan di kios.",
 		"customer": "ID nasabah", "customerHint": "Huruf dan angka, seperti di pembukuan Anda.", "language": "Bahasa di kios",
-		"start": "Buat dan jalankan", "again": "Jalankan lagi", "session": "Sesi", "kiosk": "Kios", "gateway": "Gateway",
+		"start": "Buat dan jalankan", "again": "Jalankan lagi", "kiosk": "Kios", "gateway": "Gateway",
 		"correlation": "ID korelasi", "stage": "Tahap", "status": "Status", "submission": "ID pengajuan",
 		"error": "Kode galat", "detail": "Kode rinci", "message": "Pesan", "retriable": "Boleh dijalankan lagi",
 		"result": "Hasil", "reason": "Alasan", "processed": "Diputuskan pada", "source": "Diberitahukan oleh",
@@ -53,7 +54,7 @@ func words(lang string) map[string]string {
 		"commandHint": "Token ada di berkas itu selama satu jam. Hasil dari kios tidak tampil di sini; hasil dari gateway tampil.",
 		"noscript":    "Halaman ini memerlukan JavaScript.", "other": "English", "otherLang": "en",
 		"sample": "Contoh, tanpa login: hanya untuk mesin ini.",
-		"yes":    "ya", "no": "tidak", "none": "belum ada",
+		"yes":    "ya", "no": "tidak",
 		"say:working": "Membuat alur …", "say:launched": "Sudah dijalankan. Nasabah ada di kios.",
 		"say:RUNNING": "Sesi sedang berjalan.", "say:COMPLETED": "Kios telah menyelesaikan sesi.",
 		"say:NOT_COMPLETED": "Sesi tidak selesai.", "say:ERROR": "Sesi berakhir dengan galat.",
@@ -61,7 +62,8 @@ func words(lang string) map[string]string {
 		"say:VALID": "Gateway menyetujui nasabah.", "say:INVALID": "Gateway tidak menyetujui nasabah.",
 		"say:REJECTED": "Gateway menolak pengajuan.", "say:refused": "Kios menolak permintaan.",
 		"say:unreachable": "Kios tidak dapat dihubungi.", "say:failed": "Itu tidak berhasil:",
-		"say:lost": "Sambungan ke server ini terputus; mencoba lagi …",
+		"say:SUBMISSION_DOES_NOT_EXIST": "Gateway belum mengetahui pengajuan apa pun.",
+		"say:lost":                      "Sambungan ke server ini terputus; mencoba lagi …",
 	}
 }
 

@@ -89,7 +89,8 @@ async function guarded(button, work) {
   try {
     await work();
   } catch (e) {
-    say("failed", "bad", e.message);
+    if (words["say:" + e.message]) say(e.message);
+    else say("failed", "bad", e.message);
   } finally {
     button.disabled = false;
   }
