@@ -58,7 +58,8 @@ type Policy struct {
 	// other kiosks too.
 	Hiccup int
 	// Ease is what an answer leaves of the gap between background records, as a
-	// factor between 0 and 1.
+	// factor between 0 and 1. Nearer to 1, fewer calls are turned away while a
+	// fleet drains, and a lone kiosk takes longer to be at full speed again.
 	Ease float64
 	// Forget is how long after the last failure the gap is kept.
 	Forget time.Duration
@@ -70,10 +71,10 @@ func StandardPolicy() Policy {
 		Base:   time.Second,
 		Most:   5 * time.Minute,
 		Least:  50 * time.Millisecond,
-		Person: 8 * time.Second,
+		Person: 15 * time.Second,
 		Wish:   15 * time.Minute,
 		Hiccup: 5, // some 16 s of waiting, and the calls' own time
-		Ease:   0.9,
+		Ease:   0.9, // a record has about five answers: the gap is gone after a dozen of them
 		Forget: 30 * time.Minute,
 	}
 }
@@ -83,8 +84,8 @@ func (p Policy) Validate() error {
 	switch {
 	case p.Base <= 0:
 		return errors.New("deliver: policy: Base must be positive")
-	case p.Most < p.Base:
-		return errors.New("deliver: policy: Most must not be less than Base")
+	case p.Most < p.Base || p.Most > 24*time.Hour:
+		return errors.New("deliver: policy: Most must not be less than Base nor more than a day")
 	case p.Least <= 0 || p.Least > p.Most:
 		return errors.New("deliver: policy: Least must be positive and not more than Most")
 	case p.Person < p.Least:
@@ -252,8 +253,9 @@ func (b *Breaker) Wait(now time.Time) time.Duration {
 }
 
 // Urgent is Wait for a record that somebody stands before: its limit is never
-// more than Policy.Person, beyond the server's wish. That a person arrives is
-// reason enough for a first probe at once, without asking.
+// more than Policy.Person, beyond the server's wish. It is for the two minutes
+// that a person is taken to wait. That they arrive is reason enough for a first
+// probe at once, without asking.
 func (b *Breaker) Urgent(now time.Time) time.Duration {
 	if b.failures == 0 {
 		return 0
