@@ -26,9 +26,8 @@ type memOutbox struct {
 	writes  int      // marks and outages
 	lent    [][]byte // images handed out
 	wake    chan struct{}
-	broken  error // what every step says
-	stuck   error // what Settle says
-	onMark  func(context.Context) error
+	broken  error                   // what every step says
+	stuck   error                   // what Settle says
 	sealed  map[kiosk.RecordID]bool // records that do not open
 }
 
@@ -152,11 +151,6 @@ func (o *memOutbox) Image(ctx context.Context, id kiosk.RecordID, d kiosk.Docume
 func (o *memOutbox) Wake() <-chan struct{} { return o.wake }
 
 func (o *memOutbox) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error {
-	if o.onMark != nil {
-		if err := o.onMark(ctx); err != nil {
-			return err
-		}
-	}
 	defer o.mu.Unlock()
 	if err := o.enter(ctx); err != nil {
 		return err
@@ -180,7 +174,7 @@ func (o *memOutbox) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Re
 	if o.stuck != nil {
 		return o.stuck
 	}
-	if o.dead[id] == kiosk.NeedsRecapture {
+	if _, was := o.settled[id]; was || o.dead[id] == kiosk.NeedsRecapture {
 		return nil
 	}
 	if !slices.Contains(o.order, id) {
@@ -275,6 +269,13 @@ func (o *memOutbox) aside(id kiosk.RecordID) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.dead[id]
+}
+
+// marks returns a record's marks.
+func (o *memOutbox) marks(id kiosk.RecordID) kiosk.Marks {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.jobs[id].Marks
 }
 
 func (o *memOutbox) left() int {

@@ -42,7 +42,8 @@ func needOf(s kiosk.Service) need {
 }
 
 // enough is how many different records in a row must be answered 5xx before
-// that is taken for an outage.
+// that is taken for an outage, and how often a record must have failed between
+// others that were served before it is taken for poison.
 const enough = 3
 
 // hung is how long a round may hold up the gentle start of others.
@@ -318,10 +319,12 @@ func (l *lines) fail(t *task, s kiosk.Service, g *kiosk.GatewayError, now time.T
 			return own
 		}
 	case shared(g) && !open:
-		// A record that fails time and again while others are served is poison.
-		served := others > t.others[i]
-		t.others[i] = others
-		if t.shared[i]++; served && t.shared[i] > 2 {
+		// A record that fails time and again while others are served is poison,
+		// and stays so until its step succeeds.
+		if others > t.others[i] {
+			t.shared[i]++
+		}
+		if t.others[i] = others; t.shared[i] >= enough {
 			return own
 		}
 	}

@@ -62,7 +62,7 @@ type task struct {
 
 	// The lines'.
 	answers, others perService[uint64] // good ones: its own, and others' at its last shared failure
-	shared          perService[int]    // shared failures of the step that failed last
+	shared          perService[int]    // such failures of one step with others served in between
 	failed          string             // that step
 }
 

@@ -36,6 +36,8 @@ type memWorld struct {
 	// before, if set, is asked before a call is served: its error is the
 	// answer. It may block until ctx ends.
 	before func(ctx context.Context, c call) error
+	// after, if set, is asked once a call took effect: its error is the answer.
+	after func(ctx context.Context, c call) error
 	// reject makes verdicts negative.
 	reject bool
 	// polls is how many status calls are answered IN_PROGRESS.
@@ -71,6 +73,16 @@ func (w *memWorld) enter(ctx context.Context, name, correlation string) error {
 	return nil
 }
 
+// leave replaces an answer by that of after.
+func (w *memWorld) leave(ctx context.Context, name, correlation string, err *error) {
+	w.mu.Lock()
+	c, after := call{name, correlation, time.Since(w.begun)}, w.after
+	w.mu.Unlock()
+	if *err == nil && after != nil {
+		*err = after(ctx, c)
+	}
+}
+
 func (w *memWorld) allowed(name string, who kiosk.Credentials) error {
 	if w.valid != "" && who.Token != w.valid {
 		return &kiosk.GatewayError{Call: name, Status: 401, Cause: "UNAUTHORIZED", Disposition: kiosk.NewToken}
@@ -78,14 +90,16 @@ func (w *memWorld) allowed(name string, who kiosk.Credentials) error {
 	return nil
 }
 
-func (w *memWorld) UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.UserToken, error) {
+func (w *memWorld) UserToken(ctx context.Context, r kiosk.TokenRequest) (_ kiosk.UserToken, err error) {
+	defer w.leave(ctx, "token", r.CorrelationID, &err)
 	if err := w.enter(ctx, "token", r.CorrelationID); err != nil {
 		return kiosk.UserToken{}, err
 	}
 	return kiosk.UserToken{Value: "t-" + r.CorrelationID}, nil
 }
 
-func (w *memWorld) Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Targets, error) {
+func (w *memWorld) Targets(ctx context.Context, who kiosk.Credentials) (_ kiosk.Targets, err error) {
+	defer w.leave(ctx, "urls", who.CorrelationID, &err)
 	if err := w.enter(ctx, "urls", who.CorrelationID); err != nil {
 		return kiosk.Targets{}, err
 	}
@@ -110,8 +124,9 @@ func (w *memWorld) Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Ta
 	return t, nil
 }
 
-func (w *memWorld) Upload(ctx context.Context, up kiosk.Upload) error {
+func (w *memWorld) Upload(ctx context.Context, up kiosk.Upload) (err error) {
 	part := strings.Split(up.Target.URL, "/")
+	defer w.leave(ctx, "upload", part[0], &err)
 	if err := w.enter(ctx, "upload", part[0]); err != nil {
 		return err
 	}
@@ -123,7 +138,8 @@ func (w *memWorld) Upload(ctx context.Context, up kiosk.Upload) error {
 	return nil
 }
 
-func (w *memWorld) Confirm(ctx context.Context, who kiosk.Credentials, id string, _ json.RawMessage) error {
+func (w *memWorld) Confirm(ctx context.Context, who kiosk.Credentials, id string, _ json.RawMessage) (err error) {
+	defer w.leave(ctx, "confirm", who.CorrelationID, &err)
 	if err := w.enter(ctx, "confirm", who.CorrelationID); err != nil {
 		return err
 	}
@@ -146,7 +162,8 @@ func (w *memWorld) Confirm(ctx context.Context, who kiosk.Credentials, id string
 	return nil
 }
 
-func (w *memWorld) Status(ctx context.Context, who kiosk.Credentials, id string) (kiosk.SubmissionStatus, error) {
+func (w *memWorld) Status(ctx context.Context, who kiosk.Credentials, id string) (_ kiosk.SubmissionStatus, err error) {
+	defer w.leave(ctx, "status", who.CorrelationID, &err)
 	if err := w.enter(ctx, "status", who.CorrelationID); err != nil {
 		return kiosk.SubmissionStatus{}, err
 	}
@@ -247,7 +264,7 @@ func pass(d time.Duration) {
 func TestAnOutageCostsOneProbeAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, o := newMemWorld(), newOutbox()
-		for i := range 200 {
+		for i := range 1000 {
 			id := fmt.Sprint("r", i)
 			o.put(job(id, id), faces(id))
 		}
@@ -267,21 +284,21 @@ func TestAnOutageCostsOneProbeAtATime(t *testing.T) {
 		// At most two lanes find out at first; then a probe every 2.5 minutes on
 		// average once the wait has grown.
 		if n := w.count(""); n < 20 || n > 120 {
-			t.Errorf("%d calls in a two-hour outage with 200 records, want 20 to 120", n)
+			t.Errorf("%d calls in a two-hour outage with 1000 records, want 20 to 120", n)
 		}
-		if s := b.Stats(); !s.Offline || s.Since.IsZero() || s.Pending != 200 {
+		if s := b.Stats(); !s.Offline || s.Since.IsZero() || s.Pending != 1000 {
 			t.Errorf("during the outage: %+v", s)
 		}
-		pass(30 * time.Minute)
+		pass(time.Hour)
 		if o.left() != 0 {
-			t.Errorf("%d records are left half an hour after the outage", o.left())
+			t.Errorf("%d records are left an hour after the outage", o.left())
 		}
 		for id, s := range w.subs {
 			if s.confirmed != 1 {
 				t.Errorf("%s was confirmed %d times", id, s.confirmed)
 			}
 		}
-		if s := b.Stats(); s.Offline || s.Settled != 200 {
+		if s := b.Stats(); s.Offline || s.Settled != 1000 {
 			t.Errorf("after the outage: %+v", s)
 		}
 	})
@@ -634,26 +651,21 @@ func TestARestartAtAnyStepLosesNothingAndRepeatsNothing(t *testing.T) {
 						w.renew = renew
 						o.put(job("r", "r"), faces("r"))
 						n := 0
-						w.before = func(ctx context.Context, _ call) error {
-							if n++; n-1 == step && !after {
-								<-ctx.Done() // the process ends before the call took effect
+						end := func(ctx context.Context, _ call) error {
+							if n++; n-1 == step {
+								<-ctx.Done() // the process ends
 								return offline("x")
 							}
 							return nil
 						}
-						if after { // or after it did, before that was marked
-							o.onMark = func(ctx context.Context) error {
-								if n-1 == step {
-									<-ctx.Done()
-									return ctx.Err()
-								}
-								return nil
-							}
+						if after {
+							w.after = end
+						} else {
+							w.before = end
 						}
 						b := start(t, w, o, nil)
 						pass(time.Second)
 						b.stop()
-						o.onMark = nil
 						start(t, w, o, nil)
 						pass(time.Minute)
 						s := w.subs["c-r"]
