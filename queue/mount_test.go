@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,26 @@ func fillSmall() error {
 	}
 	if err := check("full"); err != nil {
 		return err
+	}
+	// A record that finds no room takes none from a mark that shares its
+	// transaction.
+	release := queue.Hold(q)
+	said := make(chan error, 1)
+	marked := make(chan error, 1)
+	go func() { said <- q.Put(ctx, s) }()
+	go func() { marked <- q.Mark(ctx, want[0], kiosk.Marks{SubmissionID: "sub"}) }()
+	for queue.Waiting(q) < 2 {
+		runtime.Gosched()
+	}
+	release()
+	if err := <-said; !errors.Is(err, kiosk.ErrQueueFull) {
+		return fmt.Errorf("put beside a mark: %w", err)
+	}
+	if err := <-marked; err != nil {
+		return fmt.Errorf("mark beside a put that finds no room: %w", err)
+	}
+	if job, err := q.Job(ctx, want[0]); err != nil || job.Marks.SubmissionID != "sub" {
+		return fmt.Errorf("the mark: %+v: %w", job.Marks, err)
 	}
 	if err := q.Close(); err != nil {
 		return err

@@ -275,10 +275,20 @@ func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Doc
 	part := imagePrefix + string(document)
 	var h head
 	var meta, sealed []byte
+	// What is copied out of the transaction is used again: it is as large as an
+	// image, and ciphertext.
+	buffer, _ := q.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	defer q.buffers.Put(buffer)
 	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
 		h = found
 		if image := record.Bucket([]byte(part)); image != nil {
-			sealed = bytes.Clone(image.Get([]byte(sealedKey)))
+			if value := image.Get([]byte(sealedKey)); value != nil {
+				*buffer = append((*buffer)[:0], value...)
+				sealed = *buffer
+			}
 		}
 		if sealed == nil {
 			meta = bytes.Clone(record.Get([]byte(metaKey)))

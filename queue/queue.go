@@ -1,8 +1,10 @@
 // Package queue is the outbox: captures on their way to the gateway, in one
 // bbolt file, sealed to the device's key.
 //
-// A capture is durable when Put returns nil, and stays until Settle removes it
-// or Dead sets it aside. The file is bounded: Admit refuses a new session
+// A capture is durable when Put returns nil, and stays until Settle removes it,
+// Dead sets it aside, or Recapture leaves no more of it than that a new one is
+// needed. Beside captures there are bookings, whose user tokens are fetched
+// ahead, and the outages that a restart should know of. The file is bounded: Admit refuses a new session
 // before its capture, and nothing acknowledged is ever dropped to make room.
 // A damaged file is moved aside and an empty one started; a file of another
 // format, one that another process holds and one on a read-only mount are left
@@ -123,6 +125,8 @@ type Queue struct {
 
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
+
+	buffers sync.Pool // of *[]byte, for sealed images
 
 	mu       sync.Mutex
 	waiting  []*call // for the writer's slot
