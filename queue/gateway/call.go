@@ -170,9 +170,9 @@ func (a *answer) data() (json.RawMessage, error) {
 	return nil, a.failure()
 }
 
-// plain returns the body of a successful answer that needs no envelope.
+// plain returns the body of a successful answer that needs no envelope: JSON.
 func (a *answer) plain() (json.RawMessage, error) {
-	if a.status/100 == 2 && !(a.enveloped && !bool(*a.envelope.Success)) {
+	if a.status/100 == 2 && json.Valid(a.body) && !(a.enveloped && !bool(*a.envelope.Success)) {
 		return a.body, nil
 	}
 	return nil, a.failure()
@@ -217,11 +217,9 @@ func (a *answer) failure() error {
 // strange is the failure of a call whose answer was a success that cannot be
 // used. Nothing is given up for it.
 func (a *answer) strange(err error) error {
-	t := kiosk.TroubleGarbled
-	if errors.Is(err, errIntercepted) {
-		t = kiosk.TroublePortal
+	return &kiosk.GatewayError{
+		Call: a.call, Service: a.service, Trouble: kiosk.TroubleGarbled, Status: a.status, Disposition: kiosk.RetryLater, Err: err,
 	}
-	return &kiosk.GatewayError{Call: a.call, Service: a.service, Trouble: t, Status: a.status, Disposition: kiosk.RetryLater, Err: err}
 }
 
 // page reports whether an answer is a web page, which no service of the

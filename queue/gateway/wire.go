@@ -180,7 +180,7 @@ func decodeStatus(data json.RawMessage) (kiosk.SubmissionStatus, error) {
 	return s, nil
 }
 
-// decodeUserToken reads a token with or without the envelope.
+// decodeUserToken reads a token, a partner's too, with or without the envelope.
 func decodeUserToken(body json.RawMessage, now time.Time) (kiosk.UserToken, error) {
 	type token struct {
 		lifetime
@@ -193,14 +193,14 @@ func decodeUserToken(body json.RawMessage, now time.Time) (kiosk.UserToken, erro
 		Data token `json:"data"`
 	}
 	if json.Unmarshal(body, &w) != nil {
-		return kiosk.UserToken{}, errIntercepted
+		return kiosk.UserToken{}, errors.New("token: answer does not decode")
 	}
 	t := w.token
 	if t.Token == "" {
 		t = w.Data
 	}
 	if !bearer(t.Token) {
-		return kiosk.UserToken{}, errors.New("user token: missing, or no token at all")
+		return kiosk.UserToken{}, errors.New("token: missing, or no token at all")
 	}
 	return kiosk.UserToken{Value: t.Token, Expires: t.end(now)}, nil
 }
