@@ -324,6 +324,9 @@ func TestAKioskGetsATokenForItsOwnPersonOnly(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, rec.Body)
 		}
 	}
+	if w.bank.flows != 3 {
+		t.Errorf("the gateway was asked for %d tokens, want 3: none for another person", w.bank.flows)
+	}
 }
 
 func TestATokenOfAGatewayThatInitiatesASessionOnceIsGivenAgain(t *testing.T) {
@@ -475,6 +478,14 @@ func TestTheGatewayIsAskedWhenItIsSilent(t *testing.T) {
 		}
 		wait(2 * time.Hour)
 		if want := []time.Duration{19 * time.Minute, 39 * time.Minute, 79 * time.Minute}; !slices.Equal(asked(), want) {
+			t.Errorf("asked after %v, want %v", asked(), want)
+		}
+		// What is heard then begins the waits anew.
+		w.callback(told("s", "PARTIALLY_COMPLETED", "", 2))
+		b.set(func() { b.asked = nil })
+		heard := time.Since(start).Round(time.Minute)
+		wait(11 * time.Minute)
+		if want := []time.Duration{heard + 10*time.Minute}; !slices.Equal(asked(), want) {
 			t.Errorf("asked after %v, want %v", asked(), want)
 		}
 		// While the gateway is out of reach the flow stays due.
@@ -795,6 +806,48 @@ func TestALaunchIsFollowedFromSavedToCompletedOverARestart(t *testing.T) {
 			t.Error("a session that has ended is followed")
 		}
 	})
+}
+
+func TestTheSessionThatWasLaunchedLastCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &booth{says: make(chan partner.Progress)}, &booth{says: make(chan partner.Progress)}
+		w := newWorld(t, partner.Options{Launcher: twoBooths{first, second}})
+		stop := w.run(t)
+		defer stop()
+		id := field(t, w.do("POST", "/v1/flows", `{"userId":"u"}`), "correlationId")
+		w.do("POST", "/v1/sessions/"+id+"/launch", `{}`)
+		synctest.Wait()
+		w.do("POST", "/v1/sessions/"+id+"/launch", `{}`)
+		synctest.Wait()
+		second.says <- partner.Progress{Verdict: &partner.Verdict{Status: "COMPLETED", SubmissionID: "s", Last: true}}
+		synctest.Wait()
+		first.says <- partner.Progress{Verdict: &partner.Verdict{Status: "NOT_COMPLETED", DetailedErrorCode: 2207, Last: true}}
+		synctest.Wait()
+		for _, ev := range w.Events() {
+			if ev.Call == partner.CallVerdict && ev.Result != "COMPLETED" {
+				t.Errorf("the earlier session's %s counts", ev.Result)
+			}
+		}
+	})
+}
+
+// twoBooths launch on the second once the first was launched.
+type twoBooths [2]*booth
+
+func (b twoBooths) Launch(ctx context.Context, l partner.Launch) (string, error) {
+	if b[0].followed() == 0 {
+		_, err := b[0].Launch(ctx, l)
+		return "0", err
+	}
+	_, err := b[1].Launch(ctx, l)
+	return "1", err
+}
+
+func (b twoBooths) Follow(ctx context.Context, session string, fn func(partner.Progress) error) error {
+	if session == "0" {
+		return b[0].Follow(ctx, session, fn)
+	}
+	return b[1].Follow(ctx, session, fn)
 }
 
 func TestAKioskThatForgotASessionLeavesItToTheGateway(t *testing.T) {
