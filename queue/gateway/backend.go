@@ -134,13 +134,15 @@ func (t Token) LogValue() slog.Value {
 // PartnerToken asks for a partner token (call 1). A failure is Final if the
 // gateway turns client id and pass key down.
 func (b *Backend) PartnerToken(ctx context.Context) (Token, error) {
-	return decoded(ctx, b.line, request{
+	var t Token
+	err := b.line.fetch(ctx, request{
 		call: callPartnerToken, method: http.MethodGet, url: b.tokenURL.JoinPath("v1/coe/partner/authentication"),
 		header: map[string]string{"Client-Id": b.clientID, "Pass-Key": b.passKey},
-	}, func(data json.RawMessage) (Token, error) {
+	}, into(&t, func(data json.RawMessage) (Token, error) {
 		t, err := decodeUserToken(data, b.line.clock.now())
 		return Token(t), err
-	})
+	}))
+	return t, err
 }
 
 // A FlowKind is what a person is asked to do.
@@ -307,7 +309,8 @@ func (b *Backend) InitiateFlow(ctx context.Context, token Token, r FlowRequest) 
 	if err != nil {
 		return Flow{}, b.unsent(callFlow, kiosk.Final, errors.New("request is not JSON"))
 	}
-	return decoded(ctx, b.line, request{
+	var f Flow
+	err = b.line.fetch(ctx, request{
 		call: callFlow, method: http.MethodPost, url: b.gatewayURL.JoinPath("coe-partner/v1/initiate-flow"), body: body,
 		header: map[string]string{
 			"X-Onekyc-Token":         token.Value,
@@ -316,7 +319,8 @@ func (b *Backend) InitiateFlow(ctx context.Context, token Token, r FlowRequest) 
 			"X-Partner-User-Id-Type": r.UserIDType,
 			"X-Partner-Session-Id":   r.SessionID,
 		},
-	}, func(data json.RawMessage) (Flow, error) { return decodeFlow(data, r.Source, b.line.clock.now()) })
+	}, into(&f, func(data json.RawMessage) (Flow, error) { return decodeFlow(data, r.Source, b.line.clock.now()) }))
+	return f, err
 }
 
 var errNoPartnerToken = errors.New("partner token: missing, or no token at all")
@@ -344,9 +348,11 @@ func (b *Backend) Details(ctx context.Context, token Token, by DetailsQuery) (De
 	if !bearer(token.Value) {
 		return Details{}, b.unsent(callDetails, kiosk.NewToken, errNoPartnerToken)
 	}
-	return decoded(ctx, b.line, request{
+	var d Details
+	err := b.line.fetch(ctx, request{
 		call: callDetails, method: http.MethodGet, url: b.gatewayURL.JoinPath("coe/v1/submissions"), header: header,
-	}, decodeDetails)
+	}, into(&d, decodeDetails))
+	return d, err
 }
 
 // unsent is the failure of a call that was not made.

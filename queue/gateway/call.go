@@ -88,6 +88,30 @@ func (l *line) ask(ctx context.Context, r request) (*answer, error) {
 	return l.send(ctx, r.call, req)
 }
 
+// fetch makes one JSON call and takes the data of its answer.
+func (l *line) fetch(ctx context.Context, r request, take func(data json.RawMessage) error) error {
+	a, err := l.ask(ctx, r)
+	if err != nil {
+		return err
+	}
+	data, err := a.data()
+	if err != nil {
+		return err
+	}
+	if err := take(data); err != nil {
+		return a.strange(err)
+	}
+	return nil
+}
+
+// into takes data by decoding it to v, which stays zero if that fails.
+func into[T any](v *T, decode func(json.RawMessage) (T, error)) func(json.RawMessage) error {
+	return func(data json.RawMessage) (err error) {
+		*v, err = decode(data)
+		return err
+	}
+}
+
 // send makes the request and reads its whole answer.
 func (l *line) send(ctx context.Context, call string, req *http.Request) (*answer, error) {
 	start := l.clock.now()
@@ -172,7 +196,7 @@ func (a *answer) data() (json.RawMessage, error) {
 
 // plain returns the body of a successful answer that needs no envelope: JSON.
 func (a *answer) plain() (json.RawMessage, error) {
-	if a.status/100 == 2 && json.Valid(a.body) && !(a.enveloped && !bool(*a.envelope.Success)) {
+	if a.status/100 == 2 && json.Valid(a.body) && (!a.enveloped || bool(*a.envelope.Success)) {
 		return a.body, nil
 	}
 	return nil, a.failure()
@@ -204,12 +228,9 @@ func (a *answer) failure() error {
 	}
 	g.Trouble = a.trouble(g.Cause)
 	g.Disposition = disposition(a.call, a.status, g.Cause, from)
-	switch g.Trouble {
-	case kiosk.TroublePortal:
-		g.Err = fmt.Errorf("HTTP %d: %w", a.status, errIntercepted)
-	case kiosk.TroubleGarbled:
-		g.Err = fmt.Errorf("HTTP %d: %w", a.status, errGarbled)
-	default: // status and cause say it
+	// Of other troubles status and cause say enough.
+	if err := map[kiosk.Trouble]error{kiosk.TroublePortal: errIntercepted, kiosk.TroubleGarbled: errGarbled}[g.Trouble]; err != nil {
+		g.Err = fmt.Errorf("HTTP %d: %w", a.status, err)
 	}
 	return g
 }

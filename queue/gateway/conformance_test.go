@@ -23,7 +23,7 @@ import (
 type call struct {
 	name    string // GatewayError.Call
 	service kiosk.Service
-	make    func(ctx context.Context, t *testing.T, base string) (any, error)
+	make    func(ctx context.Context, base string) (any, error)
 
 	// What must arrive, header by header: those of HTTP itself aside, nothing
 	// more and nothing less.
@@ -48,7 +48,8 @@ func backend(t *testing.T, base string) *gateway.Backend {
 }
 
 // calls are the calls 1 to 7, and the kiosk's own to its partner backend.
-func calls() []call {
+func calls(t *testing.T) []call {
+	t.Helper()
 	user := map[string]string{"X-Onekyc-Token": "s3cret-token", "X-Partner-Session-Id": "c-1", "X-Sdk-Session-Id": "s-1"}
 	with := func(m map[string]string, pairs ...string) map[string]string {
 		m = maps.Clone(m)
@@ -57,8 +58,7 @@ func calls() []call {
 		}
 		return m
 	}
-	kioskOf := func(t *testing.T, base string) *gateway.Client {
-		t.Helper()
+	device := func(base string) *gateway.Client {
 		return kioskOf(t, gateway.Options{GatewayURL: base, PartnerURL: base + "/bank"})
 	}
 	partnerToken := gateway.Token{Value: "s3cret-token"}
@@ -67,7 +67,7 @@ func calls() []call {
 	return []call{
 		{
 			name: "partner_token", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
+			make: func(ctx context.Context, base string) (any, error) {
 				return backend(t, base).PartnerToken(ctx)
 			},
 			method: "GET", path: "/v1/coe/partner/authentication",
@@ -77,7 +77,7 @@ func calls() []call {
 		},
 		{
 			name: "flow", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
+			make: func(ctx context.Context, base string) (any, error) {
 				return backend(t, base).InitiateFlow(ctx, partnerToken, gateway.FlowRequest{
 					Flow: gateway.StandaloneLiveness, Source: gateway.SDK, SessionID: "c-1", UserID: "u-1", UserIDType: "CUSTOMER_ID",
 				})
@@ -93,7 +93,7 @@ func calls() []call {
 		},
 		{
 			name: "flow", service: kiosk.GatewayService, // of a browser
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
+			make: func(ctx context.Context, base string) (any, error) {
 				return backend(t, base).InitiateFlow(ctx, partnerToken, gateway.FlowRequest{
 					Flow: gateway.KYCLite, Source: gateway.WebSDK, SessionID: "c-1", UserID: "u-1", UserIDType: "CUSTOMER_ID",
 					SuccessURL: "https://bank.example/yes", FailureURL: "https://bank.example/no", Theme: gateway.DarkMode,
@@ -112,8 +112,8 @@ func calls() []call {
 		},
 		{
 			name: "urls", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
-				return kioskOf(t, base).Targets(ctx, someone())
+			make: func(ctx context.Context, base string) (any, error) {
+				return device(base).Targets(ctx, someone())
 			},
 			method: "GET", path: "/coe/v1/submissions/urls", query: "submissionType=STANDALONE_LIVENESS", header: user,
 			success: `{"submissionId":"s1","status":"INITIATED","documents":{"SELFIE":{"documentUrl":"https://o.example/1","documentReference":"r","expiryInSeconds":"600"},` +
@@ -125,16 +125,16 @@ func calls() []call {
 		},
 		{
 			name: "upload", service: kiosk.StoreService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
-				return nil, kioskOf(t, base).Upload(ctx, kiosk.Upload{Target: kiosk.Target{URL: base + "/o/1?X-Amz-Signature=s3cret-signature"}, JPEG: []byte("a face")})
+			make: func(ctx context.Context, base string) (any, error) {
+				return nil, device(base).Upload(ctx, kiosk.Upload{Target: kiosk.Target{URL: base + "/o/1?X-Amz-Signature=s3cret-signature"}, JPEG: []byte("a face")})
 			},
 			method: "PUT", path: "/o/1", query: "X-Amz-Signature=s3cret-signature", header: map[string]string{"Content-Type": "image/jpeg"},
 			body: "a face",
 		},
 		{
 			name: "confirm", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
-				return nil, kioskOf(t, base).Confirm(ctx, someone(), "s1", json.RawMessage(`{"review":false}`))
+			make: func(ctx context.Context, base string) (any, error) {
+				return nil, device(base).Confirm(ctx, someone(), "s1", json.RawMessage(`{"review":false}`))
 			},
 			method: "PUT", path: "/coe/v1/submissions/urls", header: with(user, "Content-Type", "application/json"),
 			body:    `{"submissionId":"s1","metadata":{"review":false}}`,
@@ -142,8 +142,8 @@ func calls() []call {
 		},
 		{
 			name: "status", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
-				s, err := kioskOf(t, base).Status(ctx, someone(), "s1")
+			make: func(ctx context.Context, base string) (any, error) {
+				s, err := device(base).Status(ctx, someone(), "s1")
 				s.Raw = nil
 				return s, err
 			},
@@ -156,7 +156,7 @@ func calls() []call {
 		},
 		{
 			name: "details", service: kiosk.GatewayService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
+			make: func(ctx context.Context, base string) (any, error) {
 				return backend(t, base).Details(ctx, partnerToken, gateway.DetailsQuery{SessionID: "c-1"})
 			},
 			method: "GET", path: "/coe/v1/submissions", header: map[string]string{"X-Onekyc-Token": "s3cret-token", "X-Partner-Session-Id": "c-1"},
@@ -175,7 +175,7 @@ func calls() []call {
 		},
 		{
 			name: "details", service: kiosk.GatewayService, // by the other id
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
+			make: func(ctx context.Context, base string) (any, error) {
 				return backend(t, base).Details(ctx, partnerToken, gateway.DetailsQuery{SubmissionID: "s1"})
 			},
 			method: "GET", path: "/coe/v1/submissions", header: map[string]string{"X-Onekyc-Token": "s3cret-token", "X-Submission-Id": "s1"},
@@ -184,8 +184,8 @@ func calls() []call {
 		},
 		{
 			name: "token", service: kiosk.PartnerService,
-			make: func(ctx context.Context, t *testing.T, base string) (any, error) {
-				return kioskOf(t, base).UserToken(ctx, kiosk.TokenRequest{CorrelationID: "c-1", UserID: "u-1", UserIDType: "CUSTOMER_ID", Locale: kiosk.English})
+			make: func(ctx context.Context, base string) (any, error) {
+				return device(base).UserToken(ctx, kiosk.TokenRequest{CorrelationID: "c-1", UserID: "u-1", UserIDType: "CUSTOMER_ID", Locale: kiosk.English})
 			},
 			method: "POST", path: "/bank/v1/kiosk/initiate", header: map[string]string{"Content-Type": "application/json"},
 			body:    `{"correlationId":"c-1","userId":"u-1","userIdType":"CUSTOMER_ID","locale":"en"}`,
@@ -198,7 +198,7 @@ func calls() []call {
 // TestEachCallSendsWhatTheContractSays holds each request against the
 // contract, and each result against its documented success.
 func TestEachCallSendsWhatTheContractSays(t *testing.T) {
-	for i, c := range calls() {
+	for i, c := range calls(t) {
 		t.Run(fmt.Sprintf("%d %s", i, c.name), func(t *testing.T) {
 			seen := 0
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func TestEachCallSendsWhatTheContractSays(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			got, err := c.make(t.Context(), t, server.URL)
+			got, err := c.make(t.Context(), server.URL)
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, %v, want %+v", got, err, c.want)
 			}
@@ -344,7 +344,7 @@ func outcomes() []outcome {
 // the contract lists for it, the code once as a number and once as text.
 func TestEveryDocumentedAnswer(t *testing.T) {
 	byName := map[string]call{}
-	for _, c := range calls() {
+	for _, c := range calls(t) {
 		byName[c.name] = c
 	}
 	covered := map[string]bool{}
@@ -370,7 +370,7 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 					_, _ = fmt.Fprintf(w, `{"success":false,"data":null,"errors":[{"code":%s,"entity":"s3cret-echo","cause":"%s"}]}`, code, o.cause)
 				}))
 				defer server.Close()
-				_, err := c.make(t.Context(), t, server.URL)
+				_, err := c.make(t.Context(), server.URL)
 				g := failure(t, err)
 				want := kiosk.GatewayError{
 					Call: o.call, Service: c.service, Trouble: o.why, Status: o.status, Cause: o.cause, Disposition: o.then, RetryAfter: wish,
@@ -413,7 +413,7 @@ func TestWhatIsNotTheServicesWordEndsNothing(t *testing.T) {
 		"a timeout's page":                     {408, "text/html", page, kiosk.TroubleTimeout},
 		"a body without an end":                {200, "application/json", `{"success":true,"data":{"pad":"` + strings.Repeat("s3cret-echo", 200_000), kiosk.TroubleGarbled},
 	} {
-		for i, c := range calls() {
+		for i, c := range calls(t) {
 			t.Run(fmt.Sprintf("%s to %d %s", name, i, c.name), func(t *testing.T) {
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body)
@@ -424,7 +424,7 @@ func TestWhatIsNotTheServicesWordEndsNothing(t *testing.T) {
 					_, _ = io.WriteString(w, tt.body)
 				}))
 				defer server.Close()
-				_, err := c.make(t.Context(), t, server.URL)
+				_, err := c.make(t.Context(), server.URL)
 				g := failure(t, err)
 				if g.Service != c.service || g.Trouble != tt.want || g.Disposition != kiosk.RetryLater || g.Status != tt.status {
 					t.Errorf("%v: %s, %s, %s, HTTP %d; want %s, %s, later", err, g.Service, g.Trouble, g.Disposition, g.Status, c.service, tt.want)
@@ -446,14 +446,14 @@ func TestAnAnswerThatCannotBeReadIsGarbled(t *testing.T) {
 		"a success that says it isnt": `{"success":false,"errors":[{"cause":"FORBIDDEN"}]}`,
 		"numbers for text":            `{"success":true,"data":{"submissionId":{},"status":{},"token":{},"launchUrl":{}}}`,
 	} {
-		for i, c := range calls() {
+		for i, c := range calls(t) {
 			if c.service == kiosk.StoreService || c.name == "confirm" && strings.HasPrefix(body, `{"success":true`) {
 				continue // a confirmation's answer holds nothing that is needed
 			}
 			t.Run(fmt.Sprintf("%s to %d %s", name, i, c.name), func(t *testing.T) {
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
 				defer server.Close()
-				_, err := c.make(t.Context(), t, server.URL)
+				_, err := c.make(t.Context(), server.URL)
 				if g := failure(t, err); g.Trouble != kiosk.TroubleGarbled || g.Disposition != kiosk.RetryLater || g.Status != http.StatusOK {
 					t.Errorf("%v: %s, %s; want garbled, later", err, g.Trouble, g.Disposition)
 				}
@@ -467,10 +467,10 @@ func TestNoCallFollowsARedirect(t *testing.T) {
 	stolen := make(chan string, 1)
 	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { stolen <- r.URL.Path }))
 	defer thief.Close()
-	for i, c := range calls() {
+	for i, c := range calls(t) {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			server := httptest.NewServer(http.RedirectHandler(thief.URL+"/taken", status))
-			_, err := c.make(t.Context(), t, server.URL)
+			_, err := c.make(t.Context(), server.URL)
 			server.Close()
 			if g := failure(t, err); g.Disposition != kiosk.RetryLater || g.Status != status || g.Trouble != kiosk.TroublePortal {
 				t.Errorf("%d %s, HTTP %d: %v (%s), want later, portal", i, c.name, status, err, g.Disposition)
@@ -497,9 +497,9 @@ func TestNoCallTellsItsSecrets(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"success": false, "errors": []any{map[string]any{"cause": all.String() + string(body) + r.URL.RawQuery, "code": all.String()}}})
 	}))
 	defer echo.Close()
-	for i, c := range calls() {
+	for i, c := range calls(t) {
 		for _, base := range []string{dead.URL, echo.URL, "https://gateway.invalid"} {
-			_, err := c.make(t.Context(), t, base)
+			_, err := c.make(t.Context(), base)
 			g := failure(t, err)
 			if text := fmt.Sprintf("%+v %#v", *g, g.Err); strings.Contains(err.Error()+g.Cause+text, "s3cret") {
 				t.Errorf("%d %s tells a secret: %v", i, c.name, err)

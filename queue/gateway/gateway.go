@@ -180,7 +180,9 @@ func New(opts Options) (*Client, error) {
 func (c *Client) Targets(ctx context.Context, who kiosk.Credentials) (kiosk.Targets, error) {
 	u := c.gatewayURL.JoinPath("coe/v1/submissions/urls")
 	u.RawQuery = "submissionType=STANDALONE_LIVENESS"
-	return ask(ctx, c.gateway, who, request{call: callTargets, method: http.MethodGet, url: u}, decodeTargets)
+	var t kiosk.Targets
+	err := c.fetch(ctx, who, request{call: callTargets, method: http.MethodGet, url: u}, into(&t, decodeTargets))
+	return t, err
 }
 
 // Confirm tells the gateway that both images are uploaded (call 5). An answer
@@ -197,46 +199,28 @@ func (c *Client) Confirm(ctx context.Context, who kiosk.Credentials, submissionI
 		}
 	}
 	r := request{call: callConfirm, method: http.MethodPut, url: c.gatewayURL.JoinPath("coe/v1/submissions/urls"), body: body}
-	_, err = ask(ctx, c.gateway, who, r, func(json.RawMessage) (struct{}, error) { return struct{}{}, nil })
-	return err
+	return c.fetch(ctx, who, r, func(json.RawMessage) error { return nil })
 }
 
 // Status asks how far the submission is (call 6).
 func (c *Client) Status(ctx context.Context, who kiosk.Credentials, submissionID string) (kiosk.SubmissionStatus, error) {
 	u := c.gatewayURL.JoinPath("coe/v1/submissions", url.PathEscape(submissionID), "status")
-	return ask(ctx, c.gateway, who, request{call: callStatus, method: http.MethodGet, url: u}, decodeStatus)
+	var s kiosk.SubmissionStatus
+	err := c.fetch(ctx, who, request{call: callStatus, method: http.MethodGet, url: u}, into(&s, decodeStatus))
+	return s, err
 }
 
-// ask makes one call of a person's and decodes the data of its answer.
-func ask[T any](ctx context.Context, l *line, who kiosk.Credentials, r request, decode func(json.RawMessage) (T, error)) (T, error) {
-	var none T
+// fetch makes one call to the gateway on a person's behalf.
+func (c *Client) fetch(ctx context.Context, who kiosk.Credentials, r request, take func(data json.RawMessage) error) error {
 	if who.Token == "" {
-		return none, &kiosk.GatewayError{Call: r.call, Service: l.service, Disposition: kiosk.NewToken, Err: errors.New("no user token")}
+		return &kiosk.GatewayError{Call: r.call, Service: kiosk.GatewayService, Disposition: kiosk.NewToken, Err: errors.New("no user token")}
 	}
 	r.header = map[string]string{
 		"X-Onekyc-Token":       who.Token,
 		"X-Partner-Session-Id": who.CorrelationID,
 		"X-Sdk-Session-Id":     string(who.Session),
 	}
-	return decoded(ctx, l, r, decode)
-}
-
-// decoded makes one call and decodes the data of its answer.
-func decoded[T any](ctx context.Context, l *line, r request, decode func(json.RawMessage) (T, error)) (T, error) {
-	var none T
-	a, err := l.ask(ctx, r)
-	if err != nil {
-		return none, err
-	}
-	data, err := a.data()
-	if err != nil {
-		return none, err
-	}
-	v, err := decode(data)
-	if err != nil {
-		return none, a.strange(err)
-	}
-	return v, nil
+	return c.gateway.fetch(ctx, r, take)
 }
 
 // UserToken asks the partner backend to initiate the flow for a person, or to

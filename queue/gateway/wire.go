@@ -95,7 +95,7 @@ func (l lifetime) end(now time.Time) time.Time {
 
 // named returns the entry of a document, whose name may be written as in
 // ADDITIONAL_SELFIE or as in additionalSelfie.
-func named[V any](m map[string]V, d kiosk.Document) (V, bool) {
+func named(m map[string]json.RawMessage, d kiosk.Document) (json.RawMessage, bool) {
 	if v, listed := m[string(d)]; listed {
 		return v, true
 	}
@@ -105,8 +105,7 @@ func named[V any](m map[string]V, d kiosk.Document) (V, bool) {
 			return m[name], true
 		}
 	}
-	var none V
-	return none, false
+	return nil, false
 }
 
 func decodeTargets(data json.RawMessage) (kiosk.Targets, error) {
