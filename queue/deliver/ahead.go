@@ -77,7 +77,7 @@ func (s *schedule) fetch(ctx context.Context, now time.Time) time.Duration {
 	if a.running || len(a.list) == 0 || s.waiting(now) != nil {
 		return beatEvery
 	}
-	if wait := s.lines.wait(needPartner, false, s.o.Lanes, now); wait > 0 {
+	if wait := s.lines.wait(needPartner, false, s.most(), now); wait > 0 {
 		return wait
 	}
 	for len(a.list) > 0 {

@@ -107,8 +107,8 @@ type Options struct {
 	// Random returns numbers in [0, 1). Nil means math/rand/v2.
 	Random func() float64
 
-	// Lanes is how many records are worked on at a time, beside the one of the
-	// person waiting. 0 means 2.
+	// Lanes is how many records use the network at a time, beside the one of the
+	// person waiting. 0 means 2. As many again may be waiting for the disk.
 	Lanes int
 
 	// Beat is called at least every five seconds while Run takes its steps.
@@ -142,6 +142,7 @@ func (o Options) Validate() error {
 type Deliverer struct {
 	o     Options
 	lines *lines
+	slots chan struct{} // has room for as many rounds as may use the network
 
 	tell sync.Mutex // held while Report or Emit runs
 	draw sync.Mutex // held while Random or Backoff runs
@@ -206,7 +207,7 @@ func New(o Options) (*Deliverer, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Deliverer{o: o}
+	d := &Deliverer{o: o, slots: make(chan struct{}, o.Lanes)}
 	d.lines = newLines(o.Policy, d.random)
 	return d, nil
 }

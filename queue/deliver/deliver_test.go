@@ -278,6 +278,20 @@ func (o *memOutbox) marks(id kiosk.RecordID) kiosk.Marks {
 	return o.jobs[id].Marks
 }
 
+// written returns how often marks and outages were.
+func (o *memOutbox) written() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.writes
+}
+
+// kept returns the outages that were written down.
+func (o *memOutbox) kept() []kiosk.Outage {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.outages)
+}
+
 func (o *memOutbox) left() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

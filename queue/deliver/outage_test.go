@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,7 +187,7 @@ func TestAPoisonRecordStopsOpeningTheBreaker(t *testing.T) {
 // most of the longer time, with a token that lives 60 days.
 func TestOfflineForDays(t *testing.T) {
 	for days, renewed := range map[int]int{3: 0, 70: 1} {
-		t.Run(fmt.Sprint(days), func(t *testing.T) {
+		t.Run(strconv.Itoa(days), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const day = 24 * time.Hour
 				w, o := newMemWorld(), newOutbox()
@@ -278,8 +279,8 @@ func TestOneCommitBeforeTheConfirmation(t *testing.T) {
 		o.put(job("r", "r"), faces("r"))
 		start(t, w, o, nil)
 		pass(time.Minute)
-		if o.writes != 1 || o.ends() != 1 {
-			t.Errorf("%d marks for %d deliveries, want 1", o.writes, o.ends())
+		if o.written() != 1 || o.ends() != 1 {
+			t.Errorf("%d marks for %d deliveries, want 1", o.written(), o.ends())
 		}
 	})
 }

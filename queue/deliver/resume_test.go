@@ -150,14 +150,14 @@ func TestPollsAreWrittenDownSparingly(t *testing.T) {
 		o.put(job("r", "r"), faces("r"))
 		b := start(t, w, o, standing(0.5))
 		pass(100 * time.Second)
-		if m := o.marks("r"); o.writes != 2 || !m.Confirmed || m.Pace.Polls != 1 || m.Pace.Polling.IsZero() {
-			t.Errorf("while the person waits: %d writes, %+v", o.writes, m)
+		if m := o.marks("r"); o.written() != 2 || !m.Confirmed || m.Pace.Polls != 1 || m.Pace.Polling.IsZero() {
+			t.Errorf("while the person waits: %d writes, %+v", o.written(), m)
 		}
 		pass(24 * time.Hour)
 		b.stop()
 		polls := w.count("status")
-		if m := o.marks("r"); m.Pace.Polls != polls || o.writes > 60 {
-			t.Errorf("after a day: %d writes, %d polls kept of %d", o.writes, m.Pace.Polls, polls)
+		if m := o.marks("r"); m.Pace.Polls != polls || o.written() > 60 {
+			t.Errorf("after a day: %d writes, %d polls kept of %d", o.written(), m.Pace.Polls, polls)
 		}
 		if got := firstCall(t, w, o, 0.999); got < 2*time.Hour || got > 4*time.Hour {
 			t.Errorf("after a restart it polls after %v", got)
@@ -196,8 +196,8 @@ func TestAnOutageSurvivesARestart(t *testing.T) {
 				if got := firstCall(t, w, o, 0.5); got < tt.want-time.Second || got > tt.want+time.Second {
 					t.Errorf("the first probe came after %v, want %v", got, tt.want)
 				}
-				if len(o.outages) != 0 {
-					t.Errorf("a day later %+v is kept", o.outages)
+				if kept := o.kept(); len(kept) != 0 {
+					t.Errorf("a day later %+v is kept", kept)
 				}
 			})
 		})
@@ -212,13 +212,13 @@ func TestAnOutageIsWrittenDown(t *testing.T) {
 		b := start(t, w, o, standing(0.5))
 		pass(30 * time.Minute)
 		calls := w.count("")
-		kept := o.outages
+		kept := o.kept()
 		if len(kept) != 1 || kept[0].Service != kiosk.PartnerService || kept[0].Trouble != kiosk.TroublePortal ||
 			kept[0].Failures != calls || kept[0].Since.Sub(w.begun) > time.Second {
 			t.Errorf("after %d failures %+v is kept", calls, kept)
 		}
-		if o.writes > calls+1 {
-			t.Errorf("%d writes for %d failures", o.writes, calls)
+		if o.written() > calls+1 {
+			t.Errorf("%d writes for %d failures", o.written(), calls)
 		}
 		b.stop()
 		b = start(t, w, o, standing(0.5))

@@ -42,6 +42,7 @@ type task struct {
 	gone    bool
 
 	// The round's while one runs, otherwise the schedule's.
+	job      *kiosk.Job // read for the next round; nil: it is to be read
 	needs    need
 	underway bool // something was done for it at the gateway
 	present  bool // its person waits
@@ -139,6 +140,8 @@ type round struct {
 	*Deliverer
 
 	task  *task
+	guest bool // it has the lane of the person waiting
+	held  bool // it has one of the other lanes
 	job   kiosk.Job
 	dirty bool // marks that are not durable yet
 
@@ -164,8 +167,9 @@ func (e *blockedError) Error() string { return string(e.service) + " is out of r
 var errInconsistent = errors.New("contradicts an earlier answer")
 
 // play runs a round.
-func (d *Deliverer) play(ctx context.Context, t *task) result {
-	r := &round{Deliverer: d, task: t}
+func (d *Deliverer) play(ctx context.Context, t *task, guest bool) result {
+	r := &round{Deliverer: d, task: t, guest: guest}
+	defer r.leave()
 	res := r.play(ctx)
 	res.task = t
 	if ctx.Err() != nil && res.ending != gone {
@@ -178,10 +182,14 @@ func (r *round) play(ctx context.Context) result {
 	if r.task.ended != nil { // only the ledger still has to take it
 		return r.local(ctx, r.task.ended(ctx))
 	}
-	var err error
-	if r.job, err = r.o.Outbox.Job(ctx, r.task.id); err != nil {
-		r.job = kiosk.Job{Record: r.task.id, Session: r.task.session}
-		return r.local(ctx, err)
+	if r.task.job != nil {
+		r.job, r.task.job = *r.task.job, nil
+	} else {
+		var err error
+		if r.job, err = r.o.Outbox.Job(ctx, r.task.id); err != nil {
+			r.job = kiosk.Job{Record: r.task.id, Session: r.task.session}
+			return r.local(ctx, err)
+		}
 	}
 	defer func() {
 		r.task.underway = r.job.Marks.SubmissionID != ""
@@ -206,6 +214,28 @@ func (r *round) play(ctx context.Context) result {
 	}
 }
 
+// enter waits for a lane: to use the network, and to hold an image.
+func (r *round) enter(ctx context.Context) error {
+	if r.guest || r.held {
+		return nil
+	}
+	select {
+	case r.slots <- struct{}{}:
+		r.held = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave lets another round have the lane while this one waits for the disk.
+func (r *round) leave() {
+	if r.held {
+		<-r.slots
+		r.held = false
+	}
+}
+
 // pass takes the steps that are not done yet. It returns the wait until the
 // next poll.
 func (r *round) pass(ctx context.Context) (time.Duration, error) {
@@ -224,6 +254,9 @@ func (r *round) pass(ctx context.Context) (time.Duration, error) {
 
 // call makes one call, unless its service is known to be out of reach.
 func (r *round) call(ctx context.Context, s kiosk.Service, step string, fn func() error) error {
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
 	if !r.lines.admit(r.task, s, time.Now()) {
 		return &blockedError{s}
 	}
@@ -288,6 +321,7 @@ func (r *round) flush(ctx context.Context) error {
 	if p.Polls = r.task.polls; p.Polls > 0 {
 		p.Polling = r.task.polling.Round(0)
 	}
+	r.leave()
 	if err := r.o.Outbox.Mark(ctx, r.job.Record, r.job.Marks); err != nil {
 		return &localError{fmt.Errorf("mark: %w", err)}
 	}
@@ -370,6 +404,9 @@ func (r *round) target(ctx context.Context) error {
 }
 
 func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) error {
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
 	img, err := r.o.Outbox.Image(ctx, r.job.Record, doc)
 	switch {
 	case errors.Is(err, kiosk.ErrNoRecord):
@@ -617,6 +654,7 @@ func (r *round) settle(action kiosk.Action, why string) {
 	receipt := kiosk.Receipt{
 		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: action, Reason: why,
 	}
+	r.leave()
 	job, told, end := r.job, false, r.o.Outbox.Settle
 	if action == kiosk.Retry {
 		end = r.o.Outbox.Recapture

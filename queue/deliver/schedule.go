@@ -14,6 +14,8 @@ import (
 const (
 	beatEvery = 5 * time.Second
 	listEvery = time.Minute // records can go without a word: by age, or by staff
+
+	mostCached = 64 // jobs kept between their reading and their first round
 )
 
 // A schedule decides which record is worked on when. One goroutine owns it.
@@ -25,7 +27,9 @@ type schedule struct {
 	*Deliverer
 
 	tasks    map[kiosk.RecordID]*task
-	sessions map[kiosk.SessionID][]*task // oldest first
+	sessions map[kiosk.SessionID][]*task // of those that were read, oldest first
+	unread   []*task                     // listed only, oldest first
+	cached   int                         // tasks that have their job
 	seq      uint64
 
 	later places
@@ -42,7 +46,7 @@ type schedule struct {
 	relist    time.Time // when to list next
 	listFails int
 
-	lanes   int   // rounds running, without that of the person waiting
+	running int   // rounds, without that of the person waiting
 	first   *task // the round of the person waiting; nil if none runs
 	results chan result
 	rounds  sync.WaitGroup
@@ -58,7 +62,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		Deliverer: d,
 		tasks:     map[kiosk.RecordID]*task{},
 		sessions:  map[kiosk.SessionID][]*task{},
-		results:   make(chan result, d.o.Lanes+1),
+		results:   make(chan result, d.most()+1),
 		ahead:     newAhead(),
 	}
 	s.remember(ctx)
@@ -86,6 +90,10 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// most is how many rounds run at a time, without that of the person waiting:
+// while one waits for the disk, another uses its lane.
+func (d *Deliverer) most() int { return 2 * d.o.Lanes }
 
 // remember takes up the outages from before a restart.
 func (s *schedule) remember(ctx context.Context) {
@@ -120,88 +128,108 @@ func (s *schedule) save(ctx context.Context) {
 
 // list reads which records are pending.
 func (s *schedule) list(ctx context.Context) {
-	fresh, err := s.read(ctx)
+	ids, err := s.o.Outbox.Pending(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return
-		}
-		s.count(func(st *Stats) { st.LocalFaults++ })
-		if s.listFails++; s.listFails == 1 {
-			s.o.Log.ErrorContext(ctx, "outbox does not list its records", slog.Any("err", err))
-		}
-		s.relist = time.Now().Add(s.pause(s.listFails, 0))
+		s.fault(ctx, err)
 		return
 	}
 	now := time.Now()
+	s.listings++
+	var last *task
+	for _, id := range ids {
+		t := s.tasks[id]
+		if t == nil {
+			s.seq++
+			t = &task{id: id, seq: s.seq}
+			s.tasks[id], last = t, t
+			s.unread = append(s.unread, t)
+		}
+		t.listing = s.listings
+	}
 	for _, t := range s.tasks {
 		if !t.running && t.listing != s.listings {
 			s.drop(t)
 		}
 	}
-	for _, t := range fresh {
-		s.seq++
-		t.seq = s.seq
-		s.tasks[t.id] = t
-		s.sessions[t.session] = append(s.sessions[t.session], t)
-		s.place(s.sessions[t.session][0], now)
-	}
-	if len(fresh) > 0 && s.listings > 1 {
-		// Somebody has just been told "saved" and may be waiting.
-		last := fresh[len(fresh)-1]
-		s.preferred, s.arrival, last.arrived = last.id, now, true
-	}
 	s.listFails, s.relist = 0, now.Add(listEvery)
 	s.pending()
+	if last != nil && s.listings > 1 {
+		// Somebody has just been told "saved" and may be waiting. Their session may
+		// have older records.
+		s.preferred, s.arrival, last.arrived = last.id, now, true
+		for s.read(ctx, now) {
+		}
+	}
 	s.book(ctx, now)
 }
 
-// read lists the pending records and returns those that are new. The others
-// are stamped with the listing.
-func (s *schedule) read(ctx context.Context) ([]*task, error) {
-	ids, err := s.o.Outbox.Pending(ctx)
-	if err != nil {
-		return nil, err
+// fault notes that the outbox does not list its records. Listing is tried
+// again later.
+func (s *schedule) fault(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
 	}
-	var fresh []*task
-	for _, id := range ids {
-		if s.tasks[id] != nil {
-			continue
-		}
-		s.o.Beat()
-		job, err := s.o.Outbox.Job(ctx, id)
-		switch {
-		case errors.Is(err, kiosk.ErrNoRecord):
-			continue
-		case errors.Is(err, kiosk.ErrSealBroken): // its round sets it aside
-		case err != nil:
-			return nil, err
-		}
-		if job.Session == "" {
-			job.Session = kiosk.SessionID(id) // a session of its own
-		}
-		t := &task{id: id, session: job.Session}
-		if err == nil {
-			s.resume(t, job, time.Now())
-		}
-		fresh = append(fresh, t)
+	s.count(func(st *Stats) { st.LocalFaults++ })
+	if s.listFails++; s.listFails == 1 {
+		s.o.Log.ErrorContext(ctx, "outbox does not list its records", slog.Any("err", err))
 	}
-	s.listings++
-	for _, id := range ids {
-		if t := s.tasks[id]; t != nil {
-			t.listing = s.listings
+	s.relist = time.Now().Add(s.pause(s.listFails, 0))
+}
+
+// read reads the next record that was listed, and places it. It reports
+// whether there was one. Records are read when a lane has nothing else to do:
+// a long queue is not read before its first record goes.
+func (s *schedule) read(ctx context.Context, now time.Time) bool {
+	if len(s.unread) == 0 || s.listFails > 0 {
+		return false
+	}
+	t := s.unread[0]
+	if t.gone {
+		s.unread = s.unread[1:]
+		return true
+	}
+	s.o.Beat()
+	job, err := s.o.Outbox.Job(ctx, t.id)
+	switch {
+	case errors.Is(err, kiosk.ErrNoRecord):
+		s.unread = s.unread[1:]
+		s.drop(t)
+		s.pending()
+		return true
+	case errors.Is(err, kiosk.ErrSealBroken): // its round sets it aside
+	case err != nil:
+		s.fault(ctx, err)
+		return false
+	}
+	s.unread = s.unread[1:]
+	if t.session = job.Session; t.session == "" {
+		t.session = kiosk.SessionID(t.id) // a session of its own
+	}
+	if err == nil {
+		s.resume(t, job, now)
+		if s.cached < mostCached && t.due.IsZero() {
+			t.job = &job
+			s.cached++
 		}
 	}
-	for _, t := range fresh {
-		t.listing = s.listings
-	}
-	return fresh, nil
+	s.sessions[t.session] = append(s.sessions[t.session], t)
+	s.place(t, now)
+	return true
 }
 
 func (s *schedule) pending() { s.count(func(st *Stats) { st.Pending = len(s.tasks) }) }
 
+// head is the record of a session that goes first; nil if none was read.
+func (s *schedule) head(session kiosk.SessionID) *task {
+	if of := s.sessions[session]; len(of) > 0 {
+		return of[0]
+	}
+	return nil
+}
+
 // place puts a task where it waits for its turn, if it has one.
 func (s *schedule) place(t *task, now time.Time) {
-	if t.running || t.gone || s.sessions[t.session][0] != t {
+	if t.running || t.gone || s.head(t.session) != t {
 		return
 	}
 	t.stamp++
@@ -223,6 +251,7 @@ func class(t *task) int {
 
 func (s *schedule) drop(t *task) {
 	t.gone = true
+	s.uncache(t)
 	delete(s.tasks, t.id)
 	rest := s.sessions[t.session]
 	if i := slices.Index(rest, t); i >= 0 {
@@ -235,11 +264,18 @@ func (s *schedule) drop(t *task) {
 	}
 }
 
+// uncache notes that a task's job is kept no longer.
+func (s *schedule) uncache(t *task) {
+	if t.job != nil {
+		s.cached--
+	}
+}
+
 // waiting is the record to work on for the person who waits; nil if there is
 // none.
 func (s *schedule) waiting(now time.Time) *task {
 	if t := s.tasks[s.preferred]; t != nil && now.Sub(s.arrival) < front {
-		return s.sessions[t.session][0]
+		return s.head(t.session)
 	}
 	return nil
 }
@@ -259,13 +295,16 @@ func (s *schedule) dispatch(ctx context.Context) time.Duration {
 		s.place(p.task, now)
 	}
 	wait := s.greet(ctx, now)
-	for s.lanes < s.o.Lanes {
+	for s.running < s.most() {
 		t, next := s.turn(now)
-		wait = min(wait, next)
 		if t == nil {
+			if s.read(ctx, now) {
+				continue
+			}
+			wait = min(wait, next)
 			break
 		}
-		s.lanes++
+		s.running++
 		s.start(ctx, t, false, now)
 	}
 	if p, found := s.later.first(); found {
@@ -293,8 +332,8 @@ func (s *schedule) greet(ctx context.Context, now time.Time) time.Duration {
 	switch {
 	case s.first == nil:
 		s.start(ctx, t, true, now)
-	case s.lanes < s.o.Lanes:
-		s.lanes++
+	case s.running < s.most():
+		s.running++
 		s.start(ctx, t, false, now)
 	}
 	return beatEvery
@@ -310,7 +349,7 @@ func (s *schedule) turn(now time.Time) (*task, time.Duration) {
 		if !found {
 			continue
 		}
-		if w := s.lines.wait(p.task.needs, p.task.underway, s.o.Lanes, now); w > 0 {
+		if w := s.lines.wait(p.task.needs, p.task.underway, s.most(), now); w > 0 {
 			wait = min(wait, w)
 			continue
 		}
@@ -337,6 +376,7 @@ func (s *schedule) forgive(now time.Time) {
 
 func (s *schedule) start(ctx context.Context, t *task, guest bool, now time.Time) {
 	t.running, t.guest = true, guest
+	s.uncache(t)
 	if guest {
 		s.first = t
 	}
@@ -345,7 +385,7 @@ func (s *schedule) start(ctx context.Context, t *task, guest bool, now time.Time
 	need := t.needs
 	s.lines.start(t, need, !guest, t.underway, now)
 	s.rounds.Go(func() {
-		r := s.play(ctx, t)
+		r := s.play(ctx, t, guest)
 		s.lines.end(t, need, !guest)
 		s.results <- r // has room for every lane
 	})
@@ -358,7 +398,7 @@ func (s *schedule) take(r result) {
 	if t.guest {
 		s.first = nil
 	} else {
-		s.lanes--
+		s.running--
 	}
 	now := time.Now()
 	switch r.ending {
