@@ -73,7 +73,7 @@ func StandardPolicy() Policy {
 		Least:  50 * time.Millisecond,
 		Person: 15 * time.Second,
 		Wish:   15 * time.Minute,
-		Hiccup: 5, // some 16 s of waiting, and the calls' own time
+		Hiccup: 5,   // some 16 s of waiting, and the calls' own time
 		Ease:   0.9, // a record has about five answers: the gap is gone after a dozen of them
 		Forget: 30 * time.Minute,
 	}

@@ -228,6 +228,10 @@ func TestRestore(t *testing.T) {
 			if tt.open && b.Failures() != tt.failures {
 				t.Errorf("failures %d, want %d", b.Failures(), tt.failures)
 			}
+			b.Pass(now)
+			if gently := b.Lanes(now, 2) == 1; gently != (tt.failures > 5) {
+				t.Errorf("a gentle start: %v", gently)
+			}
 		})
 	}
 }
