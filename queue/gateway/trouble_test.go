@@ -179,6 +179,27 @@ func (d drip) Read(p []byte) (int, error) {
 
 func (d drip) Close() error { return nil }
 
+// TestTheSkewIsOfTheMiddleOfACall has a gateway that looks at its clock halfway
+// through a call of ten seconds.
+func TestTheSkewIsOfTheMiddleOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		skew := time.Hour
+		c := kioskOf(t, gateway.Options{
+			GatewayURL: "http://127.0.0.1", Skew: func(d time.Duration) { skew = d },
+			Client: &http.Client{Transport: pipe(func(*http.Request) (*http.Response, error) {
+				half := time.NewTimer(5 * time.Second)
+				date := (<-half.C).UTC().Format(http.TimeFormat)
+				half.Reset(5 * time.Second)
+				<-half.C
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Date": {date}}, Body: io.NopCloser(strings.NewReader(success))}, nil
+			})},
+		})
+		if _, err := c.Targets(t.Context(), someone()); err != nil || skew != 0 {
+			t.Errorf("skew %v, %v; want none", skew, err)
+		}
+	})
+}
+
 // swallow is a store that takes bodies as fast as they come.
 func swallow(taken *atomic.Int64) pipe {
 	return func(r *http.Request) (*http.Response, error) {
@@ -193,16 +214,17 @@ func swallow(taken *atomic.Int64) pipe {
 
 func TestUploadsShareTheCap(t *testing.T) {
 	for name, tt := range map[string]struct {
-		rate, uploads int
-		waiting       bool
-		want          time.Duration
+		rate, uploads, size int
+		waiting             bool
+		want                time.Duration
 	}{
-		"one upload of 512 KiB at 8 KiB/s":            {8 << 10, 1, false, 64 * time.Second},
-		"four of them together":                       {8 << 10, 4, false, 256 * time.Second},
-		"one at the least rate, which is not stalled": {1 << 10, 1, false, 512 * time.Second},
-		"eight that wait for each other":              {1 << 10, 8, false, 8 * 512 * time.Second},
-		"one that somebody waits for":                 {1 << 10, 1, true, 0},
-		"no cap":                                      {0, 4, false, 0},
+		"one upload of 512 KiB at 8 KiB/s":             {8 << 10, 1, 512 << 10, false, 64 * time.Second},
+		"four of them together":                        {8 << 10, 4, 512 << 10, false, 256 * time.Second},
+		"one at the least rate, which is not stalled":  {1 << 10, 1, 512 << 10, false, 512 * time.Second},
+		"eight that wait for each other":               {1 << 10, 8, 512 << 10, false, 8 * 512 * time.Second},
+		"so many that each waits for most of a minute": {1 << 10, 200, 1 << 10, false, 200 * time.Second},
+		"one that somebody waits for":                  {1 << 10, 1, 512 << 10, true, 0},
+		"no cap":                                       {0, 4, 512 << 10, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -214,7 +236,7 @@ func TestUploadsShareTheCap(t *testing.T) {
 				errs := make(chan error)
 				for range tt.uploads {
 					go func() {
-						errs <- c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example/1"}, JPEG: make([]byte, 512<<10), Waiting: tt.waiting})
+						errs <- c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: "https://o.example/1"}, JPEG: make([]byte, tt.size), Waiting: tt.waiting})
 					}()
 				}
 				for range tt.uploads {
@@ -225,7 +247,7 @@ func TestUploadsShareTheCap(t *testing.T) {
 				if took := time.Since(start); took > tt.want || took < tt.want-time.Second {
 					t.Errorf("took %v, want %v less a first chunk", took, tt.want)
 				}
-				if taken.Load() != int64(tt.uploads)*512<<10 {
+				if taken.Load() != int64(tt.uploads*tt.size) {
 					t.Errorf("%d bytes", taken.Load())
 				}
 			})
