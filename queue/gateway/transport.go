@@ -71,8 +71,9 @@ func (r route) transport(c *clock) (*http.Transport, error) {
 		MaxIdleConnsPerHost:   4,
 		ForceAttemptHTTP2:     true,
 		// Without these, a connection whose network is gone is used on and on:
-		// HTTP/2 keeps it when a call times out.
-		HTTP2:           &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: stallTime},
+		// HTTP/2 keeps it when a call times out. A ping queues behind an upload
+		// on a slow line, so it has as long as an upload has to move.
+		HTTP2:           &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: stallTime, WriteByteTimeout: stallTime},
 		TLSClientConfig: conf,
 		// A header this long is not from any gateway.
 		MaxResponseHeaderBytes: 64 << 10,
