@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"image"
@@ -17,6 +18,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
+	"livekiosk/queue/gateway"
 )
 
 // Config is the whole configuration of the daemon. Every key has a default;
@@ -45,6 +47,16 @@ type GatewayConfig struct {
 	BaseURL    string `toml:"base_url"`     // the identity gateway
 	PartnerURL string `toml:"partner_url"`  // the partner backend that hands out user tokens
 	UserIDType string `toml:"user_id_type"` // of launches that name none
+
+	Proxy       string `toml:"proxy"`        // URL, "none", or "" for what the environment says
+	UploadLimit int    `toml:"upload_limit"` // bytes per second, but for a person who waits; 0: none
+
+	CAFile          string   `toml:"ca_file"`           // PEM; "": the system's
+	Pins            []string `toml:"pins"`              // SHA-256 of public keys in base64, a spare one included
+	PartnerCAFile   string   `toml:"partner_ca_file"`   // as above, of the partner backend
+	PartnerPins     []string `toml:"partner_pins"`      // as above, of the partner backend
+	PartnerCertFile string   `toml:"partner_cert_file"` // PEM: by which the partner backend knows this kiosk
+	PartnerKeyFile  string   `toml:"partner_key_file"`  // PEM: its key
 }
 
 // DisplayConfig says what is drawn where.
@@ -65,8 +77,9 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords int   `toml:"max_records"`
-	MaxBytes   int64 `toml:"max_bytes"`
+	MaxRecords  int   `toml:"max_records"`
+	MaxBytes    int64 `toml:"max_bytes"`
+	MaxBookings int   `toml:"max_bookings"`
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -109,7 +122,7 @@ func defaults() Config {
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
-		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30},
+		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), LiveMin: p.LiveMin},
@@ -174,6 +187,9 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
+	if (c.Gateway.PartnerCertFile == "") != (c.Gateway.PartnerKeyFile == "") {
+		return errors.New("gateway.partner_cert_file and gateway.partner_key_file: give both or none")
+	}
 	switch c.Display.Mode {
 	case "auto", "window", "headless":
 	default:
@@ -202,6 +218,8 @@ func (c Config) Validate() error {
 		return errors.New("queue.max_records: must be at least 3, the attempts of one session")
 	case c.Queue.MaxBytes < 64<<20:
 		return errors.New("queue.max_bytes: must be at least 67108864 (64 MiB): one session needs up to 24 MiB")
+	case c.Queue.MaxBookings < 1:
+		return errors.New("queue.max_bookings: must be at least 1")
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
@@ -270,6 +288,42 @@ func (c Config) validateURL(key, value string) error {
 		return fmt.Errorf("%s: camera.source %q may talk only to a gateway on loopback", key, c.Camera.Source)
 	}
 	return nil
+}
+
+// network opens the files that the gateway's client needs. Its errors name the
+// key.
+func (c GatewayConfig) network() (gateway.Options, error) {
+	o := gateway.Options{
+		GatewayURL: c.BaseURL, PartnerURL: c.PartnerURL, Proxy: c.Proxy, BytesPerSecond: c.UploadLimit,
+		GatewayPins: c.Pins, PartnerPins: c.PartnerPins,
+	}
+	for _, f := range []struct {
+		key, path string
+		to        **x509.CertPool
+	}{{"ca_file", c.CAFile, &o.RootCAs}, {"partner_ca_file", c.PartnerCAFile, &o.PartnerCAs}} {
+		if f.path == "" {
+			continue
+		}
+		pem, err := os.ReadFile(f.path)
+		if err != nil {
+			return o, fmt.Errorf("gateway.%s: %w", f.key, err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("gateway.%s: %s holds no certificate in PEM", f.key, f.path)
+		}
+		*f.to = pool
+	}
+	if c.PartnerCertFile != "" {
+		var err error
+		if o.PartnerCertificate, err = gateway.ClientCertificate(c.PartnerCertFile, c.PartnerKeyFile); err != nil {
+			return o, fmt.Errorf("gateway.partner_cert_file: %w", err)
+		}
+	}
+	if err := o.Validate(); err != nil {
+		return o, fmt.Errorf("gateway: %w", err)
+	}
+	return o, nil
 }
 
 // policy is the standard one with the operator's values.

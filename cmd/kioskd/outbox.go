@@ -62,7 +62,8 @@ func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
 	}
 	q, err := queue.Open(ctx, queue.Options{
-		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes, Log: o.log,
+		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Log: o.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", o.c.queuePath(), err)
@@ -99,29 +100,43 @@ func (o *outbox) probe(ctx context.Context) error {
 }
 
 // watch proves once a minute, and whenever something went wrong, that the
-// queue can still store. It returns the reason once it cannot, or nil when ctx
-// ended.
+// queue can still store; once an hour it removes what has expired. It returns
+// the reason once the queue cannot store, or nil when ctx ended.
 func (o *outbox) watch(ctx context.Context, beat func()) error {
-	t := time.NewTicker(time.Minute)
-	defer t.Stop()
+	minute, hour := time.NewTicker(time.Minute), time.NewTicker(time.Hour)
+	defer minute.Stop()
+	defer hour.Stop()
 	for {
+		do := o.probe
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-o.suspect:
-		case <-t.C:
+		case <-minute.C:
+		case <-hour.C:
+			do = o.prune
 		}
 		beat()
-		if err := o.probe(ctx); err != nil && ctx.Err() == nil {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
 
+func (o *outbox) prune(ctx context.Context) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	return q.Prune(ctx)
+}
+
 // doubt has watch look at the queue after an error that is not its ordinary
 // answer.
 func (o *outbox) doubt(err error) error {
-	if err != nil && !errors.Is(err, kiosk.ErrQueueFull) {
+	switch {
+	case err == nil, errors.Is(err, kiosk.ErrQueueFull), errors.Is(err, kiosk.ErrBooked), errors.Is(err, kiosk.ErrNoBooking):
+	default:
 		select {
 		case o.suspect <- struct{}{}:
 		default:
@@ -167,6 +182,46 @@ func (o *outbox) Entries(ctx context.Context) ([]kiosk.Entry, error) {
 	return q.Entries(ctx)
 }
 
+// Book implements api.Bookings.
+func (o *outbox) Book(ctx context.Context, b kiosk.Booking) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	if b.UserIDType == "" {
+		b.UserIDType = o.c.Gateway.UserIDType // as launches that name none
+	}
+	return o.doubt(q.Book(ctx, b))
+}
+
+// Bookings implements api.Bookings.
+func (o *outbox) Bookings(ctx context.Context) ([]kiosk.Booking, error) {
+	q, err := o.get()
+	if err != nil {
+		return nil, err
+	}
+	return q.Bookings(ctx)
+}
+
+// Unbook implements api.Bookings.
+func (o *outbox) Unbook(ctx context.Context, correlationID string) error {
+	q, err := o.get()
+	if err != nil {
+		return err
+	}
+	return o.doubt(q.Unbook(ctx, correlationID))
+}
+
+// alarms returns where a damaged outbox was moved aside, and how many records
+// are sealed for another key.
+func (o *outbox) alarms() (quarantined string, orphans int) {
+	q, err := o.get()
+	if err != nil {
+		return "", 0
+	}
+	return q.Quarantined, q.Orphans
+}
+
 // sealed reports whether there is an outbox, whose records are sealed to a key
 // that was here. A new key could not open them, and what a visitor was promised
 // would be lost.
@@ -182,6 +237,9 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 		if _, err := (&source{name: c.Camera.Source, log: log}).open(); err != nil {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
 		}
+	}
+	if _, err := c.Gateway.network(); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
 	}
 	set, err := models.Open(ctx, c.Models.Dir)
 	if err != nil {

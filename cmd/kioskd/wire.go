@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,6 +60,10 @@ type daemon struct {
 	decoder *camera.Decoder // the analyser's
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
+	clock   *clock
+	metrics *metrics
+
+	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
 }
 
 // wire opens what can be opened and connects the parts. What is missing is a
@@ -66,7 +71,7 @@ type daemon struct {
 func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
-		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(),
+		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(), clock: newClock(log),
 	}
 	d.dog.Log = log
 	defer func() {
@@ -84,14 +89,28 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
 	}
-	if d.client, err = gateway.New(gateway.Options{GatewayURL: c.Gateway.BaseURL, PartnerURL: c.Gateway.PartnerURL, Log: log}); err != nil {
+	network, err := c.Gateway.network()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	network.Log, network.Floor = log, d.clock.floor
+	network.Skew = func(behind time.Duration) { d.clock.told(ctx, behind) }
+	if d.client, err = gateway.New(network); err != nil {
 		return nil, fmt.Errorf("%w: gateway: %w", errConfig, err)
 	}
+	d.metrics = newMetrics(metricsSource{
+		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
+		Quarantined: func() bool { moved, _ := d.outbox.alarms(); return moved != "" },
+		Skew:        d.clock.skew,
+		Camera:      func() (camera.Stats, uint64) { return d.camera.Stats(), d.latest.Skipped() },
+		Faults:      func() []kiosk.Fault { return d.station.State().Faults() },
+		Log:         log,
+	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.events.Publish, Consent: text.ConsentHash,
+		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
 		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -114,7 +133,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Log: d.events, Status: d.status, Listener: d.socket, Logger: log,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -319,7 +339,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 		return err
 	}
 	dl, err := deliver.New(deliver.Options{
-		Outbox: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
+		Outbox: q, Bookings: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
 		Report: func(r kiosk.Receipt) {
 			d.log.InfoContext(ctx, "record settled", slog.String("session", string(r.Session)), slog.String("record", string(r.Record)),
 				slog.String("action", string(r.Action)), slog.String("reason", r.Reason))
@@ -328,7 +348,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 			}
 		},
 		Emit: func(e kiosk.Event) {
-			d.events.Publish(e)
+			d.emit(e)
 			if e.Kind == kiosk.EventDeferred {
 				if gone := d.station.Deferred(ctx, e.Record); gone != nil && ctx.Err() == nil {
 					d.log.ErrorContext(ctx, "delay not told", slog.String("record", string(e.Record)), slog.Any("err", gone))
@@ -339,10 +359,27 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	if err != nil {
 		return fmt.Errorf("deliver: %w", err)
 	}
+	d.deliverer.Store(dl)
+	defer d.deliverer.Store(nil)
 	g, either := errgroup.WithContext(ctx)
 	g.Go(func() error { return dl.Run(either) })
 	g.Go(func() error { return d.outbox.watch(either, probed) })
 	return g.Wait()
+}
+
+// delivery returns the deliverer's counts, and false while there is none.
+func (d *daemon) delivery() (deliver.Stats, bool) {
+	dl := d.deliverer.Load()
+	if dl == nil {
+		return deliver.Stats{}, false
+	}
+	return dl.Stats(), true
+}
+
+// emit tells an event to those who follow and to the metrics.
+func (d *daemon) emit(e kiosk.Event) {
+	d.metrics.observe(e)
+	d.events.Publish(e)
 }
 
 // draw shows the screens in a window, or renders them where there is no
@@ -381,8 +418,11 @@ func (d *daemon) status() api.Status {
 	s, cam := d.station.State(), d.camera.Stats()
 	out := api.Status{
 		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
-		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(),
+		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(), Clock: d.clock.status(),
 	}
+	out.Quarantined, out.Orphans = d.outbox.alarms()
+	stats, _ := d.delivery()
+	out.Network = d.metrics.network(stats)
 	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
 	return out

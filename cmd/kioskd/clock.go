@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"livekiosk/kiosk/api"
+)
+
+// skewMost is how far the clock may be off and still be trusted: what a
+// consent's time and a certificate's days can bear.
+const skewMost = 5 * time.Minute
+
+// A clock holds the wall clock against the gateway's. It corrects nothing:
+// that is the time service's business. It is safe for concurrent use.
+type clock struct {
+	floor time.Time // before it the clock cannot be right
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	known bool
+	ahead time.Duration // of the gateway
+}
+
+func newClock(log *slog.Logger) *clock { return &clock{floor: built(), log: log} }
+
+// built returns the time of the source this program was built from, and the
+// zero time where the build did not note it.
+func built() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			if at, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				return at
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// told notes how far the gateway is ahead of this machine. It implements
+// gateway.Options.Skew.
+func (c *clock) told(ctx context.Context, behind time.Duration) {
+	c.mu.Lock()
+	before := !c.known || near(c.ahead)
+	c.known, c.ahead = true, -behind
+	after := near(c.ahead)
+	c.mu.Unlock()
+	switch {
+	case before && !after:
+		c.log.WarnContext(ctx, "clock is wrong: check the time service", slog.Duration("ahead_of_gateway", -behind))
+	case !before && after:
+		c.log.InfoContext(ctx, "clock is right again", slog.Duration("ahead_of_gateway", -behind))
+	}
+}
+
+func near(skew time.Duration) bool { return skew.Abs() <= skewMost }
+
+// skew returns how far this machine is ahead of the gateway, and false until
+// the gateway has told its time.
+func (c *clock) skew() (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead, c.known
+}
+
+func (c *clock) status() api.ClockStatus {
+	ahead, known := c.skew()
+	return api.ClockStatus{Known: known, Trusted: near(ahead) && !time.Now().Before(c.floor), SkewSeconds: ahead.Seconds()}
+}
