@@ -224,7 +224,7 @@ func (f *fleet) run(ctx context.Context, progress func(f *fleet)) error {
 			}
 		}
 		f.now = e.at
-		if f.steps++; f.steps%(1<<18) == 0 {
+		if f.steps++; f.steps%(1<<12) == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

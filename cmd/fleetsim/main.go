@@ -11,7 +11,7 @@
 //	fleet.csv  scenario, second, calls offered, served and refused a second, records left
 //	fleet.png  the rates at the gateway over time
 //
-// The same flags give the same figures. Exit codes: 0 every bound holds, 1 one
+// and the table to standard output. The same flags give the same figures. Exit codes: 0 every bound holds, 1 one
 // is broken (it says which) or a fault, 64 wrong usage.
 package main
 
@@ -21,6 +21,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -42,6 +43,7 @@ func main() {
 
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
 	base := standard()
 	fs := flag.NewFlagSet("fleetsim", flag.ContinueOnError)
 	fs.SetOutput(stderr)
@@ -67,11 +69,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if err == nil {
 			err = fmt.Errorf("no arguments are expected: %q", fs.Args())
 		}
-		fmt.Fprintln(stderr, "fleetsim:", err)
+		log.ErrorContext(ctx, "not started", slog.Any("err", err))
 		return exitUsage
 	}
-	if err := simulate(ctx, base, *controls, *out, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "fleetsim:", err)
+	if err := simulate(ctx, base, *controls, *out, stdout, log); err != nil {
+		log.ErrorContext(ctx, "stopped, or a bound is broken", slog.Any("err", err))
 		return exitFault
 	}
 	return exitOK
@@ -79,8 +81,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // simulate runs the scenarios, writes the report and returns the bounds that
 // are broken.
-func simulate(ctx context.Context, base scenario, controls bool, out string, stdout, stderr io.Writer) error {
-	// Before an hour's work rather than after it.
+func simulate(ctx context.Context, base scenario, controls bool, out string, stdout io.Writer, log *slog.Logger) error {
+	// Before minutes of work rather than after them.
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("make the directory for the report: %w", err)
 	}
@@ -93,7 +95,7 @@ func simulate(ctx context.Context, base scenario, controls bool, out string, std
 		err := f.run(ctx, func(f *fleet) {
 			if time.Since(said) > 5*time.Second {
 				said = time.Now()
-				fmt.Fprintf(stderr, "%s: %d of %d records left at %v\n", s.Name, f.left, f.backlog, f.now.Round(time.Second))
+				log.InfoContext(ctx, "draining", slog.String("scenario", s.Name), slog.Int("records_left", f.left), slog.Duration("at", f.now.Round(time.Second)))
 			}
 		})
 		if err != nil {
@@ -101,7 +103,8 @@ func simulate(ctx context.Context, base scenario, controls bool, out string, std
 		}
 		r := f.result()
 		results = append(results, r)
-		fmt.Fprintf(stderr, "%s: drained in %v, %d events in %v\n", s.Name, f.now.Round(time.Second), f.steps, time.Since(begun).Round(100*time.Millisecond))
+		log.InfoContext(ctx, "simulated", slog.String("scenario", s.Name), slog.Int("records_left", f.left), slog.Duration("at", f.now.Round(time.Second)),
+			slog.Uint64("events", f.steps), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
 		if !s.Control {
 			for _, b := range r.broken() {
 				broken = append(broken, fmt.Errorf("%s: %w", s.Name, b))

@@ -14,16 +14,17 @@ import (
 	"github.com/wcharczuk/go-chart/v2/drawing"
 )
 
-// Size of one panel of the picture, in pixels.
+// Sizes of the picture's panels, in pixels.
 const (
-	panelWidth  = 1280
-	panelHeight = 520
+	width = 1280
+	tall  = 480
+	short = 260
 )
 
 // picture draws the first scenario's rates and queues, and below, if there are
 // controls, the rates of all that differ by their policy.
 func picture(w io.Writer, results []*result) error {
-	panels := []chart.Chart{drainPanel(results[0])}
+	panels := []chart.Chart{ratePanel(results[0]), queuePanel(results[0])}
 	var compared []*result
 	for _, r := range results {
 		if r.Control || r == results[0] {
@@ -33,9 +34,14 @@ func picture(w io.Writer, results []*result) error {
 	if len(compared) > 1 {
 		panels = append(panels, controlPanel(compared))
 	}
-	canvas := image.NewRGBA(image.Rect(0, 0, panelWidth, panelHeight*len(panels)))
+	height := 0
+	for _, p := range panels {
+		height += p.Height
+	}
+	canvas := image.NewRGBA(image.Rect(0, 0, width, height))
 	draw.Draw(canvas, canvas.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
-	for i, p := range panels {
+	top := 0
+	for _, p := range panels {
 		var b bytes.Buffer
 		if err := p.Render(chart.PNG, &b); err != nil {
 			return fmt.Errorf("draw: %w", err)
@@ -44,7 +50,8 @@ func picture(w io.Writer, results []*result) error {
 		if err != nil {
 			return fmt.Errorf("draw: %w", err)
 		}
-		draw.Draw(canvas, image.Rect(0, i*panelHeight, panelWidth, (i+1)*panelHeight), img, image.Point{}, draw.Src)
+		draw.Draw(canvas, image.Rect(0, top, width, top+p.Height), img, image.Point{}, draw.Src)
+		top += p.Height
 	}
 	return png.Encode(w, canvas)
 }
@@ -59,15 +66,21 @@ func line(c drawing.Color, width float64, dashes ...float64) chart.Style {
 	return chart.Style{StrokeColor: c, StrokeWidth: width, StrokeDashArray: dashes}
 }
 
-// curve takes one value of each bin.
+// curve takes one value of each bin but the last, which is cut short. Bins that
+// would share a pixel or two are drawn as their mean.
 func curve(name string, style chart.Style, r *result, value func(sample) float64) chart.ContinuousSeries {
 	s := chart.ContinuousSeries{Name: name, Style: style}
-	for _, b := range r.bins {
-		s.XValues = append(s.XValues, b.at.Minutes())
-		s.YValues = append(s.YValues, value(b))
+	bins := r.bins[:max(len(r.bins)-1, 1)]
+	for together := 1 + len(bins)/(width/2); len(bins) > 0; bins = bins[min(together, len(bins)):] {
+		some := bins[:min(together, len(bins))]
+		mean := 0.0
+		for _, b := range some {
+			mean += value(b) / float64(len(some))
+		}
+		s.XValues, s.YValues = append(s.XValues, some[0].at.Minutes()), append(s.YValues, mean)
 	}
-	if len(r.bins) == 1 { // a line has two ends
-		s.XValues, s.YValues = append(s.XValues, s.XValues[0]+1), append(s.YValues, s.YValues[0])
+	if len(s.XValues) == 1 { // a line has two ends
+		s.XValues, s.YValues = append(s.XValues, s.XValues[0]+bin.Minutes()), append(s.YValues, s.YValues[0])
 	}
 	return s
 }
@@ -76,22 +89,24 @@ func level(name string, style chart.Style, minutes, value float64) chart.Continu
 	return chart.ContinuousSeries{Name: name, Style: style, XValues: []float64{0, minutes}, YValues: []float64{value, value}}
 }
 
-// drainPanel has rates on the left axis and what is left on the right one.
-func drainPanel(r *result) chart.Chart {
+func ratePanel(r *result) chart.Chart {
 	end := math.Max(r.drain.Minutes(), 1)
-	left := curve("records left (right)", line(green(), 2.5), r, func(s sample) float64 { return 100 * float64(s.left) / float64(max(r.backlog, 1)) })
-	left.YAxis = chart.YAxisSecondary
-	c := panel(fmt.Sprintf("%d kiosks after %v without the gateway: the product's back-off", r.Kiosks, r.Outage), end)
-	// The library's secondary axis is the one on the left.
-	c.YAxis = axis("calls a second", ticks(1.15*math.Max(r.peak, r.Capacity)))
-	c.YAxisSecondary = axis("records left, %", ticks(100))
+	c := panel(fmt.Sprintf("%d kiosks after %.0f h without the gateway: the product's back-off", r.Kiosks, r.Outage.Hours()), tall, end)
+	c.YAxis = axis("calls a second", ticks(1.1*math.Max(r.peak, r.Capacity)))
 	c.Series = []chart.Series{
 		curve("offered", line(orange(), 2), r, func(s sample) float64 { return s.offered }),
 		curve("served", line(blue(), 2), r, func(s sample) float64 { return s.served }),
 		level("capacity", line(grey(), 1.5, 6, 4), end, r.Capacity),
-		left,
 	}
 	c.Elements = []chart.Renderable{chart.LegendThin(&c)}
+	return c
+}
+
+func queuePanel(r *result) chart.Chart {
+	c := panel("what is left of the queues", short, math.Max(r.drain.Minutes(), 1))
+	c.YAxis = axis("records, %", ticks(100))
+	share := func(s sample) float64 { return 100 * float64(s.left) / float64(max(r.backlog, 1)) }
+	c.Series = []chart.Series{curve("", line(green(), 2.5), r, share)}
 	return c
 }
 
@@ -108,7 +123,7 @@ func controlPanel(results []*result) chart.Chart {
 	for d := low; d <= high; d++ {
 		decades = append(decades, chart.Tick{Value: d, Label: fmt.Sprintf("%.0f", math.Pow(10, d))})
 	}
-	c := panel("calls offered to the gateway, by policy (logarithmic)", end)
+	c := panel("calls offered to the gateway by three policies (logarithmic)", tall, end)
 	c.YAxis = axis("calls a second", decades)
 	styles := []chart.Style{line(orange(), 2), line(green(), 2), line(blue(), 2)}
 	for i, r := range results {
@@ -128,13 +143,17 @@ func controlPanel(results []*result) chart.Chart {
 	return c
 }
 
-func panel(title string, minutes float64) chart.Chart {
+func panel(title string, height int, minutes float64) chart.Chart {
 	x := ticks(minutes)
+	top := 95 // title and legend
+	if height == short {
+		top = 50
+	}
 	return chart.Chart{
-		Title: title, TitleStyle: chart.Style{FontSize: 14}, Width: panelWidth, Height: panelHeight,
-		Background: chart.Style{Padding: chart.Box{Top: 70, Left: 20, Right: 20, Bottom: 10}},
+		Title: title, TitleStyle: chart.Style{FontSize: 14}, Width: width, Height: height,
+		Background: chart.Style{Padding: chart.Box{Top: top, Left: 30, Right: 30, Bottom: 10}},
 		XAxis: chart.XAxis{
-			Name: "minutes since the gateway is back", Ticks: x, Range: &chart.ContinuousRange{Max: math.Max(minutes, x[len(x)-1].Value)},
+			Name: "minutes since the gateway is back", Ticks: x, Range: &chart.ContinuousRange{Max: x[len(x)-1].Value},
 			Style: chart.Style{FontSize: 10}, NameStyle: chart.Style{FontSize: 11},
 		},
 	}
@@ -144,7 +163,7 @@ func axis(name string, t []chart.Tick) chart.YAxis {
 	return chart.YAxis{
 		Name: name, Ticks: t, Range: &chart.ContinuousRange{Min: t[0].Value, Max: t[len(t)-1].Value},
 		Style: chart.Style{FontSize: 10}, NameStyle: chart.Style{FontSize: 11},
-		GridMajorStyle: line(drawing.ColorFromHex("E0E0E0"), 1),
+		GridMajorStyle: line(drawing.ColorFromHex("E0E0E0"), 1), GridMinorStyle: line(drawing.ColorFromHex("E0E0E0"), 1),
 	}
 }
 

@@ -101,13 +101,18 @@ func table(results []*result) string {
 		if b := r.broken(); len(b) > 0 {
 			verdict = fmt.Sprintf("%d broken", len(b))
 		}
-		drained, alone, times := minutes(r.drain), minutes(r.alone), fmt.Sprintf("%.2f", r.drain.Seconds()/r.alone.Seconds())
 		if r.left > 0 {
-			drained, alone, times = fmt.Sprintf("never: %.0f %% left", 100*float64(r.left)/float64(r.backlog)), "-", "-"
+			cells = append(cells, []string{
+				r.Name, fmt.Sprintf("%.0f", r.Capacity), fmt.Sprintf("%.0f", r.mean), fmt.Sprintf("%.0f", r.peak), fmt.Sprintf("%.2f", r.peak/r.mean),
+				fmt.Sprintf("%.0f %%", 100*float64(r.offered-r.served)/float64(r.offered)), "-",
+				fmt.Sprintf("%.0f %% left after %s", 100*float64(r.left)/float64(r.backlog), minutes(r.drain)), "-", "-", "-", "-", "-", "-", "-", verdict,
+			})
+			continue
 		}
 		cells = append(cells, []string{
 			r.Name, fmt.Sprintf("%.0f", r.Capacity), fmt.Sprintf("%.0f", r.mean), fmt.Sprintf("%.0f", r.peak), fmt.Sprintf("%.2f", r.peak/r.mean),
-			fmt.Sprintf("%.0f %%", 100*float64(r.offered-r.served)/float64(r.offered)), alone, drained, times,
+			fmt.Sprintf("%.0f %%", 100*float64(r.offered-r.served)/float64(r.offered)), minutes(r.alone),
+			minutes(r.drain), fmt.Sprintf("%.2f", r.drain.Seconds()/r.alone.Seconds()),
 			minutes(r.half), minutes(r.late), minutes(r.drought),
 			fmt.Sprintf("%.1f s", r.walkinHalf.Seconds()), fmt.Sprintf("%.0f s", r.walkinLate.Seconds()), fmt.Sprintf("%.1f %%", 100*r.inTime), verdict,
 		})
@@ -138,7 +143,7 @@ func document(w io.Writer, base scenario, results []*result) error {
 	r := results[0]
 	_, err := fmt.Fprintf(w, `# A fleet after an outage
 
-%d kiosks, a gateway that was away for %v and is back at minute 0. %d kiosks have a queue, %d records in all, %d the
+%d kiosks, a gateway that was away for %.0f h and is back at minute 0. %d kiosks have a queue, %d records in all, %d the
 longest. Simulated event by event, with the product's own back-off (queue/deliver.Breaker and PollWait); seed %d.
 
 %s
@@ -158,13 +163,15 @@ scenario the busiest single second had %.0f calls, and the object store took up 
 
 Peak at most %.0f means; drained at most %.0f times alone; drought no longer than alone; and where the gateway does not itself ask for
 longer waits by Retry-After, 99 of 100 walk-ins have their verdict in %v. No bound applies to the controls: they show that a
-back-off which forgets the outage at the first answer keeps the gateway busy turning calls away, and people waiting.
+back-off which forgets the outage at the first answer keeps the gateway busy turning calls away, and people waiting; and that without
+growing waits a fleet never lets its gateway up again, because turning it away takes all the capacity there is.
 
 ## On paper
 
 %s
-The estimates know the policy's constants, not the simulation: see paper.go for the formulas. Refusals beyond the balance, which a
-fleet too large for gaps of %v makes, are not in them: at half the capacity the drain takes longer than on paper.
+The estimates know the policy's constants, not the simulation: see paper.go for the formulas. They take every call to wait as long as
+the gateway's queue allows, and no poll to be turned away; a poll that is turned away comes later, when the verdict is more likely there.
+So the simulation needs fewer calls a record, and less time.
 
 ## The model
 
@@ -179,9 +186,9 @@ fleet too large for gaps of %v makes, are not in them: at half the capacity the 
 - Restarts: %v down, everything in memory lost; failure counts and the server's wish are kept, by a clock that is off by up to two days.
 - Left out: the partner backend, sessions of more than one record, slow lines, TLS set-up, and failures other than the gateway's 503.
 `,
-		base.Kiosks, base.Outage, r.with, r.backlog, r.busiest, base.Seed,
+		base.Kiosks, base.Outage.Hours(), r.with, r.backlog, r.busiest, base.Seed,
 		table(results), bin, r.second, r.store, r.oldest.Hours(), r.walkins, verdict,
-		mostPeak, mostDrain, mostWalkin, estimates(results), base.Policy.Most,
+		mostPeak, mostDrain, mostWalkin, estimates(results),
 		roundTrip, handling, base.Room, 100*base.Refusal, base.Skew, base.Busiest, base.PerHour, 100*base.Closed,
 		upload, verdict, verdictSD, urlLife, presence, bootTime)
 	return err

@@ -49,7 +49,7 @@ func standard() scenario {
 		Name: "standard", Seed: 1, Kiosks: 100_000, Outage: 8 * time.Hour,
 		PerHour: 1.5, Skew: 1.2, Busiest: 50, Closed: 0.1,
 		Refusal: 0.1, Room: time.Second,
-		Policy: deliver.StandardPolicy(), Lanes: 2, Horizon: 24 * time.Hour,
+		Policy: deliver.StandardPolicy(), Lanes: 2,
 	}
 }
 
@@ -79,6 +79,7 @@ func scenarios(base scenario, controls bool) []scenario {
 		change(&s)
 		return s
 	}
+	base.Horizon = max(4*base.Outage, 2*time.Hour)
 	const wish = 30 * time.Second
 	all := []scenario{
 		base,
@@ -102,7 +103,7 @@ func scenarios(base scenario, controls bool) []scenario {
 			vary("control: retry every 5 s", func(s *scenario) {
 				s.Control, s.Policy.Hiccup, s.Policy.Ease = true, math.MaxInt32, math.SmallestNonzeroFloat64
 				s.Policy.Base, s.Policy.Most, s.Steady = 5*time.Second, 5*time.Second, true
-				s.Policy.Person, s.Horizon = 5*time.Second, 30*time.Minute // it gets nowhere
+				s.Policy.Person, s.Horizon = 5*time.Second, 10*time.Minute // it gets nowhere
 			}))
 	}
 	return all
