@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An agenda is work for later, done one piece after another.
+// An agenda is work for later, done by as many goroutines as run it.
 type agenda struct {
 	mu   sync.Mutex
 	todo []task // by time
@@ -33,6 +33,10 @@ func (a *agenda) add(after time.Duration, do func(context.Context)) {
 	})
 	a.todo = slices.Insert(a.todo, i, t)
 	a.mu.Unlock()
+	a.wake()
+}
+
+func (a *agenda) wake() {
 	select {
 	case a.more <- struct{}{}:
 	default:
@@ -51,6 +55,9 @@ func (a *agenda) next() (func(context.Context), time.Duration) {
 	}
 	do := a.todo[0].do
 	a.todo = slices.Delete(a.todo, 0, 1)
+	if len(a.todo) > 0 {
+		a.wake() // somebody else has to wait for the next
+	}
 	return do, 0
 }
 

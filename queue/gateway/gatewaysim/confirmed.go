@@ -1,5 +1,12 @@
 package gatewaysim
 
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
 // A Confirmed is a submission that was confirmed, as a test of "exactly once"
 // wants to see it.
 type Confirmed struct {
@@ -18,15 +25,42 @@ type Document struct {
 }
 
 // Confirmed returns the submissions that were confirmed, in the order in which
-// that was.
+// they were made.
 func (s *Sim) Confirmed() []Confirmed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []Confirmed
+	var subs []*submission
 	for _, sub := range s.submissions {
-		if sub.status != "INITIATED" && sub.status != "PARTIALLY_COMPLETED" {
-			all = append(all, Confirmed{Submission: sub.id, Session: sub.session.id, Times: 1, Status: sub.status})
+		if !sub.open() {
+			subs = append(subs, sub)
+		}
+	}
+	slices.SortFunc(subs, func(a, b *submission) int { return cmp.Compare(a.Number, b.Number) })
+	all := make([]Confirmed, len(subs))
+	for i, sub := range subs {
+		all[i] = Confirmed{sub.ID, sub.Session, sub.Times, sub.Status, "", map[string]Document{}}
+		if sub.Told {
+			all[i].Result = sub.Verdict.result()
+		}
+		for name, doc := range sub.Documents {
+			all[i].Documents[name] = Document{doc.SHA256, doc.Size}
 		}
 	}
 	return all
+}
+
+// serveConfirmed writes what was confirmed as NDJSON.
+func (s *Sim) serveConfirmed(w http.ResponseWriter, _ *http.Request) {
+	all := s.Confirmed()
+	if err := s.settle(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	for _, c := range all {
+		if enc.Encode(c) != nil {
+			return // the client has gone
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package gatewaysim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,17 +42,29 @@ type journal struct {
 
 func newJournal() *journal { return &journal{fresh: make(chan struct{})} }
 
-func (j *journal) add(ev Event) {
+// add keeps an event. It tells save of it, and of each that it forgets for it.
+func (j *journal) add(ev Event, save func(Event, bool)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.seq++
 	ev.Seq = j.seq
 	if len(j.kept) >= journalSize {
+		for _, old := range j.kept[:journalSize/10] {
+			save(old, false)
+		}
 		j.kept = append(j.kept[:0], j.kept[journalSize/10:]...)
 	}
 	j.kept = append(j.kept, ev)
+	save(ev, true)
 	close(j.fresh)
 	j.fresh = make(chan struct{})
+}
+
+// restore takes over events of before, oldest first.
+func (j *journal) restore(events []Event) {
+	if n := len(events); n > 0 {
+		j.kept, j.seq = events, events[n-1].Seq
+	}
 }
 
 // since returns the kept events after seq, and a channel that is closed when
@@ -58,13 +72,8 @@ func (j *journal) add(ev Event) {
 func (j *journal) since(seq int) ([]Event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var events []Event
-	for _, ev := range j.kept {
-		if ev.Seq > seq {
-			events = append(events, ev)
-		}
-	}
-	return events, j.fresh
+	i, _ := slices.BinarySearchFunc(j.kept, seq+1, func(ev Event, seq int) int { return cmp.Compare(ev.Seq, seq) })
+	return slices.Clone(j.kept[i:]), j.fresh
 }
 
 // Events returns the newest events, oldest first.

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,47 +15,10 @@ import (
 // bodyLimit bounds the JSON bodies that are read.
 const bodyLimit = 1 << 20
 
-// A session is one partner session: a person's flow.
-type session struct {
-	id           string
-	user, idType string
-	flow         string
-	confirmed    int           // attempts used
-	submissions  []*submission // oldest first
-}
-
-// A submission is one attempt at the gateway. Its fields are guarded by the
-// simulator's mutex.
-type submission struct {
-	id        string
-	session   *session
-	created   time.Time
-	status    string            // as call 6 tells it
-	documents map[string]string // document to object key
-	states    map[string]string // document to its state
-	polls     int
-	base      string // root for the callback
-	judged    *verdict
-	told      bool // the verdict is public
-}
-
-// A verdict is what the check concluded.
-type verdict struct {
-	at         time.Time
-	status     string // COMPLETED or ERROR
-	approved   bool
-	reason     string
-	confidence int // percent
-	invalid    []string
-}
-
-// selfies are the documents of a liveness submission.
-func selfies() []string { return []string{"SELFIE", "ADDITIONAL_SELFIE"} }
-
 // headers returns the failure for the first of names that is empty.
-func headers(r *http.Request, names ...string) (reply, bool) {
+func headers(x *exchange, names ...string) (reply, bool) {
 	for _, n := range names {
-		if strings.TrimSpace(r.Header.Get(n)) == "" {
+		if strings.TrimSpace(x.Header.Get(n)) == "" {
 			return missing(n), false
 		}
 	}
@@ -62,15 +26,15 @@ func headers(r *http.Request, names ...string) (reply, bool) {
 }
 
 // partnerToken is call 1.
-func (s *Sim) partnerToken(r *http.Request, _ *Event) reply {
-	if out, whole := headers(r, "client-id", "pass-key"); !whole {
+func (s *Sim) partnerToken(x *exchange) reply {
+	if out, whole := headers(x, "client-id", "pass-key"); !whole {
 		return out
 	}
-	if !same(r.Header.Get("client-id"), s.opts.ClientID) || !same(r.Header.Get("pass-key"), s.opts.PassKey) {
+	if !same(x.Header.Get("client-id"), s.opts.ClientID) || !same(x.Header.Get("pass-key"), s.opts.PassKey) {
 		return documented(callPartnerToken, http.StatusUnauthorized)
 	}
 	life := s.opts.Lifetimes.PartnerToken
-	token, expires := s.grant("", life)
+	token, expires := s.grant(x, "", life)
 	return ok(map[string]any{
 		"token": token, "expiry_seconds": strconv.Itoa(int(life.Seconds())), "expires_at": strconv.FormatInt(expires.Unix(), 10),
 	})
@@ -79,33 +43,28 @@ func (s *Sim) partnerToken(r *http.Request, _ *Event) reply {
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // grant mints a token.
-func (s *Sim) grant(sessionID string, life time.Duration) (token string, expires time.Time) {
-	token, expires = secret(), s.opts.Now().Add(life)
+func (s *Sim) grant(x *exchange, sessionID string, life time.Duration) (token string, expires time.Time) {
+	token, expires = secret(), x.now.Add(life)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[token] = grant{session: sessionID, expires: expires}
+	s.addToken(token, grant{Session: sessionID, Expires: expires})
 	return token, expires
 }
 
 // allowed returns the grant of a request's token, if it has a good one.
-func (s *Sim) allowed(r *http.Request) (grant, bool) {
-	token := r.Header.Get("x-onekyc-token")
+func (s *Sim) allowed(x *exchange) (grant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g, known := s.tokens[token]
-	if known && !s.opts.Now().Before(g.expires) {
-		delete(s.tokens, token)
-		return grant{}, false
-	}
-	return g, known
+	g, known := s.tokens[digest(x.Header.Get("x-onekyc-token"))]
+	return g, known && x.now.Before(g.Expires)
 }
 
 // initiateFlow is call 2.
-func (s *Sim) initiateFlow(r *http.Request, ev *Event) reply {
-	if out, whole := headers(r, "x-onekyc-token", "x-onboarding-partner", "x-partner-user-id", "x-partner-user-id-type", "x-partner-session-id"); !whole {
+func (s *Sim) initiateFlow(x *exchange) reply {
+	if out, whole := headers(x, "x-onekyc-token", "x-onboarding-partner", "x-partner-user-id", "x-partner-user-id-type", "x-partner-session-id"); !whole {
 		return out
 	}
-	if g, good := s.allowed(r); !good || g.session != "" {
+	if g, good := s.allowed(x); !good || g.Session != "" {
 		return documented(callFlow, http.StatusUnauthorized)
 	}
 	var in struct {
@@ -115,10 +74,14 @@ func (s *Sim) initiateFlow(r *http.Request, ev *Event) reply {
 		Failure string `json:"failureRedirectionUrl"`
 		Theme   string `json:"theme"`
 		Details struct {
-			Locale string `json:"userLocale"`
+			Reference string `json:"referenceImageUrl"`
+			Locale    string `json:"userLocale"`
+			AllowQR   bool   `json:"allowQr"`
+			ForceQR   bool   `json:"forceQr"`
+			Portrait  bool   `json:"portraitOnly"`
 		} `json:"additionalDetails"`
 	}
-	if !decode(r, &in) {
+	if !decode(x.Request, &in) {
 		return refuse(http.StatusBadRequest, "1540", "INVALID_INITIATE_FLOW_REQUEST")
 	}
 	switch {
@@ -138,111 +101,121 @@ func (s *Sim) initiateFlow(r *http.Request, ev *Event) reply {
 		return refuse(http.StatusBadRequest, "1540", "INVALID_THEME")
 	case !slices.Contains([]string{"", "id_ID", "en_ID"}, in.Details.Locale):
 		return refuse(http.StatusBadRequest, "1540", "INVALID_USER_LOCALE")
+	case in.Details.Reference != "" && !absolute(in.Details.Reference):
+		return refuse(http.StatusBadRequest, "1540", "INVALID_REFERENCE_IMAGE_URL")
 	}
 	// PARTNER_CODE-PLATFORM-FLOW
-	onboarding := strings.Split(r.Header.Get("x-onboarding-partner"), "-")
+	onboarding := strings.Split(x.Header.Get("x-onboarding-partner"), "-")
 	if len(onboarding) != 3 || onboarding[0] != s.opts.PartnerCode || onboarding[2] != in.Flow {
 		return documented(callFlow, http.StatusForbidden)
 	}
-	sid, user := r.Header.Get("x-partner-session-id"), r.Header.Get("x-partner-user-id")
-	if !s.open(sid, user, r.Header.Get("x-partner-user-id-type"), in.Flow) {
+	sid, user := x.Header.Get("x-partner-session-id"), x.Header.Get("x-partner-user-id")
+	if !s.open(session{ID: sid, User: user, IDType: x.Header.Get("x-partner-user-id-type"), Flow: in.Flow, Reference: in.Details.Reference}) {
 		return refuse(http.StatusBadRequest, "1540", "DUPLICATE_PARTNER_SESSION_ID")
 	}
-	ev.Correlation = sid
+	x.ev.Correlation = sid
 	life := s.opts.Lifetimes.UserToken
-	token, expires := s.grant(sid, life)
+	token, expires := s.grant(x, sid, life)
 	data := map[string]any{"expirySeconds": strconv.Itoa(int(life.Seconds())), "expiresAt": strconv.FormatInt(expires.Unix(), 10)}
 	if in.Source == "SDK" {
 		data["token"] = token
 	} else {
-		data["launchUrl"] = s.base(r) + "/web?token=" + token
+		data["launchUrl"] = s.base(x.Request) + "/web?token=" + token
 	}
 	return ok(data)
 }
 
 // open starts a session, or finds that of the same user.
-func (s *Sim) open(sid, user, idType, flow string) bool {
+func (s *Sim) open(want session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, known := s.sessions[sid]; known {
-		return !s.opts.UniqueSessions && old.user == user && old.idType == idType && old.flow == flow
+	if old, known := s.sessions[want.ID]; known {
+		return !s.opts.UniqueSessions && old.User == want.User && old.IDType == want.IDType && old.Flow == want.Flow
 	}
-	s.sessions[sid] = &session{id: sid, user: user, idType: idType, flow: flow}
+	s.addSession(&want)
 	return true
 }
 
 // urls is call 3.
-func (s *Sim) urls(r *http.Request, ev *Event) reply {
-	if out, whole := headers(r, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
+func (s *Sim) urls(x *exchange) reply {
+	if out, whole := headers(x, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
 		return out
 	}
-	sid := r.Header.Get("x-partner-session-id")
-	if g, good := s.allowed(r); !good || g.session != sid {
+	sid := x.Header.Get("x-partner-session-id")
+	if g, good := s.allowed(x); !good || g.Session != sid {
 		return documented(callURLs, http.StatusUnauthorized)
 	}
-	kind := r.URL.Query().Get("submissionType")
+	kind := x.URL.Query().Get("submissionType")
 	if kind == "" {
 		return missing("submission_type")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sess := s.sessions[sid]
-	// Of the contract's types, the kiosk's flow has one.
-	if kind != "STANDALONE_LIVENESS" || sess.flow != kind {
+	if sess == nil { // dropped, being one of too many
+		return documented(callURLs, http.StatusUnauthorized)
+	}
+	if kind != submissionType(sess.Flow) {
 		return refuse(http.StatusBadRequest, "1542", "INVALID_SUBMISSION_TYPE")
 	}
-	sub, quota := s.current(sess)
+	sub, quota := s.current(x, sess, kind)
 	if quota {
 		return documented(callURLs, http.StatusTooManyRequests)
 	}
-	ev.Submission = sub.id
+	x.ev.Submission = sub.ID
 	docs := map[string]any{}
-	if sub.status == "INITIATED" || sub.status == "PARTIALLY_COMPLETED" {
+	if sub.open() {
 		for _, d := range selfies() {
-			docs[d] = s.invite(r, sub, d)
+			docs[d] = s.invite(x, sub, d)
 		}
 	}
 	return ok(map[string]any{
-		"submissionId": sub.id, "status": sub.status, "documents": docs,
+		"submissionId": sub.ID, "status": sub.Status, "documents": docs,
 		"uiMessages": map[string]any{"title": map[string]string{"title": "Selfie", "message": "Take a selfie"}},
 	})
 }
 
+// submissionType is that of a flow; "" for a flow that is not of selfies alone.
+func submissionType(flow string) string {
+	switch flow {
+	case "STANDALONE_LIVENESS", "FACE_VERIFICATION":
+		return flow
+	case "ON_DEMAND_FR":
+		return "FACE_MATCH"
+	}
+	return ""
+}
+
 // current returns the session's submission for call 3: the open one, or a new
 // one after a rejection. It reports whether the attempts are used up.
-func (s *Sim) current(sess *session) (sub *submission, quota bool) {
+func (s *Sim) current(x *exchange, sess *session, kind string) (sub *submission, quota bool) {
 	if n := len(sess.submissions); n > 0 {
 		last := sess.submissions[n-1]
-		rejected := last.told && !last.judged.approved
-		unconfirmed := last.status == "INITIATED" || last.status == "PARTIALLY_COMPLETED"
-		if !rejected && (!unconfirmed || !s.opts.NewSubmissions) {
+		rejected := last.Told && !last.Verdict.Approved
+		if !rejected && (!last.open() || !s.opts.NewSubmissions) {
 			return last, false
 		}
 	}
-	if sess.confirmed >= s.opts.Attempts {
+	if sess.Confirmed >= s.opts.Attempts {
 		return nil, true
 	}
-	sub = &submission{
-		id: id(), session: sess, created: s.opts.Now(), status: "INITIATED",
-		documents: map[string]string{}, states: map[string]string{},
-	}
+	sub = &submission{ID: id(), Kind: kind, Created: x.now, Status: "INITIATED", Documents: map[string]*document{}}
 	for _, d := range selfies() {
-		sub.states[d] = "PENDING"
+		sub.Documents[d] = &document{State: "PENDING"}
 	}
-	sess.submissions = append(sess.submissions, sub)
-	s.submissions[sub.id] = sub
+	s.addSubmission(sess, sub)
 	return sub, false
 }
 
 // owned returns the submission that a user's request names, or the failure.
 // It takes the mutex, which the caller unlocks if there is a submission.
-func (s *Sim) owned(r *http.Request, call, submissionID string, foreign reply) (*submission, reply) {
-	sid := r.Header.Get("x-partner-session-id")
-	g, good := s.allowed(r)
+func (s *Sim) owned(x *exchange, call, submissionID string, foreign reply) (*submission, reply) {
+	sid := x.Header.Get("x-partner-session-id")
+	g, good := s.allowed(x)
 	switch {
-	case !good || g.session == "":
+	case !good || g.Session == "":
 		return nil, documented(call, http.StatusUnauthorized)
-	case g.session != sid:
+	case g.Session != sid:
 		return nil, foreign
 	}
 	s.mu.Lock()
@@ -251,7 +224,7 @@ func (s *Sim) owned(r *http.Request, call, submissionID string, foreign reply) (
 	case !known:
 		s.mu.Unlock()
 		return nil, documented(call, http.StatusNotFound)
-	case sub.session.id != sid:
+	case sub.Session != sid:
 		s.mu.Unlock()
 		return nil, foreign
 	}
@@ -259,86 +232,90 @@ func (s *Sim) owned(r *http.Request, call, submissionID string, foreign reply) (
 }
 
 // confirm is call 5.
-func (s *Sim) confirm(r *http.Request, ev *Event) reply {
-	if out, whole := headers(r, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
+func (s *Sim) confirm(x *exchange) reply {
+	if out, whole := headers(x, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
 		return out
 	}
 	var in struct {
 		SubmissionID string          `json:"submissionId"`
 		Metadata     json.RawMessage `json:"metadata"`
 	}
-	if !decode(r, &in) {
+	if !decode(x.Request, &in) {
 		return documented(callConfirm, http.StatusBadRequest)
 	}
 	if in.SubmissionID == "" {
 		return missing("submission_id")
 	}
-	ev.Submission = in.SubmissionID
-	sub, out := s.owned(r, callConfirm, in.SubmissionID, documented(callConfirm, http.StatusForbidden))
+	x.ev.Submission = in.SubmissionID
+	sub, out := s.owned(x, callConfirm, in.SubmissionID, documented(callConfirm, http.StatusForbidden))
 	if sub == nil {
 		return out
 	}
 	defer s.mu.Unlock()
-	if sub.status != "INITIATED" && sub.status != "PARTIALLY_COMPLETED" {
+	if !sub.open() {
 		return documented(callConfirm, http.StatusConflict)
 	}
 	for _, d := range selfies() {
-		o := s.objects[sub.documents[d]]
-		if o == nil || !o.selfie() {
-			if o != nil && o.data != nil {
-				sub.states[d] = "INVALID"
+		if doc := sub.Documents[d]; !doc.Kept || !doc.Whole {
+			if doc.Kept {
+				doc.State = "INVALID"
+				s.saveSubmission(sub)
 			}
 			return documented(callConfirm, http.StatusUnprocessableEntity)
 		}
 	}
-	sub.status = "IN_PROGRESS"
-	sub.session.confirmed++
-	sub.base = s.base(r)
-	for _, d := range selfies() {
-		sub.states[d] = "UPLOADED"
-	}
-	s.work.add(s.opts.JudgeAfter, s.judge(sub))
-	return ok(map[string]any{"submissionId": sub.id, "uiMessages": map[string]any{}})
+	sub.Status, sub.Confirmed, sub.Base = "IN_PROGRESS", x.now, s.base(x.Request)
+	sub.Times++
+	sub.session.Confirmed++
+	s.saveSubmission(sub)
+	s.saveSession(sub.session)
+	s.judgeLater(sub, s.opts.JudgeAfter)
+	return ok(map[string]any{"submissionId": sub.ID, "uiMessages": map[string]any{}})
 }
 
 // status is call 6.
-func (s *Sim) status(r *http.Request, ev *Event) reply {
-	if out, whole := headers(r, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
+func (s *Sim) status(x *exchange) reply {
+	if out, whole := headers(x, "x-onekyc-token", "x-partner-session-id", "x-sdk-session-id"); !whole {
 		return out
 	}
-	name := r.PathValue("id")
+	name := x.PathValue("id")
 	if len(name) != 36 || strings.Trim(name, "0123456789abcdef-") != "" {
 		return documented(callStatus, http.StatusBadRequest)
 	}
-	ev.Submission = name
-	sub, out := s.owned(r, callStatus, name, documented(callStatus, http.StatusNotFound))
+	x.ev.Submission = name
+	sub, out := s.owned(x, callStatus, name, documented(callStatus, http.StatusNotFound))
 	if sub == nil {
 		return out
 	}
 	defer s.mu.Unlock()
-	sub.polls++
-	if sub.judged != nil && !sub.told && sub.polls > s.opts.PollsBeforeVerdict {
-		s.tell(r.Context(), sub)
+	if !sub.Told {
+		sub.Polls++
+		if s.opts.PollsBeforeVerdict > 0 {
+			s.saveSubmission(sub)
+		}
+	}
+	if sub.Verdict != nil && !sub.Told && sub.Polls > s.opts.PollsBeforeVerdict {
+		s.tell(x.Context(), sub)
 	}
 	docs := map[string]any{}
 	for _, d := range selfies() {
-		doc := map[string]any{"status": sub.states[d]}
-		if key := sub.documents[d]; key != "" {
-			doc["documentReference"] = reference(sub, d)
+		doc := map[string]any{"status": sub.Documents[d].State}
+		if sub.Documents[d].SHA256 != "" {
+			doc["documentReference"] = place{sub.ID, d}.String()
 		}
 		docs[d] = doc
 	}
 	data := map[string]any{
-		"submissionId": sub.id, "status": sub.status, "submissionType": sub.session.flow,
-		"createdAt": sub.created.UTC().Format(time.RFC3339), "documents": docs, "uiMessages": map[string]any{},
+		"submissionId": sub.ID, "status": sub.Status, "submissionType": sub.Kind,
+		"createdAt": sub.Created.UTC().Format(time.RFC3339), "documents": docs, "uiMessages": map[string]any{},
 	}
-	ev.Result = sub.status
-	if sub.told {
-		v := sub.judged
-		data["completedAt"] = v.at.UTC().Format(time.RFC3339)
-		if v.status == "COMPLETED" {
+	x.ev.Result = sub.Status
+	if sub.Told {
+		v := sub.Verdict
+		data["completedAt"] = v.At.UTC().Format(time.RFC3339)
+		if v.Status == "COMPLETED" {
 			data["verificationResult"] = map[string]any{
-				"isApproved": v.approved, "riskLevel": risk(v), "confidence": strconv.Itoa(v.confidence),
+				"isApproved": v.Approved, "riskLevel": risk(v), "confidence": strconv.Itoa(v.Confidence),
 			}
 		} else {
 			data["errorMessage"] = "the verification did not come to an end"
@@ -347,28 +324,25 @@ func (s *Sim) status(r *http.Request, ev *Event) reply {
 	return ok(data)
 }
 
-// reference names a document to the outside.
-func reference(sub *submission, document string) string { return sub.id + "/" + document }
-
 func risk(v *verdict) string {
 	switch {
-	case !v.approved:
+	case !v.Approved:
 		return "HIGH"
-	case v.confidence < 80:
+	case v.Confidence < 80:
 		return "MEDIUM"
 	}
 	return "LOW"
 }
 
 // details is call 7.
-func (s *Sim) details(r *http.Request, ev *Event) reply {
-	if out, whole := headers(r, "x-onekyc-token"); !whole {
+func (s *Sim) details(x *exchange) reply {
+	if out, whole := headers(x, "x-onekyc-token"); !whole {
 		return out
 	}
-	if g, good := s.allowed(r); !good || g.session != "" {
+	if g, good := s.allowed(x); !good || g.Session != "" {
 		return documented(callDetails, http.StatusUnauthorized)
 	}
-	sid, name := r.Header.Get("x-partner-session-id"), r.Header.Get("x-submission-id")
+	sid, name := x.Header.Get("x-partner-session-id"), x.Header.Get("x-submission-id")
 	if sid == "" && name == "" {
 		return missing("x-partner-session-id")
 	}
@@ -380,33 +354,52 @@ func (s *Sim) details(r *http.Request, ev *Event) reply {
 	}
 	if name != "" {
 		sub = s.submissions[name]
-		if sub != nil && sid != "" && sub.session.id != sid {
+		if sub != nil && sid != "" && sub.Session != sid {
 			return refuse(http.StatusBadRequest, "1543", "PARTNER_SESSION_ID_DOES_NOT_BELONG_TO_THE_USER")
 		}
 	}
 	if sub == nil {
 		return documented(callDetails, http.StatusBadRequest)
 	}
-	ev.Submission, ev.Correlation = sub.id, sub.session.id
-	data := map[string]any{"status": "IN_PROGRESS", "submissionId": sub.id, "flow": sub.session.flow, "partnerSessionId": sub.session.id}
-	if v := sub.judged; sub.told {
-		data["status"], data["result"], data["processedAt"] = v.status, v.result(), v.at.UTC().Format(time.RFC3339)
-		if v.reason != "" {
-			data["reasonCode"] = v.reason
+	x.ev.Submission, x.ev.Correlation = sub.ID, sub.Session
+	data := map[string]any{"status": "IN_PROGRESS", "submissionId": sub.ID, "flow": sub.session.Flow, "partnerSessionId": sub.Session}
+	if v := sub.Verdict; sub.Told {
+		data["status"], data["result"], data["processedAt"] = v.Status, v.result(), v.At.UTC().Format(time.RFC3339)
+		if v.Reason != "" {
+			data["reasonCode"] = v.Reason
 		}
 		data["submissionDetails"] = map[string]any{
-			"verificationResults": map[string]any{"liveness": map[string]any{"result": v.result(), "version": "sim-1"}},
+			"imageUrls":           map[string]string{"selfie": s.imageURL(s.base(x.Request), x.now, place{sub.ID, "SELFIE"})},
+			"verificationResults": s.results(sub),
 		}
-		ev.Result, ev.Reason = v.result(), v.reason
+		x.ev.Result, x.ev.Reason = v.result(), v.Reason
 	}
 	return ok(data)
 }
 
-func (v *verdict) result() string {
-	if v.approved {
-		return "VALID"
+// results are what was found, check by check.
+func (s *Sim) results(sub *submission) map[string]any {
+	v := sub.Verdict
+	live := "VALID"
+	if v.Status != "COMPLETED" || v.Invalid != nil || v.Reason == "NOT_LIVE" {
+		live = "INVALID"
 	}
-	return "INVALID"
+	all := map[string]any{"liveness": map[string]any{"result": live, "version": "sim-1"}}
+	if v.Match != nil {
+		matched := "VALID"
+		if *v.Match < s.opts.MinMatch {
+			matched = "INVALID"
+		}
+		all["faceMatch"] = map[string]any{"score": math.Round(float64(*v.Match) * 100), "result": matched, "version": "sim-1"}
+	}
+	if v.Reference != "" && matches(sub.session.Flow) {
+		ktp := map[string]any{"verificationResult": "VALID"}
+		if v.Reference != "VALID" {
+			ktp["verificationResult"], ktp["verificationReasonCode"] = "INVALID", v.Reference
+		}
+		all["referenceImageValidation"] = map[string]any{"ktp": ktp}
+	}
+	return all
 }
 
 // decode reads a JSON body.

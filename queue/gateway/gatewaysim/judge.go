@@ -2,157 +2,155 @@ package gatewaysim
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"image/jpeg"
-	"io"
 	"log/slog"
-	"net/http"
-	"strconv"
+	"slices"
 	"time"
 )
 
-// judge returns the work of coming to a verdict on a submission, from the
-// uploaded bytes alone.
-func (s *Sim) judge(sub *submission) func(context.Context) {
-	return func(ctx context.Context) {
-		s.mu.Lock()
-		images := map[string][]byte{}
-		for _, d := range selfies() {
-			if o := s.objects[sub.documents[d]]; o != nil {
-				images[d] = o.data
-			}
-		}
-		s.mu.Unlock()
+// matches reports whether a flow's verdict needs a reference image.
+func matches(flow string) bool {
+	return slices.Contains([]string{"FACE_VERIFICATION", "ON_DEMAND_FR"}, flow)
+}
 
-		v := s.conclude(ctx, images)
-		if ctx.Err() != nil {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		sub.judged = v
-		for _, d := range selfies() { // faces are not kept longer than they are needed
-			if o := s.objects[sub.documents[d]]; o != nil {
-				clear(o.data)
-				delete(s.objects, sub.documents[d])
-			}
-		}
-		if sub.polls >= s.opts.PollsBeforeVerdict {
-			s.tell(ctx, sub)
-		}
+// judgeLater puts a submission's verdict on an agenda. The mutex is held.
+func (s *Sim) judgeLater(sub *submission, after time.Duration) {
+	work := s.judging
+	if s.opts.ReferenceURL != "" || sub.session.Reference != "" {
+		work = s.matching
+	}
+	work.add(after, func(ctx context.Context) { s.judge(ctx, sub) })
+}
+
+// judge comes to a verdict on a submission, from the uploaded bytes alone.
+func (s *Sim) judge(ctx context.Context, sub *submission) {
+	s.mu.Lock()
+	subject := *sub.session // what is used of it does not change
+	s.mu.Unlock()
+	v := s.conclude(ctx, sub.ID, &subject)
+	if ctx.Err() != nil {
+		return
+	}
+	s.mu.Lock()
+	sub.Verdict = v
+	s.saveSubmission(sub)
+	if sub.Polls >= s.opts.PollsBeforeVerdict {
+		s.tell(ctx, sub)
+	}
+	s.mu.Unlock()
+	if err := s.settle(); err != nil {
+		s.log.ErrorContext(ctx, "verdict not durable", slog.Any("err", err))
 	}
 }
 
 // conclude looks at the images.
-func (s *Sim) conclude(ctx context.Context, images map[string][]byte) *verdict {
-	v := &verdict{status: "COMPLETED"}
-	var live float32
-	faceless := false
-	for _, d := range selfies() {
-		img := images[d]
-		if _, err := jpeg.Decode(bytes.NewReader(img)); err != nil {
-			v.invalid = append(v.invalid, d)
-			v.reason = "INVALID_DOCUMENT"
-			continue
-		}
-		if s.opts.FaceCheck == nil {
-			live++
-			continue
-		}
-		face, err := s.opts.FaceCheck(ctx, img)
-		if err != nil {
-			s.log.WarnContext(ctx, "face check broke", slog.String("document", d), slog.Any("err", err))
-			return &verdict{at: s.opts.Now(), status: "ERROR", reason: "VERIFICATION_FAILED"}
-		}
-		faceless = faceless || face.Faces == 0
-		live += face.Live
+func (s *Sim) conclude(ctx context.Context, submissionID string, subject *session) *verdict {
+	v, live, faceless := &verdict{Status: "COMPLETED"}, float32(1), false
+	var first []byte
+	var err error
+	if s.opts.FaceCheck != nil {
+		live, faceless, err = s.look(ctx, submissionID, v)
 	}
-	v.at = s.opts.Now()
-	if v.invalid != nil {
+	if err == nil && s.opts.Match != nil {
+		first, err = s.image(place{submissionID, "SELFIE"})
+	}
+	if err == nil && v.Invalid == nil && (s.opts.ReferenceURL != "" || subject.Reference != "" || matches(subject.Flow)) {
+		err = s.compare(ctx, first, subject, v)
+	}
+	v.At = s.opts.Now()
+	if err != nil {
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "verification broke", slog.String("submission", submissionID), slog.Any("err", err))
+		}
+		return &verdict{At: v.At, Status: "ERROR", Reason: "VERIFICATION_FAILED"}
+	}
+	if v.Invalid != nil {
 		return v
 	}
-	live /= float32(len(selfies()))
-	v.approved = !faceless && live >= s.opts.MinLive
-	v.confidence = int(max(0, min(1, live)) * 100)
-	if !v.approved {
-		v.confidence = 100 - v.confidence
-		v.reason = "NOT_LIVE"
+	v.Confidence = int(max(0, min(1, live)) * 100)
+	needed := matches(subject.Flow)
+	switch {
+	case faceless || live < s.opts.MinLive:
+		v.Reason = "NOT_LIVE"
+	case needed && v.Reference != "VALID":
+		v.Reason = v.Reference
+	case needed && v.Match != nil && *v.Match < s.opts.MinMatch:
+		v.Reason = "FACE_MATCH_FAILED"
+	}
+	if v.Approved = v.Reason == ""; !v.Approved {
+		v.Confidence = 100 - v.Confidence
 	}
 	return v
 }
 
-// tell makes a verdict public and puts the callback on the agenda. The mutex
+// look runs the face check over the images. It returns the mean of Live.
+func (s *Sim) look(ctx context.Context, submissionID string, v *verdict) (live float32, faceless bool, err error) {
+	for _, d := range selfies() {
+		img, err := s.image(place{submissionID, d})
+		if err != nil {
+			return 0, false, err
+		}
+		if _, err := jpeg.Decode(bytes.NewReader(img)); err != nil {
+			v.Invalid, v.Reason = append(v.Invalid, d), "INVALID_DOCUMENT"
+			continue
+		}
+		face, err := s.opts.FaceCheck(ctx, img)
+		if err != nil {
+			return 0, false, err
+		}
+		faceless = faceless || face.Faces == 0
+		live += face.Live
+	}
+	return live / float32(len(selfies())), faceless, nil
+}
+
+// compare holds the selfie against the reference image.
+func (s *Sim) compare(ctx context.Context, selfie []byte, subject *session, v *verdict) error {
+	reference, err := s.reference(ctx, subject)
+	switch {
+	case errors.Is(err, errNoReference):
+		v.Reference = "DOCUMENT_NOT_FOUND"
+		return nil
+	case err != nil && matches(subject.Flow):
+		return err
+	case err != nil: // this flow can do without
+		s.log.WarnContext(ctx, "no reference image", slog.Any("err", err))
+		return nil
+	}
+	if _, err := jpeg.Decode(bytes.NewReader(reference)); err != nil {
+		v.Reference = "REFERENCE_IMAGE_VALIDATION_FAILED"
+		return nil
+	}
+	v.Reference = "VALID"
+	if s.opts.Match == nil {
+		return nil
+	}
+	score, err := s.opts.Match(ctx, selfie, reference)
+	if err != nil {
+		return err
+	}
+	v.Match = &score
+	return nil
+}
+
+// tell makes a verdict public and puts the callbacks on the agenda. The mutex
 // is held.
 func (s *Sim) tell(ctx context.Context, sub *submission) {
-	v := sub.judged
-	sub.told = true
-	sub.status = v.status
+	v := sub.Verdict
+	sub.Told, sub.Status = true, v.Status
 	for _, d := range selfies() {
-		sub.states[d] = "VERIFIED"
-		if !v.approved {
-			sub.states[d] = "REJECTED"
+		switch {
+		case slices.Contains(v.Invalid, d):
+			sub.Documents[d].State = "INVALID"
+		case v.Approved:
+			sub.Documents[d].State = "VERIFIED"
+		default:
+			sub.Documents[d].State = "REJECTED"
 		}
 	}
-	for _, d := range v.invalid {
-		sub.states[d] = "INVALID"
-	}
-	s.record(ctx, Event{
-		Call: "verdict", Correlation: sub.session.id, Submission: sub.id, Result: v.result(), Reason: v.reason,
-	})
-	body, err := json.Marshal(map[string]any{
-		"submissionId": sub.id, "flow": sub.session.flow, "userId": sub.session.user, "userIdType": sub.session.idType,
-		"partnerSessionId": sub.session.id, "status": v.status, "result": v.result(), "reasonCode": v.reason,
-		"processedAt":       v.at.UTC().Format(time.RFC3339),
-		"submissionDetails": map[string]any{"verificationResult": map[string]any{"liveness": v.result(), "confidence": strconv.Itoa(v.confidence)}},
-	})
-	if err != nil {
-		s.log.ErrorContext(ctx, "callback does not encode", slog.Any("err", err))
-		return
-	}
-	for range s.opts.CallbackRepeats + 1 {
-		s.work.add(0, s.callBack(cmp.Or(s.opts.CallbackURL, sub.base+"/partner/callback"), body, 1))
-	}
-}
-
-// callBack returns the work of posting a callback, which is tried ten times.
-func (s *Sim) callBack(url string, body []byte, try int) func(context.Context) {
-	return func(ctx context.Context) {
-		err := s.post(ctx, url, body)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		s.log.WarnContext(ctx, "callback not taken", slog.Int("try", try), slog.Any("err", err))
-		if try < 10 {
-			s.work.add(time.Duration(try)*time.Second, s.callBack(url, body, try+1))
-		}
-	}
-}
-
-func (s *Sim) post(ctx context.Context, url string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, s.opts.CallbackMethod, url, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("callback: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if s.opts.CallbackURL == "" {
-		req.Header.Set("Authorization", "Bearer "+s.partner.callbackKey)
-	} else if s.opts.CallbackAuth != "" {
-		req.Header.Set("Authorization", s.opts.CallbackAuth)
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("callback: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // only read from
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, bodyLimit))
-	if resp.StatusCode/100 != 2 {
-		return errors.New("callback: " + resp.Status)
-	}
-	return nil
+	s.saveSubmission(sub)
+	s.record(ctx, Event{Call: "verdict", Correlation: sub.Session, Submission: sub.ID, Result: v.result(), Reason: v.Reason})
+	s.callBack(sub)
 }

