@@ -171,6 +171,14 @@ func TestACallbackIsReadHoweverItIsWritten(t *testing.T) {
 		"with call 7's spellings, numbers and unknown fields": {`{"new":[],"submissionId":"s1","flow":"standalone_liveness","userId":"u-1","userIdType":"CUSTOMER_ID","partnerSessionId":"c-1","status":"completed","result":"invalid",
 			"reasonCode":"not_live","processedAt":1900000000000,"submissionDetails":{"more":{},"ktpData":{"nik":3171,"rt":"001","name":null,"x":{}},"verificationResults":{"liveness":{"result":"invalid","version":2},"faceMatch":null},
 			"imageUrls":{"ktp":"https://o.example/3","selfie":"https://o.example/1","additionalSelfie":"https://o.example/2","x":7}}}`, full},
+		"details in another form": {`{"submissionId":7,"status":"IN_PROGRESS","submissionDetails":{"verificationResult":"VALID","verificationResults":[1],"imageUrls":"x","ktpData":7}}`, bare},
+		"details that are a word": {`{"submissionId":7,"status":"IN_PROGRESS","submissionDetails":"x"}`, bare},
+		"one check in another form": {`{"submissionId":7,"status":"IN_PROGRESS","submissionDetails":{"verificationResult":{"liveness":"VALID","confidence":"95","faceMatch":{"result":"VALID","score":[]}}}}`, gateway.Callback{
+			Details: gateway.Details{
+				Status: kiosk.InProgress, SubmissionID: "7", ImageURLs: map[kiosk.Document]string{},
+				Checks: gateway.Checks{FaceMatch: &gateway.Check{Result: "VALID"}, Liveness: &gateway.Check{}},
+			},
+		}},
 		"the least": {`{"submissionId":7,"status":"IN_PROGRESS"}`, bare},
 		"nulls":     {`{"submissionId":7,"status":"IN_PROGRESS","flow":null,"userId":null,"result":null,"processedAt":null,"submissionDetails":null}`, bare},
 	} {

@@ -88,18 +88,20 @@ func DecodeCallback(body []byte) (Callback, error) {
 		return Callback{}, errors.New("callback: longer than any gateway's")
 	}
 	var w struct {
-		UserID     text `json:"userId"`
-		UserIDType text `json:"userIdType"`
-		Details    struct {
-			KTP map[string]json.RawMessage `json:"ktpData"`
-		} `json:"submissionDetails"`
+		UserID     text            `json:"userId"`
+		UserIDType text            `json:"userIdType"`
+		Details    json.RawMessage `json:"submissionDetails"`
 	}
 	d, err := decodeDetails(body)
 	if err != nil || json.Unmarshal(body, &w) != nil {
 		return Callback{}, errors.New("callback: does not decode, or lacks submission id or status")
 	}
+	var more struct {
+		KTP map[string]json.RawMessage `json:"ktpData"`
+	}
+	_ = json.Unmarshal(w.Details, &more) // as in decodeDetails
 	c := Callback{Details: d, UserID: string(w.UserID), UserIDType: string(w.UserIDType)}
-	for name, raw := range w.Details.KTP {
+	for name, raw := range more.KTP {
 		var t text
 		if json.Unmarshal(raw, &t) != nil || t == "" {
 			continue
@@ -122,22 +124,26 @@ func decodeDetails(data json.RawMessage) (Details, error) {
 		} `json:"referenceImageValidation"`
 	}
 	var w struct {
-		SubmissionID text `json:"submissionId"`
-		Status       text `json:"status"`
-		Flow         text `json:"flow"`
-		SessionID    text `json:"partnerSessionId"`
-		Result       text `json:"result"`
-		ReasonCode   text `json:"reasonCode"`
-		ProcessedAt  text `json:"processedAt"`
-		Details      struct {
-			ImageURLs map[string]json.RawMessage `json:"imageUrls"`
-			Results   *checks                    `json:"verificationResults"`
-			Result    *checks                    `json:"verificationResult"` // a callback's spelling
-		} `json:"submissionDetails"`
+		SubmissionID text            `json:"submissionId"`
+		Status       text            `json:"status"`
+		Flow         text            `json:"flow"`
+		SessionID    text            `json:"partnerSessionId"`
+		Result       text            `json:"result"`
+		ReasonCode   text            `json:"reasonCode"`
+		ProcessedAt  text            `json:"processedAt"`
+		Details      json.RawMessage `json:"submissionDetails"`
 	}
 	if json.Unmarshal(data, &w) != nil {
 		return Details{}, errors.New("details: data does not decode")
 	}
+	var more struct {
+		ImageURLs map[string]json.RawMessage `json:"imageUrls"`
+		Results   *checks                    `json:"verificationResults"`
+		Result    *checks                    `json:"verificationResult"` // a callback's spelling
+	}
+	// Their form is hardly documented. What does not fit is left out: it must
+	// not cost the verdict.
+	_ = json.Unmarshal(w.Details, &more)
 	d := Details{
 		Status:       kiosk.GatewayStatus(upper(w.Status)),
 		SubmissionID: string(w.SubmissionID),
@@ -158,11 +164,11 @@ func decodeDetails(data json.RawMessage) (Details, error) {
 	}
 	for _, doc := range append(kiosk.Documents(), "KTP") {
 		var u string
-		if raw, listed := named(w.Details.ImageURLs, doc); listed && json.Unmarshal(raw, &u) == nil && u != "" {
+		if raw, listed := named(more.ImageURLs, doc); listed && json.Unmarshal(raw, &u) == nil && u != "" {
 			d.ImageURLs[doc] = u
 		}
 	}
-	if c := cmp.Or(w.Details.Results, w.Details.Result); c != nil {
+	if c := cmp.Or(more.Results, more.Result); c != nil {
 		d.Checks = Checks{FaceMatch: c.FaceMatch.typed(), Liveness: c.Liveness.typed(), Reference: c.Reference.KTP.typed()}
 	}
 	return d, nil
