@@ -354,3 +354,49 @@ func TestARetryIsDurableBeforeItIsTold(t *testing.T) {
 		}
 	})
 }
+
+func TestAPersonWhoArrivesBesideAHangingProbeIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		o.put(job("old", "old"), faces("old"))
+		w.before = func(ctx context.Context, c call) error {
+			switch {
+			case c.correlation != "c-old":
+				return nil
+			case c.at > time.Second:
+				<-ctx.Done()
+			}
+			return offline(c.name)
+		}
+		start(t, w, o, nil)
+		pass(time.Hour)
+		o.put(job("new", "new"), faces("new"))
+		pass(100 * time.Millisecond)
+		if o.end("new").Action != kiosk.ExitSuccess {
+			t.Errorf("the person who has just arrived: %+v after the calls %v", o.end("new"), w.made("", "c-new"))
+		}
+	})
+}
+
+func TestAfterAnOutageTheOldestGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		for i := range 9 {
+			id := fmt.Sprint("r", i)
+			o.put(job(id, id), faces(id))
+		}
+		down(w, 10*time.Minute, kiosk.TroubleConnect)
+		start(t, w, o, func(o *deliver.Options) { o.Lanes = 1 })
+		pass(3 * time.Hour)
+		made := w.made("confirm", "")
+		if len(made) != 9 {
+			t.Fatalf("%d confirmed, want 9", len(made))
+		}
+		// The probe that found the way back may be anybody's.
+		for i := 2; i < len(made); i++ {
+			if made[i-1].correlation > made[i].correlation {
+				t.Errorf("confirmed in the order %v", made)
+			}
+		}
+	})
+}
