@@ -281,7 +281,7 @@ func open(ctx context.Context, f flags, log *slog.Logger) (w *world, err error) 
 		return w, err
 	}
 	w.ready.PartnerTLS = "https://" + w.sealed.Addr().String()
-	s := w.server(w.partner)
+	s := w.server(w.sim.Partner(w.partner))
 	s.TLSConfig = conf
 	return w, nil
 }
@@ -325,7 +325,7 @@ func (w *world) server(h http.Handler) *http.Server {
 // run serves until ctx ends.
 func (w *world) run(ctx context.Context, stdout io.Writer) error {
 	mux := http.NewServeMux()
-	mux.Handle("/partner/", http.StripPrefix("/partner", w.partner))
+	mux.Handle("/partner/", http.StripPrefix("/partner", w.sim.Partner(w.partner)))
 	mux.Handle("/", w.sim)
 	plain := w.server(mux)
 

@@ -41,7 +41,7 @@ func TestTheRealOutboxIsDrainedAcrossRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client, err := gateway.New(gateway.Options{GatewayURL: w.url, PartnerURL: w.url + "/partner"})
+	client, err := gateway.New(gateway.Options{GatewayURL: w.URL, PartnerURL: w.PartnerURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestTheRealOutboxIsDrainedAcrossRestarts(t *testing.T) {
 		}
 	}
 	verdicts := map[string]int{}
-	for _, ev := range w.sim.Events() {
+	for _, ev := range w.Sim.Events() {
 		if ev.Call == "verdict" {
 			verdicts[ev.Correlation]++
 		}

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,8 @@ import (
 	"livekiosk/queue/deliver"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner"
+	"livekiosk/queue/gateway/partner/partnertest"
 )
 
 // picture returns a JPEG that the simulator takes for a selfie.
@@ -45,24 +46,17 @@ func quick() deliver.Policy {
 // world is the real client, the real simulator over loopback, and a deliverer
 // between a fake outbox and them.
 type world struct {
-	sim    *gatewaysim.Sim
-	url    string
+	*partnertest.World
+	*deliver.Deliverer
+
 	outbox *memOutbox
 	story  *story
-	*deliver.Deliverer
 }
 
 func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), story: newStory()}
-	var err error
-	if w.sim, err = gatewaysim.New(opts); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(w.sim)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	client, err := gateway.New(gateway.Options{GatewayURL: w.url, PartnerURL: w.url + "/partner"})
+	w := &world{World: partnertest.New(t, opts), outbox: newOutbox(), story: newStory()}
+	client, err := gateway.New(gateway.Options{GatewayURL: w.URL, PartnerURL: w.PartnerURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +69,6 @@ func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.run(t, w.sim.Run)
 	return w
 }
 
@@ -148,7 +141,7 @@ func TestFaultsOfTheNetworkAreOutlasted(t *testing.T) {
 				t.Fatalf("settled with %+v, want EXIT_SUCCESS; story: %s", r, w.story)
 			}
 			confirmed, stored := map[string]int{}, map[string]string{}
-			for _, ev := range w.sim.Events() {
+			for _, ev := range w.Sim.Events() {
 				switch {
 				case ev.Call == "verdict":
 					confirmed[ev.Submission]++
@@ -206,10 +199,12 @@ func TestRejectionsLeadThroughTheAttempts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	last := w.outbox.end("r3").SubmissionID
-	if _, err := w.sim.Await(ctx, func(ev gatewaysim.Event) bool { return ev.Call == "callback" && ev.Submission == last }); err != nil {
+	if _, err := w.Partner.Await(ctx, func(ev partner.Event) bool {
+		return ev.Call == partner.CallCallback && ev.SubmissionID == last
+	}); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get(w.url + "/partner/v1/sessions/c")
+	resp, err := http.Get(w.PartnerURL + "/v1/sessions/c")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"image/jpeg"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -17,14 +16,14 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner/partnertest"
 )
 
 // world is the real client before the real simulator, over loopback.
 type world struct {
 	*gateway.Client
+	*partnertest.World
 
-	sim *gatewaysim.Sim
-	url string
 	log *bytes.Buffer
 	now *clock
 }
@@ -50,23 +49,8 @@ func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 	t.Helper()
 	w := &world{log: &bytes.Buffer{}, now: &clock{at: time.Now()}}
 	opts.Now = w.now.read
-	var err error
-	if w.sim, err = gatewaysim.New(opts); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(w.sim)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	w.Client = client(t, w.url, w.log)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- w.sim.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("simulator: %v", err)
-		}
-	})
+	w.World = partnertest.New(t, opts)
+	w.Client = client(t, w.URL, w.log)
 	return w
 }
 
@@ -98,7 +82,7 @@ func (w *world) upload(t *testing.T, who kiosk.Credentials) kiosk.Targets {
 // verdict polls until the kiosk has something to do.
 func (w *world) verdict(t *testing.T, who kiosk.Credentials, id string) kiosk.SubmissionStatus {
 	t.Helper()
-	if _, err := w.sim.Await(t.Context(), func(ev gatewaysim.Event) bool { return ev.Call == "verdict" && ev.Submission == id }); err != nil {
+	if _, err := w.Sim.Await(t.Context(), func(ev gatewaysim.Event) bool { return ev.Call == "verdict" && ev.Submission == id }); err != nil {
 		t.Fatal(err)
 	}
 	s, err := w.Status(t.Context(), who, id)
