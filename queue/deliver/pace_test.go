@@ -288,7 +288,6 @@ func walk(t *testing.T, seed uint64, steps int) {
 		case 0:
 			b.Fail(now, 0)
 			failures++
-			wish = 0
 		case 1:
 			b.Fail(now, wish)
 			failures++
