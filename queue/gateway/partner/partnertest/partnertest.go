@@ -29,11 +29,11 @@ const callbackAuth = "Bearer partnertest"
 // lead to the partner. The partner has the simulator's clock, and its state in
 // a directory of the test. Faults of the calls that the partner answers hit
 // the partner.
-func New(t testing.TB, opts gatewaysim.Options) *World {
-	t.Helper()
+func New(tb testing.TB, opts gatewaysim.Options) *World {
+	tb.Helper()
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	w := &World{URL: server.URL, PartnerURL: server.URL + "/partner"}
 
 	opts.BaseURL = w.URL
@@ -42,42 +42,42 @@ func New(t testing.TB, opts gatewaysim.Options) *World {
 	opts.PartnerCode = cmp.Or(opts.PartnerCode, "SAMPLE")
 	var err error
 	if w.Sim, err = gatewaysim.New(opts); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	backend, err := gateway.NewBackend(gateway.BackendOptions{
 		TokenURL: w.URL, GatewayURL: w.URL, ClientID: opts.ClientID, PassKey: opts.PassKey, PartnerCode: opts.PartnerCode, Platform: "KIOSK",
 		Client: server.Client(), Log: opts.Log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.Partner, err = partner.New(partner.Options{
-		Gateway: backend, CallbackAuth: callbackAuth, StateDir: t.TempDir(), Now: opts.Now, Log: opts.Log,
+		Gateway: backend, CallbackAuth: callbackAuth, StateDir: tb.TempDir(), Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	mux.Handle("/", w.Sim)
 	mux.Handle("/partner/", http.StripPrefix("/partner", w.Sim.Partner(w.Partner)))
 
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 2)
 	go func() { done <- w.Sim.Run(ctx) }()
 	go func() { done <- w.Partner.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		server.CloseClientConnections() // whoever follows something leaves
 		server.Close()
 		cancel()
 		for range 2 {
 			if err := <-done; err != nil {
-				t.Errorf("world: %v", err)
+				tb.Errorf("world: %v", err)
 			}
 		}
 		if err := w.Sim.Close(); err != nil {
-			t.Errorf("simulator: %v", err)
+			tb.Errorf("simulator: %v", err)
 		}
 		if err := w.Partner.Close(); err != nil {
-			t.Errorf("partner: %v", err)
+			tb.Errorf("partner: %v", err)
 		}
 	})
 	return w
