@@ -4,6 +4,8 @@ CLIP   ?= portrait
 SIZE   ?= 720x1280
 LOCALE ?= en
 FUZZ   ?= 10s
+FOR    ?= 1h
+CAPTURES ?= 1000
 BIN    := bin
 TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
@@ -77,6 +79,26 @@ fuzz: setup ## fuzz every decoder for FUZZ each
 .PHONY: bench
 bench: setup ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: storm
+storm: ## deliver CAPTURES captures through killed connections and processes (SEED=)
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ ./cmd/storm
+	@$(BIN)/storm -captures $(CAPTURES) $(if $(SEED),-seed $(SEED))
+
+.PHONY: soak
+soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat
+	@$(BIN)/storm soak -for $(FOR)
+
+.PHONY: drain
+drain: ## drain an outbox beside a bare client that keeps no state, and compare
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ ./cmd/storm
+	@$(BIN)/storm drain
+
+.PHONY: fleet-sim
+fleet-sim: ## simulate 100,000 kiosks after an outage: out/fleet
+	$(GO) run ./cmd/fleetsim
 
 .PHONY: golden
 golden: setup build ## rewrite golden traces and pictures: look at the diff

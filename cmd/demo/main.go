@@ -86,13 +86,14 @@ type demo struct {
 	clip, size, locale, bin, dir string
 	offline, patient             bool
 
-	out     io.Writer
-	began   time.Time
-	address string // of the gateway
-	sim     *child
-	kiosk   *child
-	client  *api.Client
-	seen    []kiosk.Event
+	out        io.Writer
+	began      time.Time
+	address    string // of the gateway
+	partnerTLS string // address by which the kiosk reaches the partner backend
+	sim        *child
+	kiosk      *child
+	client     *api.Client
+	seen       []kiosk.Event
 }
 
 func (d *demo) say(what, format string, args ...any) {
@@ -152,10 +153,15 @@ func (d *demo) prepare(ctx context.Context) error {
 	if d.address, err = freePort(ctx); err != nil {
 		return err
 	}
-	if d.offline {
-		d.say("gateway", "is down")
-	} else if err = d.startSim(ctx); err != nil {
+	if d.partnerTLS, err = freePort(ctx); err != nil {
 		return err
+	}
+	if err = d.startSim(ctx); err != nil { // the partner's certificates are made at its first start
+		return err
+	}
+	if d.offline {
+		d.sim.stop()
+		d.say("gateway", "is down")
 	}
 	if err = d.startKiosk(ctx); err != nil {
 		return err
@@ -165,7 +171,8 @@ func (d *demo) prepare(ctx context.Context) error {
 
 func (d *demo) startSim(ctx context.Context) error {
 	var err error
-	if d.sim, err = d.start(ctx, "gatewaysim", "-listen", d.address); err != nil {
+	if d.sim, err = d.start(ctx, "gatewaysim", "-listen", d.address, "-state", filepath.Join(d.dir, "gateway"),
+		"-partner-tls", d.keys(), "-partner-tls-listen", d.partnerTLS); err != nil {
 		return err
 	}
 	if err := d.await(ctx, d.sim, func() bool {
@@ -181,13 +188,26 @@ func (d *demo) startSim(ctx context.Context) error {
 	return nil
 }
 
+// keys is where the partner backend has its certificates and the kiosk's.
+func (d *demo) keys() string { return filepath.Join(d.dir, "tls") }
+
 func (d *demo) startKiosk(ctx context.Context) error {
 	// A Unix socket's path is short, and the output folder's need not be.
 	socket := filepath.Join(os.TempDir(), "kioskd-demo-"+rand.Text()[:8]+".sock")
+	config := filepath.Join(d.dir, "kioskd.toml")
+	err := os.WriteFile(config, fmt.Appendf(nil, `# The partner backend knows this kiosk by its certificate.
+[gateway]
+base_url          = "http://%s"
+partner_url       = "https://%s"
+partner_ca_file   = %q
+partner_cert_file = %q
+partner_key_file  = %q
+`, d.address, d.partnerTLS, filepath.Join(d.keys(), "ca.crt"), filepath.Join(d.keys(), "kiosk.crt"), filepath.Join(d.keys(), "kiosk.key")), 0o600)
+	if err != nil {
+		return fmt.Errorf("the kiosk's configuration: %w", err)
+	}
 	began := time.Now()
-	var err error
-	if d.kiosk, err = d.start(ctx, "kioskd", "-camera", "clip:"+d.clip, "-state", filepath.Join(d.dir, "state"), "-socket", socket,
-		"-gateway", "http://"+d.address, "-partner", "http://"+d.address+"/partner",
+	if d.kiosk, err = d.start(ctx, "kioskd", "-config", config, "-camera", "clip:"+d.clip, "-state", filepath.Join(d.dir, "state"), "-socket", socket,
 		"-screens", filepath.Join(d.dir, "screens"), "-script", "agree", "-size", d.size); err != nil {
 		return err
 	}

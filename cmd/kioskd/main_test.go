@@ -5,12 +5,17 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +24,7 @@ import (
 	"livekiosk/kiosk/api"
 	"livekiosk/queue"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/queuetest"
 	"livekiosk/queue/seal"
 )
 
@@ -124,6 +130,21 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"pictures of real people's screens", func(*lab) []string { return []string{"-camera", "auto", "-screens", "/tmp/faces"} }, exitConfig, "faces"},
 		{"a real person's consent by script", func(*lab) []string { return []string{"-camera", "auto", "-script", "agree"} }, exitConfig, "consent"},
 		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
+		{"a certificate without its key", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[gateway]\npartner_cert_file = \"/x.crt\"\n")}
+		}, exitConfig, "gateway.partner_key_file"},
+		{"a certificate that is not there", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[gateway]\npartner_cert_file = \"/nowhere/x.crt\"\npartner_key_file = \"/nowhere/x.key\"\n")}
+		}, exitConfig, "/nowhere/x.crt"},
+		{"an authority's file without a certificate", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", fmt.Sprintf("[gateway]\npartner_ca_file = %q\n", l.file("ca.pem", "hello")))}
+		}, exitConfig, "gateway.partner_ca_file"},
+		{"a pin that is none", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\npins = [\"abc\"]\n")} }, exitConfig, "pin"},
+		{"a proxy that is none", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[gateway]\nproxy = \"ftp://kiosk:hunter2@proxy.example\"\n")}
+		}, exitConfig, "proxy"},
+		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "1024"},
+		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
 		{"an outbox that is in use", func(l *lab) []string { l.hold(); return nil }, exitBusy, "outbox"},
@@ -184,6 +205,7 @@ func (l *lab) snapshot() string {
 type daemonUnderTest struct {
 	t      *testing.T
 	client *api.Client
+	socket string
 	stop   func() int
 	log    *lockedBuffer
 }
@@ -208,7 +230,7 @@ func (b *lockedBuffer) String() string {
 func (l *lab) start(more ...string) *daemonUnderTest {
 	l.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.t.Context()))
-	d := &daemonUnderTest{t: l.t, client: api.NewClient(l.socket), log: &lockedBuffer{}}
+	d := &daemonUnderTest{t: l.t, client: api.NewClient(l.socket), socket: l.socket, log: &lockedBuffer{}}
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, l.args(more...), d.log) }()
 	d.stop = sync.OnceValue(func() int {
@@ -366,6 +388,85 @@ func (l *lab) frames(dir string) {
 			l.t.Fatal(err)
 		}
 	}
+}
+
+// TestOperatorsSeeWhyNothingIsDelivered has a record waiting behind a captive
+// portal, and then before a gateway two days ahead that has troubles of its own.
+func TestOperatorsSeeWhyNothingIsDelivered(t *testing.T) {
+	var portal atomic.Bool
+	portal.Store(true)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if portal.Load() {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<title>Sign in</title>")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Date", time.Now().Add(48*time.Hour).UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"success":false,"errors":[{"code":903,"cause":"SERVICE_UNAVAILABLE"}]}`)
+	}))
+	t.Cleanup(server.Close)
+	l := newLab(t)
+	q := l.hold()
+	record := queuetest.Submission(1, 30<<10)
+	if err := q.Put(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	l.release(q)
+	d := l.start("-gateway", server.URL, "-partner", server.URL)
+	behind := func(trouble kiosk.Trouble) func(api.Status) bool {
+		return func(s api.Status) bool {
+			return slices.ContainsFunc(s.Network, func(n api.ServiceStatus) bool {
+				return n.State == api.ReachOut && n.Trouble == trouble && n.Failures > 0
+			})
+		}
+	}
+	d.await("the portal to be noticed", behind(kiosk.TroublePortal))
+	if got := d.metrics(); !strings.Contains(got, `trouble="portal"} 1`) || strings.Contains(got, "kiosk_clock_skew_seconds ") {
+		t.Errorf("behind a portal the metrics say\n%s", got)
+	}
+	portal.Store(false)
+	s := d.await("the gateway's own word", behind(kiosk.TroubleUnavailable))
+	if c := s.Clock; !c.Known || c.Trusted || c.SkewSeconds > -47*3600 || c.SkewSeconds < -49*3600 {
+		t.Errorf("clock %+v, want two days behind and not trusted", c)
+	}
+	if got := d.metrics(); !strings.Contains(got, "kiosk_clock_skew_seconds -172") {
+		t.Errorf("the metrics do not tell the skew:\n%s", got)
+	}
+	if !healthy(s) {
+		t.Errorf("the network put the kiosk out of service: %+v", s)
+	}
+	if !strings.Contains(d.log.String(), "clock is wrong") {
+		t.Error("the log does not say that the clock is wrong")
+	}
+	entries, err := d.client.Queue(t.Context())
+	if err != nil || len(entries) != 1 || entries[0].Record != record.Record || entries[0].State == "done" || entries[0].State == "dead" {
+		t.Errorf("the record is %+v, %v; it must still wait", entries, err)
+	}
+}
+
+// metrics scrapes the daemon over its socket.
+func (d *daemonUnderTest) metrics() string {
+	d.t.Helper()
+	c := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", d.socket)
+	}}}
+	defer c.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://kiosk/metrics", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		d.t.Fatalf("GET /metrics: %s, %v", resp.Status, err)
+	}
+	return string(b)
 }
 
 // TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
