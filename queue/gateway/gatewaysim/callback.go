@@ -126,12 +126,10 @@ func (s *Sim) post(ctx context.Context, c *callback) error {
 	}
 	ev := Event{Call: callCallback, Correlation: c.Session, Submission: c.Submission, Result: c.Result, Reason: c.Reason}
 	f, answer, err := s.ask(ctx, callCallback, s.opts.CallbackMethod, target, auth, c.Body)
-	var e *statusError
-	switch {
-	case err == nil:
+	if refused, answered := errors.AsType[*statusError](err); answered {
+		ev.Status = refused.status
+	} else if err == nil {
 		ev.Status = http.StatusOK
-	case errors.As(err, &e):
-		ev.Status = e.status
 	}
 	if f.Kind != "" {
 		ev.Fault = f.String()

@@ -91,15 +91,27 @@ func openDisk(path string) (_ *disk, err error) {
 			return nil, damaged(err)
 		}
 	}
-	db, err := bolt.Open(file, 0o600, boltOptions())
+	var db *bolt.DB
+	err = guarded(func() (err error) {
+		db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, InitialMmapSize: 1 << 30})
+		return err
+	})
 	if err != nil {
 		return nil, damaged(err)
 	}
 	return &disk{dir: dir, db: db, failed: make(chan struct{})}, nil
 }
 
-func boltOptions() *bolt.Options {
-	return &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, InitialMmapSize: 1 << 30}
+// guarded makes an error of what a damaged file does to bbolt, which panics or
+// touches memory that is not there.
+func guarded(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return do()
 }
 
 // damaged says what to do about a state that cannot be used.
@@ -129,8 +141,8 @@ func create(dir *os.File, file string) error {
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range append(records(), bucketImages) {
-			if _, err := tx.CreateBucket([]byte(name)); err != nil {
-				return err
+			if _, taken := tx.CreateBucket([]byte(name)); taken != nil {
+				return taken
 			}
 		}
 		return tx.Bucket([]byte(bucketMeta)).Put([]byte("format"), encode(stateFormat))
@@ -187,6 +199,11 @@ func encode(v any) []byte {
 	if err != nil { // only for values that this package did not build
 		panic(err)
 	}
+	return seal(b)
+}
+
+// seal puts a checksum before a record.
+func seal(b []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(make([]byte, 0, len(b)+4), sum(b)), b...)
 }
 
@@ -200,16 +217,15 @@ func decodeRecord(b []byte, v any) error {
 	return json.Unmarshal(b[4:], v)
 }
 
+// view reads in one transaction.
+func (d *disk) view(do func(*bolt.Tx) error) error {
+	return guarded(func() error { return d.db.View(do) })
+}
+
 // load shows every record of a bucket, in the order of the keys. A value is
 // valid only until visit returns.
-func (d *disk) load(bucket string, visit func(key string, value []byte) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("read %s: %v", bucket, p)
-		}
-	}()
-	return d.db.View(func(tx *bolt.Tx) error {
+func (d *disk) load(bucket string, visit func(key string, value []byte) error) error {
+	return d.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(bucket))
 		if b == nil {
 			return fmt.Errorf("there is no %s", bucket)
@@ -225,7 +241,7 @@ func (d *disk) load(bucket string, visit func(key string, value []byte) error) (
 
 // image reads an image; nil if there is none.
 func (d *disk) image(key string) (img []byte, err error) {
-	err = d.db.View(func(tx *bolt.Tx) error {
+	err = d.view(func(tx *bolt.Tx) error {
 		if b := tx.Bucket([]byte(bucketImages)).Bucket([]byte(key)); b != nil {
 			img = append(img, b.Get([]byte("jpeg"))...)
 		}
@@ -260,13 +276,15 @@ func (d *disk) flush() error {
 	d.pending = nil
 	d.mu.Unlock()
 
-	err := d.db.Update(func(tx *bolt.Tx) error {
-		for _, c := range batch {
-			if err := c.apply(tx); err != nil {
-				return fmt.Errorf("%s %q: %w", c.bucket, c.key, err)
+	err := guarded(func() error {
+		return d.db.Update(func(tx *bolt.Tx) error {
+			for _, c := range batch {
+				if err := c.apply(tx); err != nil {
+					return fmt.Errorf("%s %q: %w", c.bucket, c.key, err)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -88,22 +88,27 @@ func (s *Sim) conclude(ctx context.Context, submissionID string, subject *sessio
 // look runs the face check over the images. It returns the mean of Live.
 func (s *Sim) look(ctx context.Context, submissionID string, v *verdict) (live float32, faceless bool, err error) {
 	for _, d := range selfies() {
-		img, err := s.image(place{submissionID, d})
-		if err != nil {
+		var img []byte
+		if img, err = s.image(place{submissionID, d}); err != nil {
 			return 0, false, err
 		}
-		if _, err := jpeg.Decode(bytes.NewReader(img)); err != nil {
+		if !decodes(img) {
 			v.Invalid, v.Reason = append(v.Invalid, d), "INVALID_DOCUMENT"
 			continue
 		}
-		face, err := s.opts.FaceCheck(ctx, img)
-		if err != nil {
+		var face Face
+		if face, err = s.opts.FaceCheck(ctx, img); err != nil {
 			return 0, false, err
 		}
 		faceless = faceless || face.Faces == 0
 		live += face.Live
 	}
 	return live / float32(len(selfies())), faceless, nil
+}
+
+func decodes(img []byte) bool {
+	_, err := jpeg.Decode(bytes.NewReader(img))
+	return err == nil
 }
 
 // compare holds the selfie against the reference image.
@@ -119,7 +124,7 @@ func (s *Sim) compare(ctx context.Context, selfie []byte, subject *session, v *v
 		s.log.WarnContext(ctx, "no reference image", slog.Any("err", err))
 		return nil
 	}
-	if _, err := jpeg.Decode(bytes.NewReader(reference)); err != nil {
+	if !decodes(reference) {
 		v.Reference = "REFERENCE_IMAGE_VALIDATION_FAILED"
 		return nil
 	}

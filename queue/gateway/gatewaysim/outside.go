@@ -32,6 +32,11 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
-func (r *recorder) Header() http.Header         { return r.header }
-func (r *recorder) WriteHeader(status int)      { r.status = status }
+// Header is http.ResponseWriter's.
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader is http.ResponseWriter's.
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+// Write is http.ResponseWriter's.
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }

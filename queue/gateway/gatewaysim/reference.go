@@ -66,8 +66,7 @@ func (s *Sim) whereReference(ctx context.Context, subject *session) (string, err
 	if f.Kind != "" {
 		ev.Fault = f.String()
 	}
-	var refused *statusError
-	if errors.As(err, &refused) {
+	if refused, answered := errors.AsType[*statusError](err); answered {
 		ev.Status = refused.status
 		if refused.status == http.StatusNotFound {
 			err = errNoReference

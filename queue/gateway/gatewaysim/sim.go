@@ -106,7 +106,7 @@ type Options struct {
 
 	// FaceCheck judges one uploaded image, which it must not change. Several
 	// goroutines call it at once. Nil: nobody looks at the images, and any
-	// JPEG that is whole by its markers passes.
+	// JPEG passes that has a header and an end.
 	FaceCheck func(ctx context.Context, jpeg []byte) (Face, error)
 
 	// MinMatch is the likeness from which on the flows FACE_VERIFICATION and
@@ -323,18 +323,19 @@ func (s *Sim) routes() {
 	// What a URL is not made for is refused as a wrong signature.
 	s.mux.Handle("/objects/", s.serve(callUpload, func(*exchange) reply { return denied(http.StatusForbidden, "SignatureDoesNotMatch") }))
 
-	builtIn := func(h func(*http.Request, *Event) reply) func(*exchange) reply {
-		return func(x *exchange) reply { return h(x.Request, x.ev) }
+	builtIn := func(pattern, call string, h func(*http.Request, *Event) reply) {
+		s.mux.Handle(pattern, s.serve(call, func(x *exchange) reply { return h(x.Request, x.ev) }))
 	}
-	handle("POST /partner/callback", callCallback, builtIn(s.partner.callback))
-	handle("POST /partner/v1/kiosk/initiate", callInitiate, builtIn(s.partner.initiate))
-	handle("GET /partner/v1/sessions/{correlation}", "", builtIn(s.partner.lookUp))
+	builtIn("POST /partner/callback", callCallback, s.partner.callback)
+	builtIn("POST /partner/v1/kiosk/initiate", callInitiate, s.partner.initiate)
+	builtIn("GET /partner/v1/sessions/{correlation}", "", s.partner.lookUp)
 
 	private := func(pattern string, h http.HandlerFunc) { add(pattern, onlyLoopback(h)) }
 	private("GET /sim/{$}", s.page)
 	private("POST /sim/{$}", s.pageFaults)
-	private("GET /sim/page.css", s.style)
-	private("GET /sim/openapi.yaml", s.document)
+	private("GET /sim/page.css", serveAsset("text/css; charset=utf-8", pageCSS))
+	private("GET /sim/page.js", serveAsset("text/javascript; charset=utf-8", pageJS))
+	private("GET /sim/openapi.yaml", serveAsset("application/yaml", openapi))
 	private("GET /sim/events", s.serveEvents)
 	private("GET /sim/submissions", s.serveConfirmed)
 	private("GET /sim/objects/{submission}/{document}", s.showImage)
@@ -369,7 +370,8 @@ func loopbackHost(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Routes returns the patterns that the simulator serves, such as "GET /sim/{$}".
+// Routes returns the patterns of what the simulator serves, such as
+// "GET /sim/{$}", without those of the built-in partner backend.
 func (s *Sim) Routes() []string { return slices.Clone(s.patterns) }
 
 // ServeHTTP serves every part of the simulated world.

@@ -24,8 +24,9 @@ import (
 type world struct {
 	*gatewaysim.Sim
 
-	url string
-	now func(time.Duration) // lets the simulator's clock go on
+	url  string
+	now  func(time.Duration) // lets the simulator's clock go on
+	stop func(*testing.T)    // ends the simulator, once
 }
 
 func newWorld(t *testing.T, opts gatewaysim.Options) *world {
@@ -47,17 +48,26 @@ func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(w.Sim)
-	t.Cleanup(server.Close)
 	w.url = server.URL
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run() = %v", err)
-		}
-	})
+	var once sync.Once
+	w.stop = func(t *testing.T) {
+		t.Helper()
+		once.Do(func() {
+			server.CloseClientConnections()
+			server.Close()
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run() = %v", err)
+			}
+			if err := w.Close(); err != nil {
+				t.Errorf("Close() = %v", err)
+			}
+		})
+	}
+	t.Cleanup(func() { w.stop(t) })
 	return w
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -330,29 +331,34 @@ func (s *Sim) settle() error {
 
 // A beginning is what a state directory knows of the simulator itself.
 type beginning struct {
-	Key    []byte   `json:"key"`    // signs upload URLs
-	Script string   `json:"script"` // Options.Faults at the last start
-	Starts uint64   `json:"starts"`
-	Faults []string `json:"-"`
+	Key    []byte `json:"key"`    // signs upload URLs; nil before the first start
+	Script string `json:"script"` // Options.Faults at the last start
+	Starts uint64 `json:"starts"`
+
+	faults []Fault // those to come
 }
+
+// An each shows every record of one bucket.
+type each func(visit func(key string, value []byte) error) error
 
 // restore reads a state directory, and takes over what it holds.
 func (s *Sim) restore() error {
-	var began beginning
-	var format string
-	meta := map[string]any{"format": &format, "beginning": &began, "faults": &began.Faults}
-	err := s.disk.load(bucketMeta, func(key string, value []byte) error {
-		if meta[key] == nil {
-			return nil
-		}
-		return decodeRecord(value, meta[key])
-	})
-	if err == nil && format != stateFormat {
-		err = fmt.Errorf("its format is %q, want %q", format, stateFormat)
+	in := func(bucket string) each {
+		return func(visit func(string, []byte) error) error { return s.disk.load(bucket, visit) }
 	}
-	for _, load := range []func() error{s.restoreSessions, s.restoreSubmissions, s.restoreTokens, s.restoreCallbacks, s.restoreEvents} {
+	began, err := s.restoreMeta(in(bucketMeta))
+	for _, part := range []struct {
+		bucket  string
+		restore func(each) error
+	}{
+		{bucketSessions, s.restoreSessions},
+		{bucketSubmissions, s.restoreSubmissions},
+		{bucketTokens, s.restoreTokens},
+		{bucketCallbacks, s.restoreCallbacks},
+		{bucketEvents, s.restoreEvents},
+	} {
 		if err == nil {
-			err = load()
+			err = part.restore(in(part.bucket))
 		}
 	}
 	if err != nil {
@@ -363,11 +369,7 @@ func (s *Sim) restore() error {
 		s.key = began.Key
 		if script == began.Script || script == "" {
 			// The same command again: what is left of its faults.
-			faults, err := ParseFaults(joinLines(began.Faults))
-			if err != nil {
-				return damaged(fmt.Errorf("faults: %w", err))
-			}
-			s.faults.faults = faults
+			s.faults.faults = began.faults
 			script = began.Script
 		}
 	}
@@ -378,16 +380,28 @@ func (s *Sim) restore() error {
 	return s.settle()
 }
 
-func joinLines(lines []string) string {
-	var s string
-	for _, l := range lines {
-		s += l + "\n"
+func (s *Sim) restoreMeta(records each) (beginning, error) {
+	var began beginning
+	var format string
+	var faults []string
+	meta := map[string]any{"format": &format, "beginning": &began, "faults": &faults}
+	err := records(func(key string, value []byte) error {
+		if meta[key] == nil {
+			return nil
+		}
+		return decodeRecord(value, meta[key])
+	})
+	if err == nil && format != stateFormat {
+		err = fmt.Errorf("its format is %q, want %q", format, stateFormat)
 	}
-	return s
+	if err == nil {
+		began.faults, err = ParseFaults(strings.Join(faults, "\n"))
+	}
+	return began, err
 }
 
-func (s *Sim) restoreSessions() error {
-	err := s.disk.load(bucketSessions, func(key string, value []byte) error {
+func (s *Sim) restoreSessions(records each) error {
+	err := records(func(key string, value []byte) error {
 		sess := &session{}
 		if err := decodeRecord(value, sess); err != nil || sess.ID != key {
 			return cmp.Or(err, errMoved)
@@ -401,8 +415,8 @@ func (s *Sim) restoreSessions() error {
 	return err
 }
 
-func (s *Sim) restoreSubmissions() error {
-	err := s.disk.load(bucketSubmissions, func(key string, value []byte) error {
+func (s *Sim) restoreSubmissions(records each) error {
+	err := records(func(key string, value []byte) error {
 		sub, err := decodeSubmission(key, value)
 		if err != nil {
 			return err
@@ -450,8 +464,8 @@ func decodeSubmission(key string, value []byte) (*submission, error) {
 	return sub, nil
 }
 
-func (s *Sim) restoreTokens() error {
-	err := s.disk.load(bucketTokens, func(key string, value []byte) error {
+func (s *Sim) restoreTokens(records each) error {
+	err := records(func(key string, value []byte) error {
 		var g grant
 		if err := decodeRecord(value, &g); err != nil {
 			return err
@@ -465,8 +479,8 @@ func (s *Sim) restoreTokens() error {
 	return err
 }
 
-func (s *Sim) restoreCallbacks() error {
-	return s.disk.load(bucketCallbacks, func(key string, value []byte) error {
+func (s *Sim) restoreCallbacks(records each) error {
+	return records(func(key string, value []byte) error {
 		c := &callback{}
 		if err := decodeRecord(value, c); err != nil {
 			return err
@@ -480,9 +494,9 @@ func (s *Sim) restoreCallbacks() error {
 	})
 }
 
-func (s *Sim) restoreEvents() error {
+func (s *Sim) restoreEvents(records each) error {
 	var events []Event
-	err := s.disk.load(bucketEvents, func(_ string, value []byte) error {
+	err := records(func(_ string, value []byte) error {
 		var ev Event
 		if err := decodeRecord(value, &ev); err != nil {
 			return err
