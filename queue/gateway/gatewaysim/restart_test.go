@@ -28,15 +28,15 @@ import (
 // childEnv makes the test binary a simulator: "address directory callback-URL".
 const childEnv = "GATEWAYSIM_TEST_CHILD"
 
-func TestMain(m *testing.M) {
-	if job := os.Getenv(childEnv); job != "" {
-		if err := beSimulator(strings.Fields(job)); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		os.Exit(0)
+// TestChild is no test but the simulator that other tests kill.
+func TestChild(t *testing.T) {
+	job := os.Getenv(childEnv)
+	if job == "" {
+		t.Skip("only for the tests that start it")
 	}
-	os.Exit(m.Run())
+	if err := beSimulator(strings.Fields(job)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func beSimulator(job []string) error {
@@ -62,9 +62,8 @@ type child struct {
 
 func (c *child) start(t *testing.T) {
 	t.Helper()
-	c.cmd = exec.CommandContext(t.Context(), os.Args[0])
+	c.cmd = exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
 	c.cmd.Env = append(os.Environ(), childEnv+"="+c.address+" "+c.dir+" "+c.callback)
-	c.cmd.Stderr = os.Stderr
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +262,7 @@ func TestNothingIsForgottenWhenItIsKilled(t *testing.T) {
 			t.Errorf("%s: the image is not what was uploaded", capture.session)
 		}
 		user := []string{"x-onekyc-token: " + capture.token, "x-partner-session-id: " + capture.session, "x-sdk-session-id: sdk"}
-		until(t, ctx, "a verdict and its callback", func() bool {
+		until(ctx, t, "a verdict and its callback", func() bool {
 			_, answer := patient(ctx, "GET", root+"/coe/v1/submissions/"+capture.submission+"/status", nil, user...)
 			mu.Lock()
 			defer mu.Unlock()
@@ -284,7 +283,7 @@ func TestNothingIsForgottenWhenItIsKilled(t *testing.T) {
 	}
 }
 
-func until(t *testing.T, ctx context.Context, what string, is func() bool) {
+func until(ctx context.Context, t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -345,7 +344,7 @@ func TestAStateDirectoryIsItsOwn(t *testing.T) {
 		"whose file is no state": {bytes.Repeat([]byte("x"), 1<<16), "", "no bbolt file"},
 		"cut short":              {whole[:10*4096], "", "cut short"},
 		"cut to its head":        {whole[:5000], "", "cut short"},
-		"with a damaged record":  {bytes.Replace(bytes.Clone(whole), []byte(`"idType":"CUSTOMER_ID"`), []byte(`"idType":"CUSTOMER_IX"`), -1), "", "checksum"},
+		"with a damaged record":  {bytes.ReplaceAll(whole, []byte(`"idType":"CUSTOMER_ID"`), []byte(`"idType":"CUSTOMER_IX"`)), "", "checksum"},
 		"overwritten in part":    {append(append(bytes.Clone(whole[:3*4096]), bytes.Repeat([]byte{0xa5}, 20*4096)...), whole[23*4096:]...), "", "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -389,7 +388,7 @@ func FuzzState(f *testing.F) {
 	} {
 		f.Add(bucket, "k", []byte(record), true)
 	}
-	f.Fuzz(func(t *testing.T, bucket, key string, record []byte, sealed bool) {
+	f.Fuzz(func(_ *testing.T, bucket, key string, record []byte, sealed bool) {
 		_ = gatewaysim.CheckRecord(bucket, key, record, sealed)
 	})
 }
@@ -419,7 +418,9 @@ func BenchmarkSubmissions(b *testing.B) {
 			}()
 			img := picture(b, 1)
 			img = append(img[:len(img)-2], append(make([]byte, 150_000-len(img)), 0xff, 0xd9)...)
-			http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 32
+			if pool, is := http.DefaultTransport.(*http.Transport); is {
+				pool.MaxIdleConnsPerHost = 32
+			}
 			var out struct{ Data struct{ Token string } }
 			_, answer := patient(ctx, "GET", server.URL+"/v1/coe/partner/authentication", nil, "client-id: sample-client", "pass-key: sample-pass-key")
 			if err := json.Unmarshal(answer, &out); err != nil {
