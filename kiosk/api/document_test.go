@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"encoding/json"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,76 +9,25 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/api/apitest"
 )
 
-// A node is a mapping of the document: its keys in order, and what is below
-// each. Scalars, lists and text blocks are not looked into.
-type node struct {
-	keys  []string
-	below map[string]*node
-}
-
-func (n *node) at(path ...string) *node {
-	for _, p := range path {
-		if n == nil {
-			return nil
-		}
-		n = n.below[p]
-	}
-	return n
-}
-
-// readDocument reads openapi.yaml, which keeps to two spaces a level.
-func readDocument(t *testing.T) *node {
+func readDocument(t *testing.T) *apitest.Document {
 	t.Helper()
-	b, err := os.ReadFile("openapi.yaml")
+	d, err := apitest.Read("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := &node{below: map[string]*node{}}
-	open := []*node{root}
-	skip := -1 // deeper lines belong to a list or a text block
-	for i, line := range strings.Split(string(b), "\n") {
-		text := strings.TrimLeft(line, " ")
-		depth := len(line) - len(text)
-		if text == "" || skip >= 0 && depth > skip {
-			continue
-		}
-		skip = -1
-		if strings.HasPrefix(text, "- ") {
-			skip = depth
-			continue
-		}
-		key, value, ok := strings.Cut(text, ":")
-		if !ok || depth%2 != 0 || depth/2 >= len(open) {
-			t.Fatalf("openapi.yaml:%d: not a line this test can read: %q", i+1, line)
-		}
-		if strings.TrimSpace(value) == "|" {
-			skip = depth
-		}
-		open = open[:depth/2+1]
-		parent := open[len(open)-1]
-		key = strings.Trim(key, `"`)
-		if parent.below[key] != nil {
-			t.Errorf("openapi.yaml:%d: %q is there twice", i+1, key)
-		}
-		child := &node{below: map[string]*node{}}
-		parent.keys = append(parent.keys, key)
-		parent.below[key] = child
-		open = append(open, child)
-	}
-	return root
+	return d
 }
 
 // documented returns the status codes of each route in the document.
 func documented(t *testing.T) map[string][]string {
 	t.Helper()
-	paths := readDocument(t).at("paths")
+	d := readDocument(t)
 	codes := map[string][]string{}
-	for _, path := range paths.keys {
-		for _, method := range paths.at(path).keys {
-			codes[strings.ToUpper(method)+" "+path] = paths.at(path, method, "responses").keys
-		}
+	for _, r := range d.Routes() {
+		codes[r] = d.Operation(r).At("responses").Keys
 	}
 	return codes
 }
@@ -100,7 +48,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 }
 
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
-	schemas := readDocument(t).at("components", "schemas")
+	schemas := readDocument(t).At("components", "schemas")
 	for name, v := range map[string]any{
 		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
@@ -110,12 +58,12 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			fields = append(fields, tag)
 		}
-		properties := schemas.at(name, "properties")
+		properties := schemas.At(name, "properties")
 		if properties == nil {
 			t.Errorf("openapi.yaml has no properties of %s", name)
 			continue
 		}
-		if got := properties.keys; !slices.Equal(got, fields) {
+		if got := properties.Keys; !slices.Equal(got, fields) {
 			t.Errorf("openapi.yaml gives %s the fields %q, the code %q", name, got, fields)
 		}
 	}
@@ -129,7 +77,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 		"baseUrl": "https://gateway.example", "correlationId": "all", "token": "t", "userId": "u", "userIdType": "T",
 		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true,
 	}
-	properties := readDocument(t).at("components", "schemas", "Launch", "properties").keys
+	properties := readDocument(t).At("components", "schemas", "Launch", "properties").Keys
 	body := map[string]any{}
 	for _, p := range properties {
 		if values[p] == nil {
