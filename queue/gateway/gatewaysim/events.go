@@ -76,6 +76,13 @@ func (j *journal) since(seq int) ([]Event, <-chan struct{}) {
 	return slices.Clone(j.kept[i:]), j.fresh
 }
 
+// last returns the newest n events, oldest first.
+func (j *journal) last(n int) []Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.kept[max(0, len(j.kept)-n):])
+}
+
 // Events returns the newest events, oldest first.
 func (s *Sim) Events() []Event {
 	events, _ := s.events.since(0)

@@ -3,34 +3,38 @@ package gatewaysim
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// What the page is made of.
+// What the page is made of, and the document of all that is served.
 var (
-	//go:embed openapi.yaml
-	openapi []byte
-	//go:embed page.css
-	pageCSS []byte
-	//go:embed page.js
-	pageJS []byte
 	//go:embed page.html
 	pageHTML string
+	//go:embed page.css
+	pageCSS []byte
+	//go:embed openapi.yaml
+	openapi []byte
 )
 
-// How much the page shows of the newest.
+// How much the page shows: of sessions, submissions and events, the newest.
 const (
-	shownSessions = 25
-	shownEvents   = 100
+	shownSessions    = 50
+	shownSubmissions = 5 // of one session
+	shownEvents      = 200
+	shownFaults      = 50
+	formLimit        = 3*scriptLimit + 64 // a script as a form writes it
 )
 
 // A view is what the page shows.
 type view struct {
+	Refresh     bool // by itself
 	Now         time.Time
 	Seed        uint64
 	Durable     bool
@@ -43,7 +47,9 @@ type view struct {
 	Pending     int // callbacks to come
 	Calls       []string
 	Faults      []string
-	Error       string
+	MoreFaults  int    // that are not shown
+	Script      string // one that was refused
+	Error       string // why
 	Shown       []shownSession
 	Events      []Event
 }
@@ -51,11 +57,13 @@ type view struct {
 type shownSession struct {
 	ID, Flow    string
 	Used, Most  int
-	Submissions []shownSubmission
+	Submissions []shownSubmission // newest first
+	Older       int               // submissions that are not shown
 }
 
 type shownSubmission struct {
 	ID, Status, Result, Reason string
+	Confidence                 int
 	Created                    time.Time
 	Documents                  []shownDocument
 }
@@ -67,13 +75,13 @@ type shownDocument struct {
 
 // view gathers what the page shows.
 func (s *Sim) view() view {
-	events := s.Events()
-	events = events[max(0, len(events)-shownEvents):]
-	slices.Reverse(events)
 	v := view{
 		Now: s.opts.Now(), Seed: s.opts.Seed, Durable: s.disk != nil, Checked: s.opts.FaceCheck != nil,
-		Calls: calls(), Faults: s.faults.lines(), Events: events,
+		Calls: calls(), Faults: s.faults.lines(), Events: s.events.last(shownEvents),
 	}
+	slices.Reverse(v.Events)
+	v.MoreFaults = max(0, len(v.Faults)-shownFaults)
+	v.Faults = v.Faults[:len(v.Faults)-v.MoreFaults]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v.Sessions, v.Submissions, v.Pending = len(s.sessions), len(s.submissions), len(s.callbacks)
@@ -84,35 +92,55 @@ func (s *Sim) view() view {
 		}
 	}
 	for _, sess := range slices.Backward(s.sessionOrder[max(0, len(s.sessionOrder)-shownSessions):]) {
-		shown := shownSession{ID: sess.ID, Flow: sess.Flow, Used: sess.Confirmed, Most: s.opts.Attempts}
-		for _, sub := range slices.Backward(sess.submissions) {
-			one := shownSubmission{ID: sub.ID, Status: sub.Status, Created: sub.Created}
-			if sub.Told {
-				one.Result, one.Reason = sub.Verdict.result(), sub.Verdict.Reason
-			}
-			for _, d := range selfies() {
-				doc := shownDocument{Name: d, State: sub.Documents[d].State, Size: sub.Documents[d].Size}
-				if sub.Documents[d].Kept {
-					doc.URL = "/sim/objects/" + place{sub.ID, d}.String()
-				}
-				one.Documents = append(one.Documents, doc)
-			}
-			shown.Submissions = append(shown.Submissions, one)
-		}
-		v.Shown = append(v.Shown, shown)
+		v.Shown = append(v.Shown, s.viewSession(sess))
 	}
 	return v
 }
 
-// page shows a developer what is there and what happened.
-func (s *Sim) page(w http.ResponseWriter, r *http.Request) { s.show(w, r, http.StatusOK, "") }
+// viewSession gathers a session. The mutex is held.
+func (s *Sim) viewSession(sess *session) shownSession {
+	v := shownSession{
+		ID: sess.ID, Flow: sess.Flow, Used: sess.Confirmed, Most: s.opts.Attempts, Older: max(0, len(sess.submissions)-shownSubmissions),
+	}
+	for _, sub := range slices.Backward(sess.submissions[v.Older:]) {
+		one := shownSubmission{ID: sub.ID, Status: sub.Status, Created: sub.Created}
+		if sub.Told {
+			one.Result, one.Reason, one.Confidence = sub.Verdict.result(), sub.Verdict.Reason, sub.Verdict.Confidence
+		}
+		for _, d := range selfies() {
+			doc := shownDocument{Name: d, State: sub.Documents[d].State, Size: sub.Documents[d].Size}
+			if sub.Documents[d].Kept {
+				doc.URL = "/sim/objects/" + place{sub.ID, d}.String()
+			}
+			one.Documents = append(one.Documents, doc)
+		}
+		v.Submissions = append(v.Submissions, one)
+	}
+	return v
+}
 
-func (s *Sim) show(w http.ResponseWriter, r *http.Request, status int, complaint string) {
+// page shows a developer what is there and what happened. It refreshes itself
+// with ?refresh=1.
+func (s *Sim) page(w http.ResponseWriter, r *http.Request) {
 	v := s.view()
-	v.Error = complaint
+	v.Refresh = r.URL.Query().Get("refresh") == "1"
+	s.show(w, r, http.StatusOK, v)
+}
+
+// complain shows the page with what is wrong with its form.
+func (s *Sim) complain(w http.ResponseWriter, r *http.Request, status int, script string, err error) {
+	v := s.view()
+	v.Script, v.Error = script, err.Error()
+	s.show(w, r, status, v)
+}
+
+func (s *Sim) show(w http.ResponseWriter, r *http.Request, status int, v view) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
-		"kB":    func(n int64) string { return strconv.FormatInt((n+500)/1000, 10) + " kB" },
+		"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":  func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
+		"kB":     func(n int64) string { return strconv.FormatInt((n+500)/1000, 10) + " kB" },
+		"pieces": func(word string) []string { return strings.SplitAfter(word, "_") },
+		"tone":   tone,
 	}).Parse(pageHTML)
 	var b bytes.Buffer
 	if err == nil {
@@ -126,28 +154,50 @@ func (s *Sim) show(w http.ResponseWriter, r *http.Request, status int, complaint
 	asset(w, status, "text/html; charset=utf-8", b.Bytes())
 }
 
-// pageFaults takes the page's form.
+// tone is the class of an event on the page.
+func tone(ev Event) string {
+	switch {
+	case ev.Fault != "", ev.Status >= http.StatusInternalServerError:
+		return "bad"
+	case ev.Status >= http.StatusBadRequest:
+		return "odd"
+	}
+	return "plain"
+}
+
+// pageFaults takes the page's forms: a script to add, or the wish to clear.
 func (s *Sim) pageFaults(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, scriptLimit)
-	if err := r.ParseForm(); err != nil {
-		s.show(w, r, http.StatusBadRequest, "This form cannot be read.")
+	r.Body = http.MaxBytesReader(w, r.Body, formLimit)
+	err := r.ParseForm()
+	script, tooLong := r.PostForm.Get("script"), &http.MaxBytesError{}
+	switch {
+	case errors.As(err, &tooLong) || len(script) > scriptLimit:
+		s.complain(w, r, http.StatusRequestEntityTooLarge, "", errors.New("the script is too long"))
+		return
+	case err != nil:
+		s.complain(w, r, http.StatusBadRequest, "", errors.New("the form cannot be read"))
 		return
 	}
 	var faults []Fault
-	var err error
-	if more := r.PostForm.Get("do") != "clear"; more {
-		if faults, err = ParseFaults(r.PostForm.Get("script")); err == nil {
+	switch r.PostForm.Get("do") {
+	case "clear":
+		err = s.faults.set(nil, false)
+	case "add":
+		if faults, err = ParseFaults(script); err == nil && len(faults) == 0 {
+			err = errors.New("there is no fault in the script")
+		}
+		if err == nil {
 			err = s.faults.set(faults, true)
 		}
-	} else {
-		err = s.faults.set(nil, false)
+	default:
+		err = errors.New("want do=add or do=clear")
 	}
 	if err != nil {
-		s.show(w, r, http.StatusBadRequest, err.Error())
+		s.complain(w, r, http.StatusBadRequest, script, err)
 		return
 	}
-	if err = s.settle(); err != nil {
-		s.show(w, r, http.StatusInternalServerError, err.Error())
+	if err := s.settle(); err != nil {
+		s.complain(w, r, http.StatusInternalServerError, script, err)
 		return
 	}
 	http.Redirect(w, r, "/sim/", http.StatusSeeOther)
@@ -171,12 +221,13 @@ func serveAsset(kind string, body []byte) http.HandlerFunc {
 }
 
 // asset answers with something for a browser, which may do nothing with it that
-// the page does not need.
+// the page does not need, and keeps nothing of it.
 func asset(w http.ResponseWriter, status int, kind string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -334,7 +334,6 @@ func (s *Sim) routes() {
 	private("GET /sim/{$}", s.page)
 	private("POST /sim/{$}", s.pageFaults)
 	private("GET /sim/page.css", serveAsset("text/css; charset=utf-8", pageCSS))
-	private("GET /sim/page.js", serveAsset("text/javascript; charset=utf-8", pageJS))
 	private("GET /sim/openapi.yaml", serveAsset("application/yaml", openapi))
 	private("GET /sim/events", s.serveEvents)
 	private("GET /sim/submissions", s.serveConfirmed)
