@@ -24,6 +24,7 @@ import (
 	"livekiosk/kiosk/api"
 	"livekiosk/queue"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner/partnertest"
 	"livekiosk/queue/queuetest"
 	"livekiosk/queue/seal"
 )
@@ -472,10 +473,10 @@ func (d *daemonUnderTest) metrics() string {
 // TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
 // real models, a real outbox, real HTTP and the real screens.
 func TestAWholeSessionOnRealParts(t *testing.T) {
-	url := startSim(t)
+	world := partnertest.New(t, gatewaysim.Options{})
 	l := newLab(t)
 	screens := t.TempDir()
-	d := l.start("-gateway", url, "-partner", url+"/partner", "-script", "agree", "-screens", screens)
+	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens)
 	d.await("service", healthy)
 	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
 	if err != nil {
@@ -518,25 +519,4 @@ func TestAWholeSessionOnRealParts(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-}
-
-func startSim(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(nil)
-	t.Cleanup(server.Close)
-	sim, err := gatewaysim.New(gatewaysim.Options{BaseURL: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = sim
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- sim.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return server.URL
 }
