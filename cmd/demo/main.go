@@ -241,18 +241,18 @@ func (d *demo) comeBack(ctx context.Context) error {
 	if err = d.startSim(ctx); err != nil {
 		return err
 	}
-	settled := errors.New("settled")
+	told := errors.New("told")
 	err = d.client.Events(ctx, 0, true, func(e kiosk.Event) error {
-		if e.Record == "" {
+		if e.Session == "" {
 			return nil
 		}
 		d.event(e)
-		if e.Kind == kiosk.EventSettled {
-			return settled
+		if e.Kind == kiosk.EventResult { // the partner's front end was told NOT_COMPLETED before
+			return told
 		}
 		return nil
 	})
-	if !errors.Is(err, settled) {
+	if !errors.Is(err, told) {
 		return fmt.Errorf("wait for the delivery: %w", err)
 	}
 	return nil
@@ -337,6 +337,8 @@ func (d *demo) judge(ctx context.Context, told verdict) error {
 	switch {
 	case told.Result != "VALID":
 		return fmt.Errorf("want VALID, the gateway said %s %s", told.Result, told.Reason)
+	case !has(kiosk.EventResult, string(kiosk.Completed)):
+		return errors.New("the front end was never told COMPLETED")
 	case !has(kiosk.EventOutcome, string(outcome)):
 		return fmt.Errorf("the visitor never saw %q", outcome)
 	case confirmed != 1:
