@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,7 +26,7 @@ import (
 type gatewayConfig struct {
 	Listen string // address
 	Base   string // URL by which others reach it
-	Dir    string // of its state and the partner backend's; "": memory only, with the simulator's own partner
+	Dir    string // of its state and the partner backend's; "": the gateway's in memory, the partner's in a folder for the while
 
 	NewSubmissions  bool
 	JudgeAfter      time.Duration
@@ -63,19 +64,19 @@ func beGateway(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 		mux.Handle("PUT /objects/", lossy(sim, int64(c.Shorten)))
 	}
 	run, end := sim.Run, sim.Close
-	if c.Dir != "" {
-		p, err := c.partner()
+	if c.Base != "" {
+		p, forget, err := c.partner()
 		if err != nil {
 			return errors.Join(fmt.Errorf("partner backend: %w", err), sim.Close())
 		}
-		mux.Handle("/partner/", http.StripPrefix("/partner", p))
+		mux.Handle("/partner/", http.StripPrefix("/partner", sim.Partner(p)))
 		run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return sim.Run(ctx) })
 			g.Go(func() error { return p.Run(ctx) })
 			return g.Wait()
 		}
-		end = func() error { return errors.Join(sim.Close(), p.Close()) }
+		end = func() error { return errors.Join(sim.Close(), p.Close(), forget()) }
 	}
 	return errors.Join(serve(ctx, c.Listen, mux, out, run), end())
 }
@@ -96,24 +97,35 @@ func (c gatewayConfig) options() gatewaysim.Options {
 	}
 	if c.Dir != "" {
 		o.StateDir = filepath.Join(c.Dir, "gateway")
+	}
+	if c.Base != "" {
 		o.CallbackURL, o.CallbackAuth = c.Base+"/partner/callback", callbackAuth
 	}
 	return o
 }
 
 // partner returns the sample partner backend, which reaches the gateway as
-// everybody else does.
-func (c gatewayConfig) partner() (*partner.Server, error) {
+// everybody else does, and what removes its state where that is not to be kept.
+func (c gatewayConfig) partner() (p *partner.Server, forget func() error, err error) {
 	backend, err := gateway.NewBackend(gateway.BackendOptions{
 		TokenURL: c.Base, GatewayURL: c.Base, ClientID: clientID, PassKey: passKey, PartnerCode: partnerCode, Platform: "KIOSK",
 		Client: impatient(),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return partner.New(partner.Options{
-		Gateway: backend, CallbackAuth: callbackAuth, StateDir: filepath.Join(c.Dir, "partner"), FallbackAfter: 3 * time.Second,
-	})
+	dir, forget := filepath.Join(c.Dir, "partner"), func() error { return nil }
+	if c.Dir == "" {
+		if dir, err = os.MkdirTemp("", "storm-partner-"); err != nil {
+			return nil, nil, err
+		}
+		forget = func() error { return os.RemoveAll(dir) }
+	}
+	p, err = partner.New(partner.Options{Gateway: backend, CallbackAuth: callbackAuth, StateDir: dir, FallbackAfter: 3 * time.Second})
+	if err != nil {
+		return nil, nil, errors.Join(err, forget())
+	}
+	return p, forget, nil
 }
 
 // serve serves h until ctx ends, beside run, and reports when it listens.

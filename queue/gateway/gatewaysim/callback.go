@@ -2,7 +2,6 @@ package gatewaysim
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +33,6 @@ type callback struct {
 	Number     uint64          `json:"number"`
 	Submission string          `json:"submission"`
 	Session    string          `json:"session"`
-	Base       string          `json:"base"` // root by which the confirmation came
 	Body       json.RawMessage `json:"body"`
 	Result     string          `json:"result"`
 	Reason     string          `json:"reason,omitempty"`
@@ -43,6 +41,9 @@ type callback struct {
 
 // callBack puts a verdict's callbacks on the agenda. The mutex is held.
 func (s *Sim) callBack(sub *submission) {
+	if s.opts.CallbackURL == "" {
+		return
+	}
 	v := sub.Verdict
 	images := map[string]string{}
 	for _, d := range selfies() {
@@ -62,7 +63,7 @@ func (s *Sim) callBack(sub *submission) {
 		if err != nil { // only for values that this package did not build
 			panic(err)
 		}
-		c := &callback{Number: s.next(), Submission: sub.ID, Session: sub.Session, Base: sub.Base, Body: b, Result: v.result(), Reason: v.Reason}
+		c := &callback{Number: s.next(), Submission: sub.ID, Session: sub.Session, Body: b, Result: v.result(), Reason: v.Reason}
 		s.callbacks[c.Number] = c
 		s.saveCallback(c, c)
 		s.sending.add(after, s.send(c))
@@ -116,16 +117,13 @@ func (s *Sim) send(c *callback) func(context.Context) {
 	}
 }
 
-// post makes a callback once. What goes to an outside partner is an event.
+// post makes a callback once.
 func (s *Sim) post(ctx context.Context, c *callback) error {
-	target, auth := s.opts.CallbackURL, s.opts.CallbackAuth
-	if target == "" {
-		target, auth = cmp.Or(s.opts.BaseURL, c.Base)+"/partner/callback", "Bearer "+s.partner.callbackKey
-		_, _, err := s.ask(ctx, "", s.opts.CallbackMethod, target, auth, c.Body)
-		return err
+	if s.opts.CallbackURL == "" {
+		return nil // left by a start that had a partner
 	}
 	ev := Event{Call: callCallback, Correlation: c.Session, Submission: c.Submission, Result: c.Result, Reason: c.Reason}
-	f, answer, err := s.ask(ctx, callCallback, s.opts.CallbackMethod, target, auth, c.Body)
+	f, answer, err := s.ask(ctx, callCallback, s.opts.CallbackMethod, s.opts.CallbackURL, s.opts.CallbackAuth, c.Body)
 	if refused, answered := errors.AsType[*statusError](err); answered {
 		ev.Status = refused.status
 	} else if err == nil {

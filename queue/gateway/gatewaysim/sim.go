@@ -1,6 +1,7 @@
 // Package gatewaysim simulates everything a kiosk talks to: the token gateway,
-// the identity gateway, its object store, and a sample partner backend, in one
-// HTTP handler.
+// the identity gateway and its object store, in one HTTP handler. A partner
+// backend is set beside it by Options.CallbackURL and Sim.Partner; package
+// partner is a sample.
 //
 // It is strict: every header and field that the contract requires is required
 // here, tokens are really checked, upload URLs really expire, and a verdict is
@@ -29,12 +30,6 @@
 //	GET  /sim/submissions                         what was confirmed, as NDJSON
 //	GET  /sim/objects/{submission}/{document}     an image
 //	GET, POST, DELETE /sim/faults                 scripted faults
-//
-// And a built-in sample partner backend:
-//
-//	POST /partner/callback                        receives call 8
-//	POST /partner/v1/kiosk/initiate               the kiosk's request for a user token
-//	GET  /partner/v1/sessions/{correlationId}     what the partner backend knows
 //
 // # Flows
 //
@@ -148,7 +143,7 @@ type Options struct {
 	UniqueSessions bool
 
 	// CallbackURL is where verdicts are told: the partner backend's registered
-	// URL (call 8), on loopback. Empty: the built-in sample partner.
+	// URL (call 8), on loopback. Empty: nobody is told.
 	CallbackURL string
 
 	// CallbackMethod is POST, PUT or PATCH. Empty: POST.
@@ -202,7 +197,6 @@ type Sim struct {
 	judging  *agenda
 	matching *agenda // judging that waits for the partner backend
 	sending  *agenda
-	partner  *partner
 	client   *http.Client // for calls 8 and 9, to loopback only
 
 	mu sync.Mutex
@@ -277,7 +271,6 @@ func New(opts Options) (*Sim, error) {
 	}
 	// Another start draws other faults, or it would go wrong at the same place.
 	s.faults.chance = rand.New(rand.NewPCG(opts.Seed, s.starts))
-	s.partner = newPartner(s)
 	s.routes()
 	s.resume()
 	return s, nil
@@ -323,13 +316,6 @@ func (s *Sim) routes() {
 	// What a URL is not made for is refused as a wrong signature.
 	s.mux.Handle("/objects/", s.serve(callUpload, func(*exchange) reply { return denied(http.StatusForbidden, "SignatureDoesNotMatch") }))
 
-	builtIn := func(pattern, call string, h func(*http.Request, *Event) reply) {
-		s.mux.Handle(pattern, s.serve(call, func(x *exchange) reply { return h(x.Request, x.ev) }))
-	}
-	builtIn("POST /partner/callback", callCallback, s.partner.callback)
-	builtIn("POST /partner/v1/kiosk/initiate", callInitiate, s.partner.initiate)
-	builtIn("GET /partner/v1/sessions/{correlation}", "", s.partner.lookUp)
-
 	private := func(pattern string, h http.HandlerFunc) { add(pattern, onlyLoopback(h)) }
 	private("GET /sim/{$}", s.page)
 	private("POST /sim/{$}", s.pageFaults)
@@ -370,7 +356,7 @@ func loopbackHost(host string) bool {
 }
 
 // Routes returns the patterns of what the simulator serves, such as
-// "GET /sim/{$}", without those of the built-in partner backend.
+// "GET /sim/{$}".
 func (s *Sim) Routes() []string { return slices.Clone(s.patterns) }
 
 // ServeHTTP serves every part of the simulated world.
