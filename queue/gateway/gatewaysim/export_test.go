@@ -24,3 +24,6 @@ func CheckRecord(bucket, key string, record []byte, sealed bool) error {
 	_, err := s.restoreMeta(one)
 	return err
 }
+
+// Sweep drops the images that are old, as Run does now and then.
+func (s *Sim) Sweep() { s.sweep() }

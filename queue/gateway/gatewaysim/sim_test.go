@@ -155,7 +155,12 @@ const urlsPath = "/coe/v1/submissions/urls?submissionType=STANDALONE_LIVENESS"
 // targets asks for upload URLs.
 func (w *world) targets(t *testing.T, user []string) (submission, selfie, additional string) {
 	t.Helper()
-	a := w.call(t, "GET", urlsPath, "", user...)
+	return w.targetsOf(t, "STANDALONE_LIVENESS", user)
+}
+
+func (w *world) targetsOf(t *testing.T, kind string, user []string) (submission, selfie, additional string) {
+	t.Helper()
+	a := w.call(t, "GET", "/coe/v1/submissions/urls?submissionType="+kind, "", user...)
 	var docs struct {
 		Data struct {
 			Documents map[string]struct{ DocumentURL string }
@@ -171,7 +176,12 @@ func (w *world) targets(t *testing.T, user []string) (submission, selfie, additi
 // confirmed brings a session to a confirmed submission.
 func (w *world) confirmed(t *testing.T, user []string) string {
 	t.Helper()
-	id, selfie, additional := w.targets(t, user)
+	return w.confirmedAs(t, "STANDALONE_LIVENESS", user)
+}
+
+func (w *world) confirmedAs(t *testing.T, kind string, user []string) string {
+	t.Helper()
+	id, selfie, additional := w.targetsOf(t, kind, user)
 	for _, u := range []string{selfie, additional} {
 		if a := w.call(t, "PUT", u, selfieJPEG(t)); a.status != http.StatusOK {
 			t.Fatalf("upload = %d %s", a.status, a.body)
