@@ -277,11 +277,11 @@ func (d *Document) value(schema *Node, ptr string, v any) error {
 	if err != nil {
 		return err
 	}
-	for _, any := range []string{"anyOf", "oneOf"} {
-		if list := schema.At(any); list != nil {
+	for _, choice := range []string{"anyOf", "oneOf"} {
+		if list := schema.At(choice); list != nil {
 			var all error
 			for i, s := range list.Items {
-				if err = d.value(s, ptr+"/"+any+strconv.Itoa(i), v); err == nil {
+				if err = d.value(s, ptr+"/"+choice+strconv.Itoa(i), v); err == nil {
 					return nil
 				}
 				all = errors.Join(all, err)
@@ -373,7 +373,7 @@ func (d *Document) object(schema *Node, ptr string, v map[string]any) error {
 // webhooks, and was never seen: statuses, causes, headers, content types and
 // fields.
 func (d *Document) Unseen() ([]string, error) {
-	all := map[string]bool{}
+	all, done := map[string]bool{}, map[*Node]bool{}
 	var order []string
 	want := func(ptr string) bool {
 		if all[ptr] {
@@ -403,10 +403,19 @@ func (d *Document) Unseen() ([]string, error) {
 			}
 			for _, kind := range r.At("content").keys() {
 				if want(ptr + " " + kind) {
-					if err := d.fields(r.At("content", kind, "schema"), ptr+" "+kind, want); err != nil {
+					if err := d.fields(r.At("content", kind, "schema"), ptr+" "+kind, want, done); err != nil {
 						return nil, err
 					}
 				}
+			}
+		}
+	}
+	hooks := d.At("webhooks")
+	for _, name := range hooks.keys() {
+		for _, method := range hooks.At(name).Keys {
+			path := []string{"webhooks", name, method, "requestBody", "content", "application/json", "schema"}
+			if err := d.fields(d.At(path...), strings.Join(path, "/"), want, done); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -416,16 +425,17 @@ func (d *Document) Unseen() ([]string, error) {
 }
 
 // fields calls want for each field below a schema, and goes on below those
-// that are wanted.
-func (d *Document) fields(schema *Node, ptr string, want func(string) bool) error {
+// that are wanted. Schemas that are done are not gone into again.
+func (d *Document) fields(schema *Node, ptr string, want func(string) bool, done map[*Node]bool) error {
 	schema, ptr, err := d.follow(schema, ptr)
-	if err != nil || schema == nil {
+	if err != nil || schema == nil || done[schema] {
 		return err
 	}
-	for _, any := range []string{"anyOf", "oneOf"} {
-		if list := schema.At(any); list != nil {
+	done[schema] = true
+	for _, choice := range []string{"anyOf", "oneOf"} {
+		if list := schema.At(choice); list != nil {
 			for i, s := range list.Items {
-				if err := d.fields(s, ptr+"/"+any+strconv.Itoa(i), want); err != nil {
+				if err := d.fields(s, ptr+"/"+choice+strconv.Itoa(i), want, done); err != nil {
 					return err
 				}
 			}
@@ -433,17 +443,17 @@ func (d *Document) fields(schema *Node, ptr string, want func(string) bool) erro
 	}
 	for _, name := range schema.At("properties").keys() {
 		if p := ptr + " field " + name; want(p) {
-			if err := d.fields(schema.At("properties", name), p, want); err != nil {
+			if err := d.fields(schema.At("properties", name), p, want, done); err != nil {
 				return err
 			}
 		}
 	}
 	if more := schema.At("additionalProperties"); more != nil && more.Text != "false" && want(ptr+" more fields") {
-		if err := d.fields(more, ptr+" more fields", want); err != nil {
+		if err := d.fields(more, ptr+" more fields", want, done); err != nil {
 			return err
 		}
 	}
-	return d.fields(schema.At("items"), ptr+"/items", want)
+	return d.fields(schema.At("items"), ptr+"/items", want, done)
 }
 
 // follow follows references from n, which is at ptr.
