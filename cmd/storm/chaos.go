@@ -46,7 +46,6 @@ func (p *proxy) address() string { return p.listener.Addr().String() }
 func (p *proxy) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	defer p.cut()
 	stop := context.AfterFunc(ctx, func() { _ = p.listener.Close() })
 	defer stop()
 	for n := uint64(0); ; n++ {
@@ -111,6 +110,7 @@ func (p *proxy) carry(ctx context.Context, c net.Conn, n uint64) {
 		p.mu.Unlock()
 		l.abort()
 	}()
+	defer context.AfterFunc(ctx, l.abort)() // it may have begun after all were cut
 	var both sync.WaitGroup
 	both.Go(func() { l.pump(ctx, up, c) })
 	both.Go(func() { l.pump(ctx, c, up) })

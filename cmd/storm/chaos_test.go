@@ -59,6 +59,7 @@ func TestInCalmWeatherEverythingGetsThrough(t *testing.T) {
 }
 
 func TestRoughWeatherCutsSomeAndLetsSomeThrough(t *testing.T) {
+	t.Parallel()
 	p, post := upstream(t, 1)
 	p.rough.Store(true)
 	const posts = 40

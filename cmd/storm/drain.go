@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/metrics"
@@ -124,7 +123,6 @@ func preload(ctx context.Context, l load, s *studio) (func(context.Context) erro
 		var refused atomic.Int64
 		d, err := deliver.New(deliver.Options{
 			Outbox: q, Gateway: client, Partner: client, Next: gateway.Next, Lanes: l.Lanes,
-			Backoff: deliver.FullJitter(50*time.Millisecond, time.Second, rand.Float64),
 			Emit: func(e kiosk.Event) { // after the outbox has taken the end
 				if e.Kind != kiosk.EventSettled {
 					return

@@ -169,6 +169,11 @@ func lossy(store http.Handler, every int64) http.Handler {
 	})
 }
 
+// drizzle is what goes wrong all the time during a storm.
+func drizzle() string {
+	return "all=reset%1,all=lost%1,all=503%1,upload=reset-mid-body%4,upload=slow:400kB/s%4,urls=reset-mid-body%2,confirm=lost%4,callback=500%20"
+}
+
 // troubles are calls and what may be wrong with them, in the words of
 // gatewaysim's scripts. None of these is a reason to give a record up.
 func troubles() []string {
@@ -178,7 +183,8 @@ func troubles() []string {
 		"upload=503x2", "upload=resetx4", "upload=lostx4", "upload=403x2", "upload=hang:2500ms", "upload=500",
 		"confirm=503x3", "confirm=500", "confirm=resetx2", "confirm=lostx6", "confirm=hang:2500ms", "confirm=garbage",
 		"status=503x3", "status=500x2", "status=resetx3", "status=lostx3", "status=html", "status=garbagex2", "status=hang:2500ms",
-		"details=500", "details=resetx2",
+		"upload=503/1sx2", "confirm=429/1sx2", "confirm=reset-mid-bodyx3",
+		"details=500", "details=resetx2", "callback=503x5", "callback=lostx5", "callback=hang:2500ms",
 	}
 }
 

@@ -37,6 +37,7 @@ type tally struct {
 	confirmed int // distinct submissions of acknowledged captures
 	whole     int // captures that were cut short and are there all the same
 	absent    int // captures that were cut short and are not
+	repeated  int // callbacks that the partner backend had heard before
 }
 
 // judge holds the evidence against the book. Each finding is a broken promise.

@@ -103,7 +103,7 @@ func (k *kioskChild) run(ctx context.Context) error {
 	}
 	d, err := deliver.New(deliver.Options{
 		Outbox: outbox, Gateway: client, Partner: client, Next: gateway.Next, Lanes: k.Lanes,
-		Backoff: deliver.FullJitter(50*time.Millisecond, time.Second, rand.Float64),
+		Policy: shortWaits(),
 		Report: func(r kiosk.Receipt) {
 			_ = k.tell(kioskReport{Settled: r.Action, Record: string(r.Record)}) // the parent has gone, and so will this
 		},
@@ -166,6 +166,15 @@ func (k *kioskChild) await(ctx context.Context) error {
 		pause(ctx, 100*time.Millisecond)
 	}
 	return nil
+}
+
+// shortWaits is the product's policy for a storm, in which an outage lasts for
+// seconds and not for hours.
+func shortWaits() deliver.Policy {
+	p := deliver.StandardPolicy()
+	p.Base, p.Most, p.Least, p.Person = 20*time.Millisecond, 300*time.Millisecond, 10*time.Millisecond, 300*time.Millisecond
+	p.Wish, p.Ease, p.Forget = time.Second, 0.5, 3*time.Second
+	return p
 }
 
 // impatient is a client for a network whose troubles last for seconds.

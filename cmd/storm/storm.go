@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner"
 )
 
 // A plan says how large a storm is and how it blows.
@@ -30,7 +33,9 @@ type plan struct {
 	longest  time.Duration // then it is a failure
 	lanes    int
 	calm     float64  // part of the captures after whose settling the weather clears
-	strikes  []strike // of which each is as likely as the others; nil: standardStrikes
+	strikes  []strike // dealt like cards, again and again; nil: standardStrikes
+	after    int      // records that are settled before the first strike
+	most     int      // strikes after which the weather clears in any case; 0: any number
 	dir      string   // for everything that is written; made if missing
 
 	kiosk   kioskConfig   // controls only
@@ -64,8 +69,8 @@ const (
 // standardStrikes are those of a storm, as often as each is to come.
 func standardStrikes() []strike {
 	return []strike{
-		killKiosk, killKiosk, killKiosk, killKiosk, killKiosk, killGateway, killGateway, killGateway, killGateway,
-		cutAll, cutAll, cutAll, outage, outage, faults, faults, faults, faults, faults, faults,
+		killKiosk, killKiosk, killKiosk, killGateway, killGateway, killGateway, outage, outage,
+		cutAll, cutAll, cutAll, cutAll, faults, faults, faults, faults, faults, faults, faults, faults,
 	}
 }
 
@@ -82,17 +87,21 @@ type storm struct {
 
 	kiosk, gateway *child
 	lives          int           // starts of the kiosk
+	deck           []strike      // to come
 	ended          chan struct{} // holds a token when a child ended that nobody killed
+	putting        chan struct{} // holds a token when a Put began
 
-	mu      sync.Mutex
-	book    book
-	next    int // capture to begin with after a restart
-	settled map[string]bool
-	words   map[kiosk.Action]int
-	idle    bool
-	failed  []string
-	struck  map[strike]int
-	renewed int // rounds in which the gateway gave a new submission for each request
+	mu              sync.Mutex
+	book            book
+	next            int // capture to begin with after a restart
+	settled         map[string]bool
+	words           map[kiosk.Action]int
+	idle            bool
+	failed          []string
+	struck          map[strike]int
+	blows           int // strikes
+	renewed         int // rounds in which the gateway gave a new submission for each request
+	heard, repeated int // callbacks at the partner backend, and those of them that it had heard before
 }
 
 // blow runs a plan. Its error is a broken promise, or what kept it from being
@@ -104,7 +113,7 @@ func blow(ctx context.Context, p plan, out io.Writer) (tally, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.longest)
 	defer cancel()
 	s := &storm{
-		plan: p, out: out, began: time.Now(), ended: make(chan struct{}, 1),
+		plan: p, out: out, began: time.Now(), ended: make(chan struct{}, 1), putting: make(chan struct{}, 1),
 		book:    book{begun: map[int]bool{}, acked: map[int]bool{}},
 		settled: map[string]bool{}, words: map[kiosk.Action]int{}, struck: map[strike]int{},
 	}
@@ -119,10 +128,12 @@ func blow(ctx context.Context, p plan, out io.Writer) (tally, error) {
 		_ = s.log.Close()
 	}
 	s.story()
+	t.repeated = s.repeated
 	if err != nil {
 		return t, fmt.Errorf("seed %d: %w", p.seed, err)
 	}
 	s.say("%d captures acknowledged, %d distinct submissions confirmed, each image whole, none twice, none lost", len(s.book.acked), t.confirmed)
+	s.say("%d callbacks reached the partner backend, %d of them repeated; it knows one result of each capture", s.heard, s.repeated)
 	s.say("%d more were cut short by a kill: %d of them whole and confirmed once, %d absent", t.whole+t.absent, t.whole, t.absent)
 	return t, nil
 }
@@ -186,8 +197,10 @@ func (s *storm) play(ctx context.Context) (tally, error) {
 		case <-shown.C:
 			s.progress()
 		case <-next.C:
-			if err := s.strike(ctx, r); err != nil {
-				return tally{}, err
+			if s.begun() {
+				if err := s.strike(ctx, r); err != nil {
+					return tally{}, err
+				}
 			}
 			next.Reset(s.wait(r))
 		}
@@ -240,11 +253,27 @@ func (s *storm) wait(r *rand.Rand) time.Duration {
 	return time.Duration((0.2 + 0.8*r.ExpFloat64()) * float64(s.every))
 }
 
-// stormy reports whether the storm goes on.
+// stormy reports whether the storm goes on: until everything is captured, most
+// of it delivered, and every kind of strike was seen.
 func (s *storm) stormy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.most > 0 && s.blows >= s.most {
+		return false
+	}
+	for _, kind := range s.strikes {
+		if s.struck[kind] == 0 {
+			return true
+		}
+	}
 	return len(s.book.acked) < s.captures || float64(len(s.settled)) < s.plan.calm*float64(s.captures) && !s.idle
+}
+
+// begun reports whether it is time for the first strike.
+func (s *storm) begun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.settled) >= s.after
 }
 
 // calm reports whether everything is delivered.
@@ -256,15 +285,36 @@ func (s *storm) calm() bool {
 
 // strike does one bad thing.
 func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
-	what := s.strikes[r.IntN(len(s.strikes))]
+	if len(s.deck) == 0 {
+		s.deck = slices.Clone(s.strikes)
+		r.Shuffle(len(s.deck), func(i, j int) { s.deck[i], s.deck[j] = s.deck[j], s.deck[i] })
+	}
+	what := s.deck[0]
+	s.deck = s.deck[1:]
 	s.mu.Lock()
 	s.struck[what]++
+	s.blows++
 	s.mu.Unlock()
 	switch what {
 	case killKiosk:
+		if r.IntN(2) == 0 { // in the middle of a Put, if there is one
+			select {
+			case <-s.putting:
+			default:
+			}
+			select {
+			case <-ctx.Done():
+			case <-s.putting:
+			case <-time.After(time.Second):
+			}
+			pause(ctx, time.Duration(r.Int64N(int64(4*time.Millisecond))))
+		}
 		s.kiosk.kill()
 		return s.startKiosk(ctx)
 	case killGateway:
+		if err := s.callbacks(ctx); err != nil {
+			return err
+		}
 		s.gateway.kill()
 		pause(ctx, time.Duration(r.Int64N(int64(800*time.Millisecond))))
 		return s.startGateway(ctx, r)
@@ -273,7 +323,11 @@ func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
 	case outage:
 		s.proxy.refuse(200*time.Millisecond + time.Duration(r.Int64N(int64(2*time.Second))))
 	case faults:
-		return s.order(ctx, http.MethodPost, script(r.IntN))
+		// In place of those that nothing has run into yet, or they would pile up.
+		if err := s.order(ctx, http.MethodDelete, ""); err != nil {
+			return err
+		}
+		return s.order(ctx, http.MethodPost, script(r.IntN)+","+drizzle())
 	}
 	return nil
 }
@@ -313,6 +367,10 @@ func (s *storm) hear(line []byte, ready chan<- struct{}) {
 	case r.Putting != nil:
 		s.book.begun[*r.Putting] = true
 		s.next = *r.Putting + 1
+		select {
+		case s.putting <- struct{}{}:
+		default:
+		}
 	case r.Put != nil:
 		s.book.acked[*r.Put] = true
 	case r.Idle:
@@ -336,7 +394,7 @@ func (s *storm) startGateway(ctx context.Context, r *rand.Rand) error {
 		UserToken:    time.Duration(2+r.IntN(8)) * time.Second,
 		UploadURL:    time.Duration(1+r.IntN(4)) * time.Second,
 	}
-	c.Seed = r.Uint64() | 1
+	c.Seed, c.Faults = r.Uint64()|1, drizzle()
 	if c.NewSubmissions {
 		s.renewed++
 	}
@@ -433,7 +491,28 @@ func (s *storm) collect(ctx context.Context) (e evidence, err error) {
 			return e, err
 		}
 	}
-	return e, nil
+	return e, s.callbacks(ctx)
+}
+
+// callbacks counts what the partner backend was told since it started.
+func (s *storm) callbacks(ctx context.Context) error {
+	body, err := ask(ctx, http.MethodGet, "http://"+s.direct+"/partner/events", "")
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(body) {
+		var e partner.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("the partner's events: %w", err)
+		}
+		if e.Call == partner.CallCallback && e.Status == http.StatusOK {
+			s.heard++
+			if e.Duplicate {
+				s.repeated++
+			}
+		}
+	}
+	return nil
 }
 
 // confirmed asks a simulated gateway what was confirmed.
@@ -515,15 +594,20 @@ func (s *storm) story() {
 		s.proxy.count.refused.Load(), s.renewed, s.words)
 }
 
-// freePort returns a loopback address that nobody listens at.
+// freePort returns a loopback address that nobody listens at, and that nobody
+// gets by chance while a gateway is being restarted: it is not one of those that
+// the kernel gives to connections.
 func freePort(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	const lowest, count = 20_000, 12_000
+	var last error
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+rand.IntN(count)))
+		var l net.Listener
+		if l, last = (&net.ListenConfig{}).Listen(ctx, "tcp", address); last == nil {
+			if last = l.Close(); last == nil {
+				return address, nil
+			}
+		}
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return address, nil
+	return "", fmt.Errorf("find a free port: %w", last)
 }
