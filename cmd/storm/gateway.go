@@ -26,7 +26,7 @@ import (
 type gatewayConfig struct {
 	Listen string // address
 	Base   string // URL by which others reach it
-	Dir    string // of its state and the partner backend's; "": the gateway's in memory, the partner's in a folder for the while
+	Dir    string // of its state and the partner backend's; "": the gateway's in memory, the partner's in a file without a name
 
 	NewSubmissions  bool
 	JudgeAfter      time.Duration
@@ -65,7 +65,7 @@ func beGateway(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 	}
 	run, end := sim.Run, sim.Close
 	if c.Base != "" {
-		p, forget, err := c.partner()
+		p, err := c.partner()
 		if err != nil {
 			return errors.Join(fmt.Errorf("partner backend: %w", err), sim.Close())
 		}
@@ -76,7 +76,7 @@ func beGateway(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 			g.Go(func() error { return p.Run(ctx) })
 			return g.Wait()
 		}
-		end = func() error { return errors.Join(sim.Close(), p.Close(), forget()) }
+		end = func() error { return errors.Join(sim.Close(), p.Close()) }
 	}
 	return errors.Join(serve(ctx, c.Listen, mux, out, run), end())
 }
@@ -105,27 +105,24 @@ func (c gatewayConfig) options() gatewaysim.Options {
 }
 
 // partner returns the sample partner backend, which reaches the gateway as
-// everybody else does, and what removes its state where that is not to be kept.
-func (c gatewayConfig) partner() (p *partner.Server, forget func() error, err error) {
+// everybody else does.
+func (c gatewayConfig) partner() (*partner.Server, error) {
 	backend, err := gateway.NewBackend(gateway.BackendOptions{
 		TokenURL: c.Base, GatewayURL: c.Base, ClientID: clientID, PassKey: passKey, PartnerCode: partnerCode, Platform: "KIOSK",
 		Client: impatient(),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	dir, forget := filepath.Join(c.Dir, "partner"), func() error { return nil }
+	dir := filepath.Join(c.Dir, "partner")
 	if c.Dir == "" {
 		if dir, err = os.MkdirTemp("", "storm-partner-"); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		forget = func() error { return os.RemoveAll(dir) }
+		// A child that is killed leaves nothing: the file that is open goes on.
+		defer func() { _ = os.RemoveAll(dir) }()
 	}
-	p, err = partner.New(partner.Options{Gateway: backend, CallbackAuth: callbackAuth, StateDir: dir, FallbackAfter: 3 * time.Second})
-	if err != nil {
-		return nil, nil, errors.Join(err, forget())
-	}
-	return p, forget, nil
+	return partner.New(partner.Options{Gateway: backend, CallbackAuth: callbackAuth, StateDir: dir, FallbackAfter: 3 * time.Second})
 }
 
 // serve serves h until ctx ends, beside run, and reports when it listens.
