@@ -472,6 +472,7 @@ const scriptLimit = 64 << 10
 
 // tellFaults lists the faults to come.
 func (s *Sim) tellFaults(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	for _, line := range s.faults.lines() {
 		_, _ = io.WriteString(w, line+"\n") // the client may have gone
 	}
