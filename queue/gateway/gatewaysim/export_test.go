@@ -27,3 +27,38 @@ func CheckRecord(bucket, key string, record []byte, sealed bool) error {
 
 // Sweep drops the images that are old, as Run does now and then.
 func (s *Sim) Sweep() { s.sweep() }
+
+// What is kept at most.
+const (
+	KeptSessions    = keptSessions
+	KeptTokens      = keptTokens
+	KeptSubmissions = keptSubmissions
+	KeptEvents      = journalSize
+	ImageLimit      = memoryImages
+)
+
+// Fill adds as many sessions, each with a token, a submission and an event, as
+// if they had been initiated, and finishes them. It returns how many of each
+// are kept.
+func (s *Sim) Fill(n int) (sessions, tokens, submissions int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		sess := &session{ID: id()}
+		s.addSession(sess)
+		s.addToken(secret(), grant{Session: sess.ID})
+		s.addSubmission(sess, &submission{ID: id(), Told: true, Status: "COMPLETED", Verdict: &verdict{}, Documents: map[string]*document{}})
+		s.events.add(Event{Call: "flow"}, func(Event, bool) {})
+	}
+	return len(s.sessions), len(s.tokens), len(s.submissions)
+}
+
+// Images returns how many images are kept, and their bytes.
+func (s *Sim) Images() (n int, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.imageOrder), s.imageBytes
+}
+
+// BreakDisk makes the next commit fail, as a full disk does.
+func (s *Sim) BreakDisk() error { return s.disk.db.Close() }

@@ -204,15 +204,22 @@ func (w *world) await(t *testing.T, call, submission string) gatewaysim.Event {
 	return ev
 }
 
-func selfieJPEG(tb testing.TB) string {
-	tb.Helper()
+// noise is a JPEG that decodes, made once.
+var noise = sync.OnceValues(func() (string, error) {
 	img := image.NewGray(image.Rect(0, 0, 480, 640))
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(img.Pix)
 	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 20}); err != nil {
+	err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 20})
+	return b.String(), err
+})
+
+func selfieJPEG(tb testing.TB) string {
+	tb.Helper()
+	s, err := noise()
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return b.String()
+	return s
 }
 
 func TestThePartnersCallsAreStrict(t *testing.T) {
@@ -435,24 +442,58 @@ func TestCallbacksAreRepeatedAndMadeAgain(t *testing.T) {
 
 func TestParseFaults(t *testing.T) {
 	for script, want := range map[string]string{
-		"":                               "",
-		"urls=503x3":                     "urls=503x3",
-		"urls=503, upload=reset":         "urls=503 upload=reset",
-		"confirm=409;status=hang:10s":    "confirm=409 status=hang:10s",
-		"all=htmlx*\ncallback=lost":      "all=htmlx* callback=lost",
-		"upload=hang:1500msx2 flow=huge": "upload=hang:1.5sx2 flow=huge",
-		"urls":                           "error",
-		"urls=":                          "error",
-		"nothing=503":                    "error",
-		"urls=200":                       "error",
-		"urls=600":                       "error",
-		"urls=503x0":                     "error",
-		"urls=503x-1":                    "error",
-		"urls=503x":                      "error",
-		"urls=reset:10s":                 "error",
-		"urls=hang:-1s":                  "error",
-		"urls=hang:soon":                 "error",
-		"urls=explode":                   "error",
+		"":                                       "",
+		"urls=503x3":                             "urls=503x3",
+		"urls=503, upload=reset":                 "urls=503 upload=reset",
+		"confirm=409;status=hang:10s":            "confirm=409 status=hang:10s",
+		"all=htmlx*\ncallback=lost":              "all=htmlx* callback=lost",
+		"upload=hang:1500msx2 flow=huge":         "upload=hang:1.5sx2 flow=huge",
+		"urls=503 x3":                            "urls=503x3",
+		"status=hang 10s x2, urls=429":           "status=hang:10sx2 urls=429",
+		"upload=slow 50kB/s":                     "upload=slow:50kB/s",
+		"upload=slow:1000000B/s":                 "upload=slow:1MB/s",
+		"upload=slow:7B/sx*":                     "upload=slow:7B/sx*",
+		"upload=reset mid-body":                  "upload=reset-mid-body",
+		"upload=reset mid body x2":               "upload=reset-mid-bodyx2",
+		"urls=429 quota confirm=garbage body x2": "urls=429 confirm=garbagex2",
+		"urls=clock skew +48h":                   "urls=skew:+48h",
+		"all=skew:-56y":                          "all=skew:-56y",
+		"all=skew:2d":                            "all=skew:+48h",
+		"urls=503/30sx3":                         "urls=503/30sx3",
+		"urls=429 /1m x2":                        "urls=429/1mx2",
+		"all=reset%5":                            "all=reset%5",
+		"all=lost %0.5 x*":                       "all=lost%0.5",
+		"all=503/2s%1.25x1":                      "all=503/2s%1.25x1",
+		"reference=404":                          "reference=404",
+		"urls=500/30s":                           "error",
+		"urls=503/1500ms":                        "error",
+		"urls=503/soon":                          "error",
+		"urls=slow":                              "error",
+		"urls=slow:0B/s":                         "error",
+		"urls=slow:50kB":                         "error",
+		"urls=slow:99999MB/s":                    "error",
+		"urls=skew":                              "error",
+		"urls=skew:0s":                           "error",
+		"urls=skew:+999y":                        "error",
+		"urls=skew:+99999999999999999999d":       "error",
+		"urls=reset%0":                           "error",
+		"urls=reset%101":                         "error",
+		"urls=reset%NaN":                         "error",
+		"urls=503, x3":                           "error",
+		"urls=503:10s":                           "error",
+		"urls=+503":                              "error",
+		"urls":                                   "error",
+		"urls=":                                  "error",
+		"nothing=503":                            "error",
+		"urls=200":                               "error",
+		"urls=600":                               "error",
+		"urls=503x0":                             "error",
+		"urls=503x-1":                            "error",
+		"urls=503x":                              "error",
+		"urls=reset:10s":                         "error",
+		"urls=hang:-1s":                          "error",
+		"urls=hang:soon":                         "error",
+		"urls=explode":                           "error",
 	} {
 		faults, err := gatewaysim.ParseFaults(script)
 		words := make([]string, 0, len(faults))
@@ -473,6 +514,7 @@ func TestParseFaults(t *testing.T) {
 // the same.
 func FuzzParseFaults(f *testing.F) {
 	f.Add("urls=503x3, upload=hang:10s all=lostx*")
+	f.Add("upload=slow 50kB/s;all=reset%5 urls=503/30s x2\nflow=clock skew -56y")
 	f.Fuzz(func(t *testing.T, script string) {
 		faults, err := gatewaysim.ParseFaults(script)
 		if err != nil {
