@@ -16,9 +16,16 @@ import (
 	"livekiosk/queue/gateway/gatewaysim"
 )
 
+// A view is what a browser is answered.
+type view struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // browse asks for something of the page as a browser would. Headers are
 // "Name: value".
-func (w *world) browse(t *testing.T, method, path string, form url.Values, headers ...string) (*http.Response, []byte) {
+func (w *world) browse(t *testing.T, method, path string, form url.Values, headers ...string) view {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -40,7 +47,7 @@ func (w *world) browse(t *testing.T, method, path string, form url.Values, heade
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, body
+	return view{resp.StatusCode, resp.Header, body}
 }
 
 // A leaf is a part of a page.
@@ -93,7 +100,7 @@ func TestThePageShowsWhatHappened(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{FaceCheck: func(context.Context, []byte) (gatewaysim.Face, error) {
 		return gatewaysim.Face{Faces: 1, Live: 0.1}, nil
 	}})
-	if _, empty := w.browse(t, "GET", "/sim/", nil); !strings.Contains(string(empty), "Nobody has initiated a flow yet") {
+	if empty := w.browse(t, "GET", "/sim/", nil).body; !bytes.Contains(empty, []byte("Nobody has initiated a flow yet")) {
 		t.Errorf("the page of a new simulator: %s", empty)
 	}
 	user := w.user(t, `<script>"evil"&`)
@@ -103,7 +110,7 @@ func TestThePageShowsWhatHappened(t *testing.T) {
 	w.call(t, "POST", "/sim/faults", "urls=503/30sx3 all=reset%5")
 	w.call(t, "GET", urlsPath, "", user...)
 
-	_, page := w.browse(t, "GET", "/sim/", nil)
+	page := w.browse(t, "GET", "/sim/", nil).body
 	if scripts := elements(t, page, "script"); len(scripts) > 0 {
 		t.Errorf("the page has %d scripts", len(scripts))
 	}
@@ -153,12 +160,12 @@ func TestThePageShowsWhatHappened(t *testing.T) {
 		t.Errorf("the newest event is %q", got)
 	}
 
-	resp, img := w.browse(t, "GET", images[0].attr("src"), nil)
-	if string(img) != selfieJPEG(t) {
-		t.Errorf("the image: %s, %d bytes", resp.Status, len(img))
+	img := w.browse(t, "GET", images[0].attr("src"), nil)
+	if string(img.body) != selfieJPEG(t) {
+		t.Errorf("the image: %d, %d bytes", img.status, len(img.body))
 	}
 	for name, want := range map[string]string{"Content-Type": "image/jpeg", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
-		if got := resp.Header.Get(name); got != want {
+		if got := img.header.Get(name); got != want {
 			t.Errorf("the image's %s is %q, want %q", name, got, want)
 		}
 	}
@@ -167,8 +174,8 @@ func TestThePageShowsWhatHappened(t *testing.T) {
 func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{})
 	w.confirmed(t, w.user(t, "s"))
-	resp, page := w.browse(t, "GET", "/sim/", nil)
-	policy := resp.Header.Get("Content-Security-Policy")
+	front := w.browse(t, "GET", "/sim/", nil)
+	page, policy := front.body, front.header.Get("Content-Security-Policy")
 	if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
 		t.Errorf("its policy is %q", policy)
 	}
@@ -188,16 +195,16 @@ func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 			t.Errorf("%s has a style of its own, which the policy forbids", l.Data)
 		}
 	}
-	resp, css := w.browse(t, "GET", "/sim/page.css", nil)
-	if resp.Header.Get("Content-Type") != "text/css; charset=utf-8" || !bytes.Contains(css, []byte("prefers-color-scheme: dark")) || bytes.Contains(css, []byte("url(")) {
-		t.Errorf("its style is %s %q", resp.Header.Get("Content-Type"), css)
+	css := w.browse(t, "GET", "/sim/page.css", nil)
+	if kind := css.header.Get("Content-Type"); kind != "text/css; charset=utf-8" || !bytes.Contains(css.body, []byte("prefers-color-scheme: dark")) || bytes.Contains(css.body, []byte("url(")) {
+		t.Errorf("its style is %s %q", kind, css.body)
 	}
 }
 
 func TestThePageRefreshesOnlyWhenAsked(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{})
 	for path, want := range map[string]bool{"/sim/": false, "/sim/?refresh=0": false, "/sim/?refresh=1": true} {
-		_, page := w.browse(t, "GET", path, nil)
+		page := w.browse(t, "GET", path, nil).body
 		got := slices.ContainsFunc(elements(t, page, "meta"), func(l leaf) bool { return l.attr("http-equiv") == "refresh" })
 		if got != want {
 			t.Errorf("%s refreshes: %v, want %v", path, got, want)
@@ -218,7 +225,7 @@ func TestThePageIsBounded(t *testing.T) {
 		w.call(t, "GET", urlsPath, "", last...)
 	}
 	w.call(t, "POST", "/sim/faults", strings.Repeat("urls=503 ", 60))
-	_, page := w.browse(t, "GET", "/sim/", nil)
+	page := w.browse(t, "GET", "/sim/", nil).body
 	sessions := elements(t, page, "article")
 	if len(sessions) != 50 || len(sessions[0].all("tbody")[0].all("tr")) != 5 {
 		t.Errorf("%d sessions, the first %q", len(sessions), sessions[0].text())
@@ -259,12 +266,13 @@ func TestThePagesForms(t *testing.T) {
 		{name: "they are cleared", form: url.Values{"do": {"clear"}}, status: 303, left: ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			resp, page := w.browse(t, "POST", "/sim/", tt.form, tt.headers...)
-			if resp.StatusCode != tt.status {
-				t.Errorf("%s %s, want %d", resp.Status, page, tt.status)
+			got := w.browse(t, "POST", "/sim/", tt.form, tt.headers...)
+			page := got.body
+			if got.status != tt.status {
+				t.Errorf("%d %s, want %d", got.status, page, tt.status)
 			}
-			if tt.status == http.StatusSeeOther && resp.Header.Get("Location") != "/sim/" {
-				t.Errorf("it leads to %q", resp.Header.Get("Location"))
+			if tt.status == http.StatusSeeOther && got.header.Get("Location") != "/sim/" {
+				t.Errorf("it leads to %q", got.header.Get("Location"))
 			}
 			if tt.says != "" {
 				if alert := elements(t, page, "main")[0].text(); !strings.Contains(alert, tt.says) {
