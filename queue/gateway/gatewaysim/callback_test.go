@@ -126,6 +126,7 @@ func TestACallbackSaysEverything(t *testing.T) {
 }
 
 func TestACallbackComesUntilItIsTaken(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t)
 	b.refuse = func(n int) int { return []int{http.StatusBadGateway, http.StatusOK}[min(n, 1)] }
 	w := newWorld(t, gatewaysim.Options{CallbackURL: b.url + "/callback", Faults: "callback=reset callback=lost callback=reset-mid-body"})
@@ -152,6 +153,7 @@ func TestACallbackComesUntilItIsTaken(t *testing.T) {
 }
 
 func TestCallbacksCanComeOutOfOrder(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t)
 	w := newWorld(t, gatewaysim.Options{CallbackURL: b.url + "/callback", CallbackShuffle: true, CallbackRepeats: 2})
 	w.confirmed(t, w.user(t, "s"))
@@ -174,6 +176,7 @@ func TestCallbacksCanComeOutOfOrder(t *testing.T) {
 // TestACallbackThatHangsHoldsUpNothing: neither verdicts nor other callbacks
 // wait for one that nobody answers.
 func TestACallbackThatHangsHoldsUpNothing(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -195,6 +198,7 @@ func TestACallbackThatHangsHoldsUpNothing(t *testing.T) {
 }
 
 func TestNobodyElseIsCalled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gatewaysim.Options{CallbackURL: "http://192.0.2.1/callback"})
 	id := w.confirmed(t, w.user(t, "s"))
 	if ev := w.await(t, "callback", id); ev.Status != 0 {

@@ -14,8 +14,14 @@ import (
 	"livekiosk/queue/gateway/gatewaysim"
 )
 
+// A head is an answer without its body.
+type head struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // raw makes one request and returns the answer as it is, and how far it came.
-func (w *world) raw(t *testing.T, method, url string, body io.Reader, headers ...string) (*http.Response, []byte, error) {
+func (w *world) raw(t *testing.T, method, url string, body io.Reader, headers ...string) (*head, []byte, error) {
 	t.Helper()
 	if !strings.HasPrefix(url, "http") {
 		url = w.url + url
@@ -34,13 +40,13 @@ func (w *world) raw(t *testing.T, method, url string, body io.Reader, headers ..
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)
-	return resp, answer, err
+	return &head{resp.StatusCode, resp.Header}, answer, err
 }
 
 func TestEachFaultIsWhatItSays(t *testing.T) {
 	const auth = "/v1/coe/partner/authentication"
 	who := []string{"client-id: sample-client", "pass-key: sample-pass-key"}
-	good := func(t *testing.T, resp *http.Response, body []byte, err error) {
+	good := func(t *testing.T, resp *head, body []byte, err error) {
 		t.Helper()
 		if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"token"`)) {
 			t.Errorf("%v %q %v, want a token", resp, body, err)
@@ -48,54 +54,64 @@ func TestEachFaultIsWhatItSays(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		fault string
-		check func(*testing.T, *http.Response, []byte, error)
+		check func(*testing.T, *head, []byte, error)
 	}{
-		{"503/30s", func(t *testing.T, resp *http.Response, body []byte, _ error) {
-			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "30" || !bytes.Contains(body, []byte("SERVICE_UNAVAILABLE")) {
+		{"503/30s", func(t *testing.T, resp *head, body []byte, _ error) {
+			t.Helper()
+			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "30" || !bytes.Contains(body, []byte("SERVICE_UNAVAILABLE")) {
 				t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
 			}
 		}},
-		{"429 /2s", func(t *testing.T, resp *http.Response, body []byte, _ error) {
-			if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "2" || !bytes.Contains(body, []byte("TOO_MANY_REQUESTS")) {
+		{"429 /2s", func(t *testing.T, resp *head, body []byte, _ error) {
+			t.Helper()
+			if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "2" || !bytes.Contains(body, []byte("TOO_MANY_REQUESTS")) {
 				t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
 			}
 		}},
-		{"reset", func(t *testing.T, _ *http.Response, _ []byte, err error) {
+		{"reset", func(t *testing.T, _ *head, _ []byte, err error) {
+			t.Helper()
 			if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 				t.Errorf("%v, want a reset", err)
 			}
 		}},
-		{"reset mid-body", func(t *testing.T, resp *http.Response, body []byte, err error) {
+		{"reset mid-body", func(t *testing.T, resp *head, body []byte, err error) {
+			t.Helper()
 			if err == nil || resp == nil || len(body) == 0 || bytes.HasSuffix(body, []byte("}")) {
 				t.Errorf("%v %q %v, want half of an answer", resp, body, err)
 			}
 		}},
-		{"lost", func(t *testing.T, _ *http.Response, _ []byte, err error) {
+		{"lost", func(t *testing.T, _ *head, _ []byte, err error) {
+			t.Helper()
 			if err == nil {
 				t.Error("the answer came")
 			}
 		}},
-		{"hang 30ms", func(t *testing.T, resp *http.Response, _ []byte, _ error) {
-			if resp.StatusCode != 503 {
+		{"hang 30ms", func(t *testing.T, resp *head, _ []byte, _ error) {
+			t.Helper()
+			if resp.StatusCode != http.StatusServiceUnavailable {
 				t.Errorf("%d after it hung, want 503", resp.StatusCode)
 			}
 		}},
-		{"html", func(t *testing.T, resp *http.Response, _ []byte, _ error) {
-			if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/html" {
+		{"html", func(t *testing.T, resp *head, _ []byte, _ error) {
+			t.Helper()
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/html" {
 				t.Errorf("%d %v", resp.StatusCode, resp.Header)
 			}
 		}},
-		{"garbage body", func(t *testing.T, resp *http.Response, body []byte, _ error) {
-			if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" || !bytes.Contains(body, []byte{0xff}) {
+		{"garbage body", func(t *testing.T, resp *head, body []byte, _ error) {
+			t.Helper()
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" || !bytes.Contains(body, []byte{0xff}) {
 				t.Errorf("%d %q", resp.StatusCode, body)
 			}
 		}},
-		{"huge", func(t *testing.T, _ *http.Response, body []byte, _ error) {
+		{"huge", func(t *testing.T, _ *head, body []byte, _ error) {
+			t.Helper()
 			if len(body) != 8<<20 {
 				t.Errorf("%d bytes", len(body))
 			}
 		}},
-		{"clock skew -56y", func(t *testing.T, resp *http.Response, body []byte, err error) {
+		{"clock skew -56y", func(t *testing.T, resp *head, body []byte, err error) {
+			t.Helper()
 			good(t, resp, body, err)
 			date, bad := http.ParseTime(resp.Header.Get("Date"))
 			if back := time.Since(date); bad != nil || back < 55*365*24*time.Hour || back > 57*365*24*time.Hour {
@@ -118,6 +134,7 @@ func TestEachFaultIsWhatItSays(t *testing.T) {
 }
 
 func TestASlowGatewayReadsAndWritesSlowly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gatewaysim.Options{Faults: "upload=slow:200kB/s partner_token=slow:500B/s"})
 	began := time.Now()
 	w.partnerToken(t) // 150 bytes or so

@@ -136,6 +136,7 @@ func hash(b []byte) string {
 // TestNothingIsForgottenWhenItIsKilled kills a simulator again and again while
 // clients go through the flow.
 func TestNothingIsForgottenWhenItIsKilled(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	told := map[string]string{} // results by submission, from callbacks
 	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
