@@ -54,9 +54,9 @@ func (c *clock) told(ctx context.Context, behind time.Duration) {
 	c.mu.Unlock()
 	switch {
 	case before && !after:
-		c.log.WarnContext(ctx, "clock is wrong: check the time service", slog.Duration("ahead_of_gateway", -behind))
+		c.log.WarnContext(ctx, "clock is wrong: check the time service", slog.String("ahead_of_gateway", (-behind).Round(time.Second).String()))
 	case !before && after:
-		c.log.InfoContext(ctx, "clock is right again", slog.Duration("ahead_of_gateway", -behind))
+		c.log.InfoContext(ctx, "clock is right again", slog.String("ahead_of_gateway", (-behind).Round(time.Second).String()))
 	}
 }
 

@@ -320,6 +320,20 @@ func (c GatewayConfig) network() (gateway.Options, error) {
 			return o, fmt.Errorf("gateway.partner_cert_file: %w", err)
 		}
 	}
+	for _, one := range []struct { // each by itself, so that its key can be named
+		key string
+		o   gateway.Options
+	}{
+		{"proxy", gateway.Options{Proxy: o.Proxy}},
+		{"upload_limit", gateway.Options{BytesPerSecond: o.BytesPerSecond}},
+		{"pins", gateway.Options{GatewayPins: o.GatewayPins}},
+		{"partner_pins", gateway.Options{PartnerPins: o.PartnerPins}},
+	} {
+		one.o.GatewayURL = o.GatewayURL
+		if err := one.o.Validate(); err != nil {
+			return o, fmt.Errorf("gateway.%s: %w", one.key, err)
+		}
+	}
 	if err := o.Validate(); err != nil {
 		return o, fmt.Errorf("gateway: %w", err)
 	}

@@ -140,11 +140,14 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"an authority's file without a certificate", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", fmt.Sprintf("[gateway]\npartner_ca_file = %q\n", l.file("ca.pem", "hello")))}
 		}, exitConfig, "gateway.partner_ca_file"},
-		{"a pin that is none", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\npins = [\"abc\"]\n")} }, exitConfig, "pin"},
+		{"a pin that is none", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\npins = [\"abc\"]\n")} }, exitConfig, "gateway.pins"},
+		{"a pin of the partner that is none", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[gateway]\npartner_pins = [\"abc\"]\n")}
+		}, exitConfig, "gateway.partner_pins"},
 		{"a proxy that is none", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", "[gateway]\nproxy = \"ftp://kiosk:hunter2@proxy.example\"\n")}
-		}, exitConfig, "proxy"},
-		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "1024"},
+		}, exitConfig, "gateway.proxy"},
+		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "gateway.upload_limit"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
