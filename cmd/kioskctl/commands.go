@@ -323,9 +323,9 @@ func follow(ctx context.Context, c call, args []string, delivered bool) error {
 // before its capture was judged.
 func followSession(ctx context.Context, c call, id kiosk.SessionID, delivered bool) error {
 	cl, show := c.client(), c.eventPrinter(false)
-	walk := cl.Session
+	walk, again := cl.Session, "kioskctl follow "+string(id)
 	if delivered {
-		walk = cl.Delivered
+		walk, again = cl.Delivered, "kioskctl follow --delivered "+string(id)
 	}
 	var last *kiosk.Result
 	err := walk(ctx, id, func(e kiosk.Event) error {
@@ -336,9 +336,11 @@ func followSession(ctx context.Context, c call, id kiosk.SessionID, delivered bo
 	})
 	switch {
 	case ctx.Err() != nil:
-		return &exitError{exitLater, fmt.Errorf("interrupted; the session goes on: kioskctl follow %s", id)}
-	case errors.Is(err, api.ErrStopping) && (last == nil || delivered && saved(*last)):
-		return &exitError{exitLater, fmt.Errorf("%w; what it has stored it delivers once it runs again: kioskctl follow %s", err, id)}
+		return &exitError{exitLater, fmt.Errorf("interrupted; the session goes on: %s", again)}
+	case errors.Is(err, api.ErrStopping) && last == nil:
+		return &exitError{exitLater, fmt.Errorf("%w, and a session that has stored no capture is over; once it runs again, ask: %s", err, again)}
+	case errors.Is(err, api.ErrStopping) && delivered && saved(*last):
+		return &exitError{exitLater, fmt.Errorf("%w, and delivers the capture once it runs again: %s", err, again)}
 	case err != nil && !errors.Is(err, api.ErrStopping):
 		return c.explain(err)
 	case last != nil:

@@ -266,8 +266,8 @@ func TestSession(t *testing.T) {
 				"network  gateway: out since 02:10 (50 min), host name does not resolve (dns), 14 tries\n" +
 				"           do: check the network link and the name server\n" +
 				"         store: not asked yet\n" +
-				"         partner: out since 2026-05-01 03:00 (3 days), its certificate is not accepted (certificate), 1 try\n" +
-				"           do: somebody may be in between: use another network, and tell the fleet's administrators\n" +
+				"         partner: out since 2026-05-01 03:00 (3 days), a certificate is not accepted (certificate), 1 try\n" +
+				"           do: the kiosk's log says which: its own trust store, pins or certificate are wrong, or somebody is in between: tell the fleet's administrators\n" +
 				"clock    2 days ahead of the gateway's, not trusted\n" +
 				"           do: set the clock, and check the time service: timedatectl\n" +
 				"queue    0 waiting, 0 done, 1 dead, 0 for review, 0 bytes: see kioskctl queue\n" +
@@ -502,12 +502,12 @@ func TestADaemonThatStops(t *testing.T) {
 		{
 			"in the middle of a session", nil,
 			[]string{"follow", "session-1"},
-			75, "kioskctl: follow: the daemon is stopping; what it has stored it delivers once it runs again: kioskctl follow session-1\n",
+			75, "kioskctl: follow: the daemon is stopping, and a session that has stored no capture is over; once it runs again, ask: kioskctl follow session-1\n",
 		},
 		{
 			"while a delivery is waited for", &kiosk.Result{Status: kiosk.NotCompleted, Detail: kiosk.Saved},
 			[]string{"follow", "--delivered", "session-1"},
-			75, "kioskctl: follow: the daemon is stopping; what it has stored it delivers once it runs again: kioskctl follow session-1\n",
+			75, "kioskctl: follow: the daemon is stopping, and delivers the capture once it runs again: kioskctl follow --delivered session-1\n",
 		},
 		{"while all events are followed", nil, []string{"events", "--follow"}, 75, "kioskctl: events: the daemon is stopping\n"},
 	} {
@@ -610,7 +610,7 @@ func TestEveryTroubleHasWordsOfItsOwn(t *testing.T) {
 		seen[what] = trouble
 	}
 	for why, want := range map[string]string{
-		"dns": "host name does not resolve", "store_timeout": "store: no answer in time", "partner_busy": "partner: it asks for fewer calls",
+		"dns": "gateway: host name does not resolve", "unavailable": "gateway: it says that it is unavailable", "store_timeout": "store: no answer in time", "partner_busy": "partner: it asks for fewer calls",
 		"token": "the gateway refused a new token too", "something_new": "something new",
 	} {
 		if got := deferralWords(why); got != want {
@@ -708,6 +708,7 @@ func TestInterrupted(t *testing.T) {
 	}{
 		{"events is done", []string{"events", "--follow"}, 0, ""},
 		{"follow leaves a session that goes on", []string{"follow", "session-1"}, 75, "kioskctl: follow: interrupted; the session goes on: kioskctl follow session-1\n"},
+		{"follow until the delivery, too", []string{"follow", "session-1", "--delivered"}, 75, "kioskctl: follow: interrupted; the session goes on: kioskctl follow --delivered session-1\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -23,7 +23,7 @@ func troubleWords(t kiosk.Trouble) (what, do string) {
 	case kiosk.TroubleClock:
 		return "no certificate can be valid by this kiosk's clock", "set the clock, and check the time service: timedatectl"
 	case kiosk.TroubleCertificate:
-		return "its certificate is not accepted", "somebody may be in between: use another network, and tell the fleet's administrators"
+		return "a certificate is not accepted", "the kiosk's log says which: its own trust store, pins or certificate are wrong, or somebody is in between: tell the fleet's administrators"
 	case kiosk.TroubleProxy:
 		return "the proxy refuses or cannot be reached", "check the proxy and the kiosk's proxy settings"
 	case kiosk.TroublePortal:
@@ -61,13 +61,13 @@ func reasonWords(reason string) string {
 	return "the gateway refused it for good" + call
 }
 
-// deferralWords explains why a delivery waits: a trouble, with another service
-// than the gateway before it, or a word of the deliverer's own.
+// deferralWords explains why a delivery waits: a trouble of the gateway, or of
+// the service that is named before it, or a word of the deliverer's own.
 func deferralWords(why string) string {
-	word, service := why, ""
+	word, service := why, kiosk.GatewayService
 	for _, s := range []kiosk.Service{kiosk.StoreService, kiosk.PartnerService} {
 		if rest, ok := strings.CutPrefix(why, string(s)+"_"); ok {
-			word, service = rest, string(s)+": "
+			word, service = rest, s
 		}
 	}
 	switch word {
@@ -81,7 +81,7 @@ func deferralWords(why string) string {
 		return "the outbox failed: see the kiosk's log"
 	}
 	if what, _ := troubleWords(kiosk.Trouble(word)); what != noWords {
-		return service + what
+		return string(service) + ": " + what
 	}
 	return spaced(why)
 }
