@@ -316,7 +316,8 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	w.missingParameters(t, d, mine)
 	w.strangers(t, d)
 
-	// An image that is no longer kept; the callbacks that come again.
+	// An image that is no longer kept.
+	w.await(t, "verdict", id)
 	w.now(100 * time.Hour)
 	w.dropped(t, id)
 	w.call(t, "GET", "/sim/events", "")
