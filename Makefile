@@ -6,6 +6,7 @@ LOCALE ?= en
 FUZZ   ?= 10s
 FOR    ?= 1h
 CAPTURES ?= 1000
+KIOSKS ?= 100000
 BIN    := bin
 TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
@@ -97,8 +98,8 @@ drain: ## drain an outbox beside a bare client that keeps no state, and compare
 	@$(BIN)/storm drain
 
 .PHONY: fleet-sim
-fleet-sim: ## simulate 100,000 kiosks after an outage: out/fleet
-	$(GO) run ./cmd/fleetsim
+fleet-sim: ## simulate KIOSKS kiosks after an outage: out/fleet
+	$(GO) run ./cmd/fleetsim -kiosks $(KIOSKS)
 
 .PHONY: golden
 golden: setup build ## rewrite golden traces and pictures: look at the diff
