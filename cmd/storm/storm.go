@@ -486,8 +486,9 @@ func (s *storm) collect(ctx context.Context) (e evidence, err error) {
 		return e, err
 	}
 	e.told = map[string]word{}
+	until := time.Now().Add(8 * time.Second) // for all of them: it asks by itself where it was not called back
 	for _, c := range e.confirmed {
-		if e.told[c.Session], err = s.word(ctx, c.Session); err != nil {
+		if e.told[c.Session], err = s.word(ctx, c.Session, until); err != nil {
 			return e, err
 		}
 	}
@@ -532,11 +533,10 @@ func confirmed(ctx context.Context, address string) ([]gatewaysim.Confirmed, err
 	return all, nil
 }
 
-// word asks the partner backend what it knows of a session. It may not have
-// been called back yet.
-func (s *storm) word(ctx context.Context, correlation string) (w word, err error) {
-	const patience = 20 * time.Second
-	for until := time.Now().Add(patience); ; {
+// word asks the partner backend what it knows of a session, again until it
+// knows a result or time is up.
+func (s *storm) word(ctx context.Context, correlation string, until time.Time) (w word, err error) {
+	for {
 		body, err := ask(ctx, http.MethodGet, "http://"+s.direct+"/partner/v1/sessions/"+correlation, "")
 		if err != nil {
 			return w, err
