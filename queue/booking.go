@@ -296,62 +296,51 @@ func (q *Queue) Unfetched(ctx context.Context) ([]kiosk.Booking, error) {
 		return nil, fmt.Errorf("list bookings without a token: %w", err)
 	}
 	soon := time.Now().Add(tokenSpare)
-	asked := map[string][]byte{}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all = slices.DeleteFunc(all, func(b kiosk.Booking) bool {
 		tag := string(q.tag(b.CorrelationID))
-		if b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[tag]) > 0 {
-			return true
-		}
-		asked[tag] = q.userTag(b)
-		return false
+		return b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[tag]) > 0
 	})
 	for i := range all {
 		all[i].Token.Value = ""
 	}
-	q.asked = asked
 	return all, nil
 }
 
-// userTag stands for a booking's user.
-func (q *Queue) userTag(b kiosk.Booking) []byte { return q.tag(b.UserIDType + "\x00" + b.UserID) }
-
-// Fetched keeps the token that was fetched for a booking. It is durable when
-// Fetched returns nil. A token that does not say when it expires is taken to
-// live 60 days. Fetched returns kiosk.ErrNoBooking if there is none of the
-// correlation id, or one of another user than Unfetched named last: the token
-// is then for somebody who is not expected any more.
-func (q *Queue) Fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error {
-	if err := q.fetched(ctx, correlationID, token); err != nil {
+// Fetched keeps the token that was fetched for the user of b, whose own token
+// does not count. It is durable when Fetched returns nil. A token that does not
+// say when it expires is taken to live 60 days. Fetched returns
+// kiosk.ErrNoBooking if b's correlation id is not booked, or is booked for
+// another user by now: the token is then for somebody who is not expected any
+// more.
+func (q *Queue) Fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserToken) error {
+	if err := q.fetched(ctx, b, token); err != nil {
 		return fmt.Errorf("keep a booked person's token: %w", err)
 	}
 	return nil
 }
 
-func (q *Queue) fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error {
+func (q *Queue) fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserToken) error {
 	if n := len(token.Value); n == 0 || n > tokenMax {
 		return fmt.Errorf("token of %d bytes, want 1 to %d", n, tokenMax)
 	}
 	token = dated(token)
-	tag := q.tag(correlationID)
-	q.mu.Lock()
-	asked, was := q.asked[string(tag)]
-	q.mu.Unlock()
+	tag := q.tag(b.CorrelationID)
 	return q.update(ctx, func(w *writing) error {
 		bookings, value := booked(w.tx, tag)
 		if value == nil {
 			return kiosk.ErrNoBooking
 		}
-		b, err := q.openBooking(tag, value)
+		kept, err := q.openBooking(tag, value)
 		if err != nil {
 			return err
 		}
-		if was && !bytes.Equal(asked, q.userTag(b)) {
+		if !same(kept, b.UserID, b.UserIDType) {
 			return kiosk.ErrNoBooking
 		}
-		b.Token = token
-		if value, err = q.sealBooking(b); err != nil {
+		kept.Token = token
+		if value, err = q.sealBooking(kept); err != nil {
 			return err
 		}
 		return bookings.Put(tag, value)

@@ -274,7 +274,7 @@ func TestABookingThatDoesNotOpenIsInNobodysWay(t *testing.T) {
 			if all, err := q.Unfetched(t.Context()); err != nil || len(all) != 0 {
 				t.Errorf("unfetched: %d, %v", len(all), err)
 			}
-			if err := q.Fetched(t.Context(), queuetest.Booking(broken).CorrelationID, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrSealBroken) {
+			if err := q.Fetched(t.Context(), queuetest.Booking(broken), kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrSealBroken) {
 				t.Errorf("fetched: %v", err)
 			}
 			s := queuetest.Submission(broken, 1000)

@@ -132,7 +132,6 @@ type Queue struct {
 	waiting  []*call // for the writer's slot
 	counts   counts
 	index    *index
-	asked    map[string][]byte // tags of bookings whose tokens are being fetched, and of their users
 	stopped  error             // why nothing works any more; nil: it does
 	panicked bool              // bbolt's locks may be held for ever
 

@@ -589,7 +589,7 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 	if got := expected(t, copied()); got != "3" {
 		t.Errorf("booked in the copy: %q", got)
 	}
-	if err := q.Fetched(t.Context(), queuetest.Booking(3).CorrelationID, kiosk.UserToken{Value: "token-canary"}); err != nil {
+	if err := q.Fetched(t.Context(), queuetest.Booking(3), kiosk.UserToken{Value: "token-canary"}); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := copied().Unfetched(t.Context()); err != nil || len(all) != 0 {

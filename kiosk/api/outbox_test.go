@@ -119,7 +119,7 @@ func TestBookingsOfTheOutbox(t *testing.T) {
 		}
 	}
 	expires := time.Now().Add(60 * 24 * time.Hour).Round(time.Second)
-	if err := q.Fetched(t.Context(), "c2", kiosk.UserToken{Value: "secret", Expires: expires}); err != nil {
+	if err := q.Fetched(t.Context(), kiosk.Booking{CorrelationID: "c2", UserID: "u-c2"}, kiosk.UserToken{Value: "secret", Expires: expires}); err != nil {
 		t.Fatal(err)
 	}
 	all, err := c.Bookings(t.Context())

@@ -111,7 +111,7 @@ type Bookings interface {
 	Unbook(ctx context.Context, correlationID string) error
 	Bookings(ctx context.Context) ([]kiosk.Booking, error)
 	Unfetched(ctx context.Context) ([]kiosk.Booking, error)
-	Fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error
+	Fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserToken) error
 }
 
 // Run holds the outboxes that open returns, each empty, against the contract.
@@ -479,15 +479,15 @@ func bookings(t *testing.T, o Bookings) {
 	two, one := book(t, o, 2), book(t, o, 1)
 	booked(t, "the oldest first", o.Bookings, one, two)
 	token := kiosk.UserToken{Value: "token-canary", Expires: time.Now().UTC().Round(0).Add(50 * 24 * time.Hour)}
-	if err := o.Fetched(t.Context(), two.CorrelationID, token); err != nil {
+	if err := o.Fetched(t.Context(), two, token); err != nil {
 		t.Fatal(err)
 	}
 	two.Token.Expires = token.Expires
 	booked(t, "with a token", o.Bookings, one, two)
-	if err := o.Fetched(t.Context(), one.CorrelationID, kiosk.UserToken{}); err == nil {
+	if err := o.Fetched(t.Context(), one, kiosk.UserToken{}); err == nil {
 		t.Error("no token was taken for one")
 	}
-	if err := o.Fetched(t.Context(), "nobody", token); !errors.Is(err, kiosk.ErrNoBooking) {
+	if err := o.Fetched(t.Context(), Booking(9), token); !errors.Is(err, kiosk.ErrNoBooking) {
 		t.Errorf("a token for nobody: %v", err)
 	}
 }
@@ -508,7 +508,7 @@ func oneUser(t *testing.T, o Bookings) {
 	booked(t, "after others", o.Bookings, b)
 
 	expires := time.Now().UTC().Round(0).Add(30 * 24 * time.Hour)
-	if err := o.Fetched(t.Context(), b.CorrelationID, kiosk.UserToken{Value: "token-canary", Expires: expires}); err != nil {
+	if err := o.Fetched(t.Context(), b, kiosk.UserToken{Value: "token-canary", Expires: expires}); err != nil {
 		t.Fatal(err)
 	}
 	b.Locale = kiosk.English
@@ -530,17 +530,18 @@ func unfetched(t *testing.T, o Bookings) {
 	}
 	for n, left := range map[int]time.Duration{1: 8 * 24 * time.Hour, 2: 6 * 24 * time.Hour, 3: -time.Hour} {
 		all[n].Token.Expires = time.Now().UTC().Round(0).Add(left)
-		if err := o.Fetched(t.Context(), all[n].CorrelationID, kiosk.UserToken{Value: "token-canary", Expires: all[n].Token.Expires}); err != nil {
+		if err := o.Fetched(t.Context(), all[n], kiosk.UserToken{Value: "token-canary", Expires: all[n].Token.Expires}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	booked(t, "without a token that lives for a week", o.Unfetched, all[0], all[2], all[3])
-	if err := o.Fetched(t.Context(), all[0].CorrelationID, kiosk.UserToken{Value: "token-canary"}); err != nil {
+	if err := o.Fetched(t.Context(), all[0], kiosk.UserToken{Value: "token-canary"}); err != nil {
 		t.Fatal(err)
 	}
 	booked(t, "but for one that does not say when it expires", o.Unfetched, all[2], all[3])
 
-	// Between the question and the answer the booking became somebody else's.
+	// Between the question and the answer the booking became somebody else's,
+	// and was listed again meanwhile.
 	if err := o.Unbook(t.Context(), all[2].CorrelationID); err != nil {
 		t.Fatal(err)
 	}
@@ -549,10 +550,20 @@ func unfetched(t *testing.T, o Bookings) {
 	if err := o.Book(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Fetched(t.Context(), other.CorrelationID, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
-		t.Errorf("a token for somebody who is not expected any more: %v", err)
+	for range 2 {
+		booked(t, "one that became somebody else's", o.Unfetched, other, all[3])
+		for what, change := range map[string]func(*kiosk.Booking){
+			"another user":              func(*kiosk.Booking) {},
+			"another kind of a user id": func(b *kiosk.Booking) { b.UserID, b.UserIDType = other.UserID, "PHONE" },
+			"nobody rather":             func(b *kiosk.Booking) { b.UserID, b.UserIDType = "", "" },
+		} {
+			was := all[2]
+			change(&was)
+			if err := o.Fetched(t.Context(), was, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
+				t.Errorf("a token of %s than is expected now: %v", what, err)
+			}
+		}
 	}
-	booked(t, "one that became somebody else's", o.Unfetched, other, all[3])
 }
 
 func unbooked(t *testing.T, o Bookings) {
@@ -565,7 +576,7 @@ func unbooked(t *testing.T, o Bookings) {
 	if err := o.Unbook(t.Context(), one.CorrelationID); !errors.Is(err, kiosk.ErrNoBooking) {
 		t.Errorf("unbooked twice: %v", err)
 	}
-	if err := o.Fetched(t.Context(), one.CorrelationID, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
+	if err := o.Fetched(t.Context(), one, kiosk.UserToken{Value: "token-canary"}); !errors.Is(err, kiosk.ErrNoBooking) {
 		t.Errorf("its token: %v", err)
 	}
 }
