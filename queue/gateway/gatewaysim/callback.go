@@ -93,6 +93,9 @@ func (s *Sim) shuffled() time.Duration {
 // made again if it was not taken.
 func (s *Sim) send(c *callback) func(context.Context) {
 	return func(ctx context.Context) {
+		if err := s.settle(); err != nil {
+			return // Run ends with it
+		}
 		err := s.post(ctx, c)
 		if ctx.Err() != nil {
 			return // a simulator with a state goes on with it when it starts again
@@ -110,9 +113,6 @@ func (s *Sim) send(c *callback) func(context.Context) {
 		s.mu.Unlock()
 		if err != nil {
 			s.log.WarnContext(ctx, "callback not taken", slog.Int("tries", c.Tries), slog.Bool("given_up", c.Tries >= callbackTries), slog.Any("err", err))
-		}
-		if err := s.settle(); err != nil {
-			s.log.ErrorContext(ctx, "callback not durable", slog.Any("err", err))
 		}
 	}
 }

@@ -30,16 +30,21 @@ type Fault struct {
 
 // The kinds of fault that are no HTTP status.
 const (
-	kindHang     = "hang"
-	kindReset    = "reset"
-	kindHalf     = "reset-mid-body"
-	kindLost     = "lost"
-	kindHTML     = "html"
-	kindGarbage  = "garbage"
-	kindHuge     = "huge"
-	kindSlow     = "slow"
-	kindSkew     = "skew"
+	kindHang    = "hang"
+	kindReset   = "reset"
+	kindHalf    = "reset-mid-body"
+	kindLost    = "lost"
+	kindHTML    = "html"
+	kindGarbage = "garbage"
+	kindHuge    = "huge"
+	kindSlow    = "slow"
+	kindSkew    = "skew"
+)
+
+// What a script may be.
+const (
 	faultsAtOnce = 1000
+	faultLength  = 100 // of one, in bytes
 )
 
 // calls are the names that a fault may have.
@@ -183,6 +188,9 @@ func ParseFaults(s string) ([]Fault, error) {
 				items = append(items, word)
 			} else {
 				items[len(items)-1] += " " + word
+			}
+			if last := items[len(items)-1]; len(last) > faultLength {
+				return nil, fmt.Errorf("%.20q…: a fault has at most %d characters", last, faultLength)
 			}
 			fresh = false
 		}

@@ -39,10 +39,7 @@ func (s *Sim) judge(ctx context.Context, sub *submission) {
 	if sub.Polls >= s.opts.PollsBeforeVerdict {
 		s.tell(ctx, sub)
 	}
-	s.mu.Unlock()
-	if err := s.settle(); err != nil {
-		s.log.ErrorContext(ctx, "verdict not durable", slog.Any("err", err))
-	}
+	s.mu.Unlock() // whoever tells it to somebody settles it before
 }
 
 // conclude looks at the images.

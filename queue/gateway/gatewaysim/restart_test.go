@@ -460,6 +460,9 @@ func BenchmarkSubmissions(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "submissions/s")
+			if info, err := os.Stat(filepath.Join(opts.StateDir, "state.db")); err == nil {
+				b.ReportMetric(float64(info.Size())/1e6, "MB-file")
+			}
 		})
 	}
 }

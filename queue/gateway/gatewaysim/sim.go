@@ -387,13 +387,14 @@ func (s *Sim) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// watch drops old images, and notices a disk that fails.
+// watch drops old images, writes what nobody waits for, and notices a disk that
+// fails.
 func (s *Sim) watch(ctx context.Context) error {
 	var failed <-chan struct{}
 	if s.disk != nil {
 		failed = s.disk.failed
 	}
-	often := time.NewTicker(max(time.Second, min(time.Minute, s.opts.Lifetimes.Image/2)))
+	often := time.NewTicker(time.Second)
 	defer often.Stop()
 	for {
 		select {
@@ -403,6 +404,9 @@ func (s *Sim) watch(ctx context.Context) error {
 			return s.settle()
 		case <-often.C:
 			s.sweep()
+			if err := s.settle(); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -468,6 +468,7 @@ func TestParseFaults(t *testing.T) {
 		"urls=500/30s":                           "error",
 		"urls=503/1500ms":                        "error",
 		"urls=503/soon":                          "error",
+		"urls=503" + strings.Repeat(" x", 1000):  "error",
 		"urls=slow":                              "error",
 		"urls=slow:0B/s":                         "error",
 		"urls=slow:50kB":                         "error",
