@@ -65,8 +65,9 @@ func (x *index) move(id kiosk.RecordID, to spot) {
 
 // counts are what the limits need to know.
 type counts struct {
-	records  int   // pending and dead
+	records  int   // pending and dead, but for letters
 	bytes    int64 // sealed, pending and dead
+	letters  int   // dead without parts: see Recapture
 	history  int   // settled
 	bookings int
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -453,8 +454,7 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 
 // settle moves the record under k in bucket, whose head is h, to history.
 func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r kiosk.Receipt) error {
-	w.counts.records--
-	w.counts.bytes -= weigh(bucket.Bucket(k))
+	w.counts.tally(h, weigh(bucket.Bucket(k)), -1)
 	if err := bucket.DeleteBucket(k); err != nil {
 		return err
 	}
@@ -503,7 +503,8 @@ func (q *Queue) forget(w *writing, history *bbolt.Bucket) error {
 }
 
 // Dead sets a record aside that cannot be delivered, with the reason for
-// staff. It stays sealed in the file and counts towards the limits, but is no
+// staff. It stays sealed in the file and counts towards the limits, until Revive
+// or Dismiss decides about it, but is no
 // longer pending. A dead record is left as it is and is no error. Dead returns
 // kiosk.ErrNoRecord if id is neither pending nor dead.
 func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
@@ -540,12 +541,16 @@ func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) erro
 // kiosk.NeedsRecapture, for staff to call the person again. Its images, its
 // metadata and its marks are removed, since nothing can come of them; the
 // submission id stays. It ends when Put takes a later attempt of the session,
-// or by Settle, and by nothing else.
+// by Settle or by Dismiss. Such letters take no room of captures: the newest
+// Options.HistoryMax are kept, and older ones go to history with kiosk.Retry,
+// which is logged.
 //
 // A record that was set aside so before, or settled, is left as it is and is
 // no error. Recapture returns kiosk.ErrNoRecord if id is unknown.
 func (q *Queue) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
+	var dropped []kiosk.RecordID
 	err := q.update(ctx, func(w *writing) error {
+		dropped = nil
 		bucket, k := w.find(id, pendingBucket, deadBucket)
 		if k == nil {
 			if _, k = w.find(id, historyBucket); k != nil {
@@ -559,10 +564,10 @@ func (q *Queue) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receip
 			h = head{Format: Format, Record: id, Session: r.Session, Attempt: 1}
 		}
 		size := weigh(record)
-		if h.State == stateDead && h.Reason == kiosk.NeedsRecapture && size == 0 {
+		if h.letter(size) {
 			return errUnchanged
 		}
-		w.counts.bytes -= size
+		w.counts.tally(h, size, -1)
 		if err = bucket.DeleteBucket(k); err != nil {
 			return err
 		}
@@ -572,10 +577,18 @@ func (q *Queue) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receip
 		w.move(id, deadBucket, k)
 		h.State, h.Reason, h.Changed = stateDead, kiosk.NeedsRecapture, time.Now().UTC().Round(0)
 		h.SubmissionID = first(r.SubmissionID, h.SubmissionID)
-		return h.put(record)
+		w.counts.tally(h, 0, 1)
+		if err = h.put(record); err != nil {
+			return err
+		}
+		dropped, err = q.thin(w)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("set %s aside for a new capture: %w", id, err)
+	}
+	for _, old := range dropped {
+		q.o.Log.WarnContext(ctx, "too many records need a new capture: the oldest is no longer listed as one", slog.String("record", string(old)))
 	}
 	return nil
 }

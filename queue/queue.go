@@ -51,10 +51,10 @@ type Options struct {
 	Path string    // of the bbolt file; its directory is made with mode 0700 if missing
 	Key  *seal.Key // the device's key
 
-	MaxRecords int   // records kept, dead letters included; 0: 1000; at least 3
+	MaxRecords int   // records kept, dead letters with images included; 0: 1000; at least 3
 	MaxBytes   int64 // sealed bytes kept, dead letters included; 0: 512 MiB; at least SessionMax
 	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
-	HistoryMax int   // settled records remembered; 0: 2000; at least 1
+	HistoryMax int   // settled records remembered, and dead letters without images kept; 0: 2000; at least 1
 
 	MaxBookings int       // bookings kept; 0: 500; at least 1
 	Floor       time.Time // a wall clock before this is wrong and expires nothing; zero: 2025
@@ -132,8 +132,8 @@ type Queue struct {
 	waiting  []*call // for the writer's slot
 	counts   counts
 	index    *index
-	stopped  error             // why nothing works any more; nil: it does
-	panicked bool              // bbolt's locks may be held for ever
+	stopped  error // why nothing works any more; nil: it does
+	panicked bool  // bbolt's locks may be held for ever
 
 	closing sync.Once
 	closed  error
@@ -255,10 +255,10 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 		err := bucket.ForEachBucket(func(k []byte) error {
 			record := bucket.Bucket(k)
 			q.index.add(name, k)
-			q.counts.records++
-			q.counts.bytes += weigh(record)
+			h, err := readHead(record, k)
+			q.counts.tally(h, weigh(record), 1)
 			sealed := record.Get([]byte(metaKey)) != nil
-			if h, err := readHead(record, k); err == nil && sealed && h.Key != q.o.Key.Fingerprint() {
+			if err == nil && sealed && h.Key != q.o.Key.Fingerprint() {
 				q.Orphans++
 			}
 			return nil
