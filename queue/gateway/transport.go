@@ -68,7 +68,7 @@ func (r route) transport(c *clock) (*http.Transport, error) {
 		ResponseHeaderTimeout: stallTime,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   4,
+		MaxIdleConnsPerHost:   16,
 		ForceAttemptHTTP2:     true,
 		// Without these, a connection whose network is gone is used on and on:
 		// HTTP/2 keeps it when a call times out. A ping queues behind an upload
