@@ -370,7 +370,7 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 	if s.Token != "" || b.Token.Value == "" || !time.Now().Before(b.Token.Expires) {
 		return parts, nil
 	}
-	meta, err := q.sealMeta(parts.head, s, b.Token.Value)
+	meta, err := sealMeta(parts.sealer, parts.head, s, b.Token.Value)
 	if err != nil {
 		return nil, err
 	}

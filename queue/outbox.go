@@ -47,10 +47,7 @@ func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
 	if err != nil {
 		return fmt.Errorf("put %s: %w", s.Record, err)
 	}
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.signal()
 	return nil
 }
 
@@ -97,6 +94,7 @@ func validate(s *kiosk.Submission) error {
 // A sealing is a submission ready to be stored.
 type sealing struct {
 	head   head
+	sealer *seal.Sealer
 	meta   []byte
 	images map[kiosk.Document][]byte
 	size   int64 // what weigh will say
@@ -111,24 +109,26 @@ func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
 		},
 		images: map[kiosk.Document][]byte{},
 	}
-	for document, image := range s.Images {
-		sealed, err := seal.Seal(q.o.Key.Public(), out.head.binding(imagePrefix+string(document)).AAD(), image)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", document, err)
-		}
-		out.images[document] = sealed
-		out.size += int64(len(sealed))
-	}
-	meta, err := q.sealMeta(out.head, s, s.Token)
+	sealer, err := seal.NewSealer(q.o.Key.Public())
 	if err != nil {
 		return nil, err
 	}
-	out.meta = meta
-	out.size += int64(len(meta))
+	for document, image := range s.Images {
+		part := out.head.binding(imagePrefix + string(document)).AAD()
+		if out.images[document], err = sealer.Seal(part, image); err != nil {
+			return nil, fmt.Errorf("%s: %w", document, err)
+		}
+		out.size += int64(len(out.images[document]))
+	}
+	if out.meta, err = sealMeta(sealer, out.head, s, s.Token); err != nil {
+		return nil, err
+	}
+	out.sealer = sealer
+	out.size += int64(len(out.meta))
 	return out, nil
 }
 
-func (q *Queue) sealMeta(h head, s *kiosk.Submission, token string) ([]byte, error) {
+func sealMeta(sealer *seal.Sealer, h head, s *kiosk.Submission, token string) ([]byte, error) {
 	b := body{
 		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
 		Token: token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: s.Metadata,
@@ -142,7 +142,7 @@ func (q *Queue) sealMeta(h head, s *kiosk.Submission, token string) ([]byte, err
 		return nil, errors.New("metadata is not JSON") // the cause could quote it
 	}
 	defer clear(plain)
-	sealed, err := seal.Seal(q.o.Key.Public(), h.binding(metaKey).AAD(), plain)
+	sealed, err := sealer.Seal(h.binding(metaKey).AAD(), plain)
 	if err != nil {
 		return nil, fmt.Errorf("meta: %w", err)
 	}
@@ -276,20 +276,10 @@ func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Doc
 	part := imagePrefix + string(document)
 	var h head
 	var meta, sealed []byte
-	// What is copied out of the transaction is used again: it is as large as an
-	// image, and ciphertext.
-	buffer, _ := q.buffers.Get().(*[]byte)
-	if buffer == nil {
-		buffer = new([]byte)
-	}
-	defer q.buffers.Put(buffer)
 	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
 		h = found
 		if image := record.Bucket([]byte(part)); image != nil {
-			if value := image.Get([]byte(sealedKey)); value != nil {
-				*buffer = append((*buffer)[:0], value...)
-				sealed = *buffer
-			}
+			sealed = bytes.Clone(image.Get([]byte(sealedKey)))
 		}
 		if sealed == nil {
 			meta = bytes.Clone(record.Get([]byte(metaKey)))

@@ -126,8 +126,6 @@ type Queue struct {
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
 
-	buffers sync.Pool // of *[]byte, for sealed images
-
 	mu       sync.Mutex
 	waiting  []*call // for the writer's slot
 	counts   counts
@@ -305,9 +303,16 @@ func (q *Queue) Close() error {
 
 var errClosed = errors.New("outbox is closed")
 
-// Wake returns a channel that gets a token when Put stored something. Tokens
-// do not pile up: one may stand for several records.
+// Wake returns a channel that gets a token when Put or Revive made a record
+// pending. Tokens do not pile up: one may stand for several records.
 func (q *Queue) Wake() <-chan struct{} { return q.wake }
+
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
 
 // Admit reports whether a new session has room for three attempts with the
 // largest images, by count, by bytes and on the file system. It returns

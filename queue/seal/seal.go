@@ -1,10 +1,13 @@
 // Package seal keeps evidence readable for one device key only.
 //
-// Every part of a record (metadata, marks, each image) is sealed by itself
-// with HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256
-// and ChaCha20-Poly1305. Boards such as the Raspberry Pi 4 have no AES
-// instructions, and Go's AES without them is slow and not constant in time;
-// ChaCha20-Poly1305 is fast and constant in time everywhere.
+// Every part of a record (metadata, each image) is sealed by itself with HPKE
+// (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256) and HKDF-SHA256. Where
+// the processor has AES instructions, the parts of a record share one
+// encapsulated key, and AES-256-GCM seals them with what HPKE exports for it.
+// Boards such as the Raspberry Pi 4 have none, and Go's AES without them is
+// slow and not constant in time: there each part is an HPKE message of its own
+// with ChaCha20-Poly1305, which is fast and constant in time everywhere. Either
+// kind opens on every board.
 //
 // Sealing needs only the public half. A part opens only with the private half
 // and with the same associated data, so a part moved to another record, or to
@@ -33,6 +36,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+
+	"golang.org/x/sys/cpu"
 )
 
 // The suites a sealed part can name in its first byte. Zero is never used, so
@@ -40,16 +46,19 @@ import (
 const (
 	suiteX25519 byte = 1 // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305
 	suiteOwn    byte = 2 // HKDF-SHA256 of the private half, AES-256-GCM
+	suiteRecord byte = 3 // as 1 without its cipher, exporting a key of a record for AES-256-GCM
 )
 
 const (
 	encapsulated = 32 // bytes of an encapsulated X25519 key, and of a kept part's salt
+	nonce        = 12 // bytes of GCM's
 	tag          = 16 // bytes of a Poly1305 or GCM tag
+	overhead     = 1 + encapsulated + tag
 )
 
-// Overhead is how many bytes longer a sealed or kept part is than its
+// Overhead is how many bytes longer a sealed or kept part is at most than its
 // plaintext.
-const Overhead = 1 + encapsulated + tag
+const Overhead = overhead + nonce
 
 // errBroken says nothing more on purpose: which of key, associated data and
 // bytes is wrong cannot be told apart.
@@ -76,7 +85,15 @@ func (p *Public) LogValue() slog.Value { return slog.StringValue(p.fingerprint) 
 type Key struct {
 	private hpke.PrivateKey
 	public  *Public
+
+	mu     sync.Mutex
+	shared map[[encapsulated]byte]cipher.AEAD // of records that were opened lately
+	recent [][encapsulated]byte               // the same, oldest first
 }
+
+// mostShared is for how many records a Key knows the cipher: more than are
+// delivered at a time.
+const mostShared = 128
 
 // Generate returns a new key that no file holds: what it seals is lost with
 // the process.
@@ -121,11 +138,48 @@ func (k *Key) Derive(label string) ([]byte, error) {
 	return out, nil
 }
 
-// Seal returns plaintext sealed for pub and bound to aad, which is not part of
-// the result. The result is new memory, Overhead bytes longer than plaintext;
-// plaintext stays the caller's.
-func Seal(pub *Public, aad, plaintext []byte) ([]byte, error) {
-	enc, sender, err := hpke.NewSender(pub.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info(suiteX25519))
+// A Sealer seals the parts of one record. It is safe for concurrent use.
+type Sealer struct {
+	pub  *Public
+	enc  []byte
+	aead cipher.AEAD // nil: each part has an encapsulated key of its own
+}
+
+// NewSealer returns what seals the parts of one record for pub.
+func NewSealer(pub *Public) (*Sealer, error) {
+	// What crypto/aes and crypto/cipher need to be fast and constant in time.
+	return newSealer(pub, cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSE41 || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL)
+}
+
+func newSealer(pub *Public, aes bool) (*Sealer, error) {
+	s := &Sealer{pub: pub}
+	if !aes {
+		return s, nil
+	}
+	enc, sender, err := hpke.NewSender(pub.key, hpke.HKDFSHA256(), hpke.ExportOnly(), info(suiteRecord))
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	if s.aead, err = exported(sender.Export); err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	s.enc = enc
+	return s, nil
+}
+
+// Seal returns plaintext sealed and bound to aad, which is not part of the
+// result. The result is new memory, at most Overhead bytes longer than
+// plaintext; plaintext stays the caller's.
+func (s *Sealer) Seal(aad, plaintext []byte) ([]byte, error) {
+	sealed := make([]byte, 0, Overhead+len(plaintext))
+	if s.aead != nil {
+		sealed = append(append(sealed, suiteRecord), s.enc...)
+		sealed = sealed[:len(sealed)+nonce]
+		once := sealed[len(sealed)-nonce:]
+		rand.Read(once)
+		return s.aead.Seal(sealed, once, plaintext, aad), nil
+	}
+	enc, sender, err := hpke.NewSender(s.pub.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info(suiteX25519))
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -133,16 +187,18 @@ func Seal(pub *Public, aad, plaintext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	sealed := make([]byte, 0, 1+len(enc)+len(ciphertext))
-	sealed = append(sealed, suiteX25519)
-	sealed = append(sealed, enc...)
+	sealed = append(append(sealed, suiteX25519), enc...)
 	return append(sealed, ciphertext...), nil
 }
 
-// Open returns the plaintext of what Seal sealed for k's public half with the
-// same aad. The result is new memory that the caller owns and clears.
+// Open returns the plaintext of what a Sealer sealed for k's public half with
+// the same aad. The caller owns the result and clears it. It may be memory of
+// sealed, whose bytes are lost in any case.
 func (k *Key) Open(aad, sealed []byte) ([]byte, error) {
-	if err := shape(sealed, suiteX25519); err != nil {
+	if len(sealed) > 0 && sealed[0] == suiteRecord {
+		return k.openShared(aad, sealed)
+	}
+	if err := shape(sealed, suiteX25519, overhead); err != nil {
 		return nil, fmt.Errorf("open sealed part: %w", err)
 	}
 	enc, ciphertext := sealed[1:1+encapsulated], sealed[1+encapsulated:]
@@ -157,11 +213,77 @@ func (k *Key) Open(aad, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
+func (k *Key) openShared(aad, sealed []byte) ([]byte, error) {
+	if err := shape(sealed, suiteRecord, Overhead); err != nil {
+		return nil, fmt.Errorf("open sealed part: %w", err)
+	}
+	enc := [encapsulated]byte(sealed[1:])
+	once, ciphertext := sealed[1+encapsulated:][:nonce], sealed[1+encapsulated+nonce:]
+	aead, known := k.known(enc)
+	if !known {
+		recipient, err := hpke.NewRecipient(enc[:], k.private, hpke.HKDFSHA256(), hpke.ExportOnly(), info(suiteRecord))
+		if err == nil {
+			aead, err = exported(recipient.Export)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open sealed part: %w", errBroken)
+		}
+	}
+	plaintext, err := aead.Open(ciphertext[:0], once, ciphertext, aad)
+	if err != nil {
+		return nil, fmt.Errorf("open sealed part: %w", errBroken)
+	}
+	if !known { // only now is it certain that there is such a record
+		k.learn(enc, aead)
+	}
+	return plaintext, nil
+}
+
+// known returns the cipher of a record that was opened lately.
+func (k *Key) known(enc [encapsulated]byte) (cipher.AEAD, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	aead, known := k.shared[enc]
+	return aead, known
+}
+
+func (k *Key) learn(enc [encapsulated]byte, aead cipher.AEAD) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, known := k.shared[enc]; known {
+		return
+	}
+	if k.shared == nil {
+		k.shared = map[[encapsulated]byte]cipher.AEAD{}
+	}
+	if len(k.recent) == mostShared {
+		delete(k.shared, k.recent[0])
+		k.recent = append(k.recent[:0], k.recent[1:]...)
+	}
+	k.shared[enc], k.recent = aead, append(k.recent, enc)
+}
+
+// exported returns the cipher of a record's parts. Its nonces are random: few
+// parts have the same key.
+func exported(export func(context string, length int) ([]byte, error)) (cipher.AEAD, error) {
+	key, err := export("livekiosk parts", 32)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
 // Keep returns plaintext sealed for k itself and bound to aad, which is not
 // part of the result. Only Recall of the same key opens it. The result is new
-// memory, Overhead bytes longer than plaintext; plaintext stays the caller's.
+// memory, at most Overhead bytes longer than plaintext; plaintext stays the
+// caller's.
 func (k *Key) Keep(aad, plaintext []byte) ([]byte, error) {
-	kept := make([]byte, 1+encapsulated, Overhead+len(plaintext))
+	kept := make([]byte, 1+encapsulated, overhead+len(plaintext))
 	kept[0] = suiteOwn
 	salt := kept[1:]
 	rand.Read(salt)
@@ -175,7 +297,7 @@ func (k *Key) Keep(aad, plaintext []byte) ([]byte, error) {
 // Recall returns the plaintext of what Keep of the same key kept with the same
 // aad. The result is new memory that the caller owns and clears.
 func (k *Key) Recall(aad, kept []byte) ([]byte, error) {
-	if err := shape(kept, suiteOwn); err != nil {
+	if err := shape(kept, suiteOwn, overhead); err != nil {
 		return nil, fmt.Errorf("open kept part: %w", err)
 	}
 	aead, err := k.once(kept[1 : 1+encapsulated])
@@ -209,9 +331,10 @@ func (k *Key) once(salt []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// shape reports what cannot be a part of the suite.
-func shape(part []byte, suite byte) error {
-	if len(part) < Overhead {
+// shape reports what cannot be a part of the suite, of which none is shorter
+// than least.
+func shape(part []byte, suite byte, least int) error {
+	if len(part) < least {
 		return fmt.Errorf("%d bytes are too few for one", len(part))
 	}
 	if part[0] != suite {
