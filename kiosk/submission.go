@@ -154,6 +154,8 @@ var (
 	ErrNoBooking  = errors.New("no such booking")
 	ErrBooked     = errors.New("correlation id is booked or used already")
 	ErrNoRecord   = errors.New("no such record")
+	ErrNoImages   = errors.New("record has no images any more")
+	ErrNotDead    = errors.New("record is not set aside")
 	ErrNoEvidence = errors.New("no frame could be kept as evidence")
 	ErrSealBroken = errors.New("record does not open with this device's key")
 )

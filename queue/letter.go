@@ -2,9 +2,128 @@ package queue
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/bbolt"
 
 	"livekiosk/kiosk"
 )
+
+// Revive makes a dead letter pending again, at its old place in the order: what
+// kept it from being delivered was mended. It goes on where its marks are, and
+// its waits begin anew. A pending record is left as it is and is no error.
+//
+// Revive returns kiosk.ErrNoRecord if id is neither pending nor dead,
+// kiosk.ErrNoImages if there is nothing left to deliver, as of a letter that
+// needs a new capture, and kiosk.ErrSealBroken if the device's key is not the
+// one that it was sealed for.
+func (q *Queue) Revive(ctx context.Context, id kiosk.RecordID) error {
+	was := ""
+	err := q.update(ctx, func(w *writing) error {
+		dead, k := w.find(id, deadBucket)
+		if k == nil {
+			if _, k = w.find(id, pendingBucket); k != nil {
+				return errUnchanged
+			}
+			return kiosk.ErrNoRecord
+		}
+		// bbolt forgets what is written to a bucket before it moves.
+		pending := w.tx.Bucket([]byte(pendingBucket))
+		if err := dead.MoveBucket(k, pending); err != nil {
+			return err
+		}
+		w.move(id, pendingBucket, k)
+		h, err := q.resume(pending.Bucket(k), k)
+		if err != nil {
+			return err
+		}
+		was = h.Reason
+		h.Reason, h.Changed = "", time.Now().UTC().Round(0)
+		return h.put(pending.Bucket(k))
+	})
+	if err != nil {
+		return fmt.Errorf("revive %s: %w", id, err)
+	}
+	if was != "" {
+		q.o.Log.InfoContext(ctx, "dead letter is pending again", slog.String("record", string(id)), slog.String("was", was))
+	}
+	q.signal()
+	return nil
+}
+
+// resume makes the marks of a dead record under k ready for another try. It
+// returns its head, whose state is how far it is.
+func (q *Queue) resume(record *bbolt.Bucket, k []byte) (head, error) {
+	if weigh(record) == 0 {
+		return head{}, kiosk.ErrNoImages
+	}
+	h, err := readHead(record, k)
+	if err != nil {
+		return head{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	if h.Key != q.o.Key.Fingerprint() {
+		return head{}, fmt.Errorf("sealed for key %q: %w", h.Key, kiosk.ErrSealBroken)
+	}
+	sealed := record.Get([]byte(marksKey))
+	if sealed == nil {
+		h.State = state(record, kiosk.Marks{})
+		return h, nil
+	}
+	plain, err := q.o.Key.Recall(h.binding(marksKey).AAD(), sealed)
+	if err != nil {
+		return head{}, fmt.Errorf("marks: %w: %w", kiosk.ErrSealBroken, err)
+	}
+	defer clear(plain)
+	p, err := decodeProgress(plain)
+	if err != nil {
+		return head{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	p.Pace = pace{}
+	h.State = state(record, p.marks())
+	again, err := json.Marshal(p)
+	if err != nil {
+		return head{}, errors.New("marks cannot be written as JSON") // the cause could quote them
+	}
+	defer clear(again)
+	if sealed, err = q.o.Key.Keep(h.binding(marksKey).AAD(), again); err != nil {
+		return head{}, err
+	}
+	return h, record.Put([]byte(marksKey), sealed)
+}
+
+// Dismiss gives a dead letter up: its images and its metadata are removed, and
+// history keeps kiosk.ExitError with the reason that staff gave, cut to 256
+// bytes. It returns kiosk.ErrNotDead if the record is pending, and
+// kiosk.ErrNoRecord if id is neither pending nor dead.
+func (q *Queue) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
+	if reason == "" {
+		return fmt.Errorf("dismiss %s: no reason is given", id)
+	}
+	err := q.update(ctx, func(w *writing) error {
+		dead, k := w.find(id, deadBucket)
+		if k == nil {
+			if _, k = w.find(id, pendingBucket); k != nil {
+				return kiosk.ErrNotDead
+			}
+			return kiosk.ErrNoRecord
+		}
+		h, err := readHead(dead.Bucket(k), k)
+		if err != nil {
+			h = head{Record: id}
+		}
+		return q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.ExitError, Reason: reason})
+	})
+	if err != nil {
+		return fmt.Errorf("dismiss %s: %w", id, err)
+	}
+	q.o.Log.InfoContext(ctx, "dead letter given up", slog.String("record", string(id)), slog.String("reason", shorten(reason)))
+	return nil
+}
 
 // letter reports whether a record of that head and size is one that Recapture
 // left: dead, without its parts.

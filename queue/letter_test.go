@@ -2,10 +2,13 @@ package queue_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -101,5 +104,200 @@ func TestRecordsThatNeedANewCaptureKeepNobodyOut(t *testing.T) {
 	}
 	if err := q.Put(t.Context(), queuetest.Submission(14, 1000)); err == nil {
 		t.Error("the fifth of four records was taken")
+	}
+}
+
+// entry returns what staff see of a record: state, reason, outcome and bytes.
+func entry(tb testing.TB, q *queue.Queue, id kiosk.RecordID) string {
+	tb.Helper()
+	entries, err := q.Entries(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Record == id {
+			return fmt.Sprintf("%s %q %q %v", e.State, e.Reason, e.Outcome, e.Bytes > 0)
+		}
+	}
+	return "unknown"
+}
+
+func TestADeadLetterIsRevivedAtItsPlace(t *testing.T) {
+	t.Parallel()
+	both := map[kiosk.Document]bool{kiosk.Selfie: true, kiosk.AdditionalSelfie: true}
+	waited := kiosk.Pace{Failures: 9, Polls: 3, Polling: time.Now(), NotBefore: time.Now().Add(time.Hour)}
+	for name, tc := range map[string]struct {
+		marks *kiosk.Marks
+		want  string // state
+	}{
+		"never marked":    {nil, "queued"},
+		"with a token":    {&kiosk.Marks{Token: "token-canary", Pace: waited}, "queued"},
+		"submitted":       {&kiosk.Marks{SubmissionID: "sub", Pace: waited}, "submitted"},
+		"uploaded":        {&kiosk.Marks{SubmissionID: "sub", Uploaded: both}, "uploaded"},
+		"confirmed":       {&kiosk.Marks{SubmissionID: "sub", Uploaded: both, Confirmed: true, Pace: waited}, "confirmed"},
+		"only one upload": {&kiosk.Marks{SubmissionID: "sub", Uploaded: map[kiosk.Document]bool{kiosk.Selfie: true}}, "submitted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			o := options(t)
+			o.Log = slog.New(slog.NewJSONHandler(&log, nil))
+			q := open(t, o)
+			first, s, last := put(t, q, 0, 1000), put(t, q, 1, 1000), put(t, q, 2, 1000)
+			if tc.marks != nil {
+				if err := q.Mark(t.Context(), s.Record, *tc.marks); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := q.Dead(t.Context(), s.Record, "FORBIDDEN"); err != nil {
+				t.Fatal(err)
+			}
+			<-q.Wake()
+			shut(t, q)
+			q = open(t, o)
+			for range 2 {
+				if err := q.Revive(t.Context(), s.Record); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(q.Wake()) != 1 {
+				t.Error("nobody was woken")
+			}
+			check := func() {
+				t.Helper()
+				ids, err := q.Pending(t.Context())
+				if err != nil || !slices.Equal(ids, []kiosk.RecordID{first.Record, s.Record, last.Record}) {
+					t.Errorf("pending: %v, %v", ids, err)
+				}
+				if got := entry(t, q, s.Record); got != tc.want+` "" "" true` {
+					t.Errorf("staff see %s", got)
+				}
+				job, err := q.Job(t.Context(), s.Record)
+				want := kiosk.Marks{}
+				if tc.marks != nil {
+					want = *tc.marks
+				}
+				m := job.Marks
+				if err != nil || m.Token != want.Token || m.SubmissionID != want.SubmissionID || len(m.Uploaded) != len(want.Uploaded) || m.Confirmed != want.Confirmed {
+					t.Errorf("marks: %+v, %v", m, err)
+				}
+				if m.Pace != (kiosk.Pace{}) {
+					t.Errorf("its waits go on: %+v", m.Pace)
+				}
+				image, err := q.Image(t.Context(), s.Record, kiosk.Selfie)
+				if err != nil || !bytes.Equal(image, s.Images[kiosk.Selfie]) {
+					t.Errorf("its image: %v", err)
+				}
+			}
+			check()
+			shut(t, q)
+			q = open(t, o)
+			defer shut(t, q)
+			check()
+			if n := strings.Count(log.String(), "pending again"); n != 1 || !strings.Contains(log.String(), `"was":"FORBIDDEN"`) {
+				t.Errorf("the log: %s", log.String())
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeRevivedIsNamed(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	q := open(t, o)
+	recaptured, settled, foreign := put(t, q, 1, 1000), put(t, q, 2, 1000), put(t, q, 3, 1000)
+	if err := q.Recapture(t.Context(), recaptured.Record, kiosk.Receipt{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Settle(t.Context(), settled.Record, succeed(settled.Record)); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Mark(t.Context(), foreign.Record, kiosk.Marks{Token: "token-canary"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Dead(t.Context(), foreign.Record, "unreadable"); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, q)
+	other := o
+	other.Key = queuetest.Key(t)
+	q = open(t, other)
+	for id, want := range map[kiosk.RecordID]error{
+		"nobody": kiosk.ErrNoRecord, settled.Record: kiosk.ErrNoRecord,
+		recaptured.Record: kiosk.ErrNoImages, foreign.Record: kiosk.ErrSealBroken,
+	} {
+		before := entry(t, q, id)
+		if err := q.Revive(t.Context(), id); !errors.Is(err, want) {
+			t.Errorf("revive %s: %v, want %v", id, err, want)
+		}
+		if got := entry(t, q, id); got != before {
+			t.Errorf("%s was %s and is %s", id, before, got)
+		}
+	}
+	if len(q.Wake()) != 0 {
+		t.Error("woken by nothing")
+	}
+	shut(t, q)
+
+	// Its key is back.
+	q = open(t, o)
+	defer shut(t, q)
+	if err := q.Revive(t.Context(), foreign.Record); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStaffGiveADeadLetterUp(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	o := options(t)
+	o.MaxRecords, o.Log = 3, slog.New(slog.NewJSONHandler(&log, nil))
+	q := open(t, o)
+	defer func() { shut(t, q) }()
+	dead, pending, recaptured := put(t, q, 1, 1000), put(t, q, 2, 1000), put(t, q, 3, 1000)
+	if err := q.Mark(t.Context(), dead.Record, kiosk.Marks{SubmissionID: "sub"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Dead(t.Context(), dead.Record, "FORBIDDEN"); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Recapture(t.Context(), recaptured.Record, kiosk.Receipt{}); err != nil {
+		t.Fatal(err)
+	}
+	const reason = "the person came again"
+	for id, want := range map[kiosk.RecordID]error{"nobody": kiosk.ErrNoRecord, pending.Record: kiosk.ErrNotDead} {
+		before := entry(t, q, id)
+		if err := q.Dismiss(t.Context(), id, reason); !errors.Is(err, want) || entry(t, q, id) != before {
+			t.Errorf("dismiss %s: %v, want %v; it is %s", id, err, want, entry(t, q, id))
+		}
+	}
+	if err := q.Dismiss(t.Context(), dead.Record, ""); err == nil {
+		t.Error("given up without a reason")
+	}
+	for _, id := range []kiosk.RecordID{dead.Record, recaptured.Record} {
+		if err := q.Dismiss(t.Context(), id, reason); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Dismiss(t.Context(), id, reason); !errors.Is(err, kiosk.ErrNoRecord) {
+			t.Errorf("dismissed twice: %v", err)
+		}
+		if err := q.Revive(t.Context(), id); !errors.Is(err, kiosk.ErrNoRecord) {
+			t.Errorf("revived after that: %v", err)
+		}
+	}
+	shut(t, q)
+	q = open(t, o)
+	for _, id := range []kiosk.RecordID{dead.Record, recaptured.Record} {
+		if got := entry(t, q, id); got != `done "the person came again" "EXIT_ERROR" false` {
+			t.Errorf("staff see %s", got)
+		}
+	}
+	if n := strings.Count(log.String(), "given up"); n != 2 || !strings.Contains(log.String(), reason) {
+		t.Errorf("the log: %s", log.String())
+	}
+	put(t, q, 4, 1000)
+	put(t, q, 5, 1000)
+	if err := q.Put(t.Context(), queuetest.Submission(6, 1000)); !errors.Is(err, kiosk.ErrQueueFull) {
+		t.Errorf("the fourth of three: %v", err)
 	}
 }
