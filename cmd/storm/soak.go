@@ -201,12 +201,15 @@ func (s *soak) startGateway(ctx context.Context) error {
 
 func (s *soak) startKiosk(ctx context.Context) error {
 	config := filepath.Join(s.dir, "kioskd.toml")
-	err := os.WriteFile(config, []byte("[display]\nscript_delay = \"200ms\" # nobody reads the screens\n"), 0o600)
+	// The visitor leaves: once while waiting, if that takes long, and once from
+	// the outcome. The delay is longer than a verdict takes that is polled for
+	// after a second.
+	err := os.WriteFile(config, []byte("[display]\nscript_delay = \"2500ms\"\n"), 0o600)
 	if err != nil {
 		return fmt.Errorf("configure kioskd: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kioskd"), "-config", config, "-camera", "clip:portrait", "-display", "headless",
-		"-state", filepath.Join(s.dir, "state"), "-socket", s.socket, "-script", "agree,done",
+		"-state", filepath.Join(s.dir, "state"), "-socket", s.socket, "-script", "agree,done,done",
 		"-gateway", "http://"+s.address, "-partner", "http://"+s.address+"/partner")
 	cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2") // as the unit has it
 	if s.kiosk, err = start(cmd, "kioskd", s.log, nil); err != nil {
