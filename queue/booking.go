@@ -243,7 +243,7 @@ func booked(tx *bbolt.Tx, tag []byte) (bookings *bbolt.Bucket, value []byte) {
 
 // Bookings returns who is expected, the oldest booking first, for staff. It
 // tells when their tokens expire and not the tokens. A booking that does not
-// open is left out, and logged.
+// open is left out; which ones these are is logged when it changes, as a count.
 func (q *Queue) Bookings(ctx context.Context) ([]kiosk.Booking, error) {
 	all, err := q.bookings(ctx)
 	if err != nil {
@@ -273,13 +273,20 @@ func (q *Queue) bookings(ctx context.Context) ([]kiosk.Booking, error) {
 		return nil, err
 	}
 	var all []kiosk.Booking
+	var broken [][]byte
 	for _, one := range found {
 		if b, err := q.openBooking(one.tag, one.value); err == nil {
 			all = append(all, b)
+		} else {
+			broken = append(broken, one.tag)
 		}
 	}
-	if broken := len(found) - len(all); broken > 0 {
-		q.o.Log.WarnContext(ctx, "bookings do not open with this device's key", slog.Int("bookings", broken))
+	q.mu.Lock()
+	told := slices.EqualFunc(q.broken, broken, bytes.Equal)
+	q.broken = broken
+	q.mu.Unlock()
+	if !told {
+		q.o.Log.WarnContext(ctx, "bookings that do not open with this device's key", slog.Int("bookings", len(broken)))
 	}
 	slices.SortFunc(all, func(a, b kiosk.Booking) int {
 		return cmp.Or(a.Booked.Compare(b.Booked), cmp.Compare(a.CorrelationID, b.CorrelationID))

@@ -130,6 +130,7 @@ type Queue struct {
 	waiting  []*call // for the writer's slot
 	counts   counts
 	index    *index
+	broken   [][]byte // tags of the bookings that did not open when listed last
 	stopped  error // why nothing works any more; nil: it does
 	panicked bool  // bbolt's locks may be held for ever
 
