@@ -389,8 +389,9 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 
 // Prune removes the bookings that are older than 60 days, which is what a
 // token lives. One is enough each hour or day. A wall clock before
-// Options.Floor removes nothing, and a booking made under a clock that was
-// wrong counts from the first Prune under one that may be right.
+// Options.Floor, or one that Options.Trusted does not trust, removes and dates
+// nothing, and a booking made under a clock that was wrong counts from the
+// first Prune under one that may be right.
 func (q *Queue) Prune(ctx context.Context) error {
 	removed := 0
 	err := q.update(ctx, func(w *writing) error {
@@ -419,7 +420,7 @@ func (q *Queue) Prune(ctx context.Context) error {
 // prune reports whether it changed anything.
 func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
 	now := time.Now().UTC().Round(0)
-	if now.Before(q.o.Floor) {
+	if now.Before(q.o.Floor) || !q.o.Trusted() {
 		return false, nil
 	}
 	var old [][]byte

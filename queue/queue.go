@@ -56,8 +56,9 @@ type Options struct {
 	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
 	HistoryMax int   // settled records remembered, and dead letters without images kept; 0: 2000; at least 1
 
-	MaxBookings int       // bookings kept; 0: 500; at least 1
-	Floor       time.Time // a wall clock before this is wrong and expires nothing; zero: 2025
+	MaxBookings int         // bookings kept; 0: 500; at least 1
+	Floor       time.Time   // a wall clock before this is wrong and removes no booking; zero: 2025
+	Trusted     func() bool // whether the wall clock is right enough to remove bookings by; called from any goroutine; nil: it is
 
 	Log *slog.Logger // nil: none
 }
@@ -102,6 +103,9 @@ func (o Options) withDefaults() Options {
 	if o.Floor.IsZero() {
 		o.Floor = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 	}
+	if o.Trusted == nil {
+		o.Trusted = func() bool { return true }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -131,8 +135,8 @@ type Queue struct {
 	counts   counts
 	index    *index
 	broken   [][]byte // tags of the bookings that did not open when listed last
-	stopped  error // why nothing works any more; nil: it does
-	panicked bool  // bbolt's locks may be held for ever
+	stopped  error    // why nothing works any more; nil: it does
+	panicked bool     // bbolt's locks may be held for ever
 
 	closing sync.Once
 	closed  error
