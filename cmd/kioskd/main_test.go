@@ -394,6 +394,32 @@ func (l *lab) frames(dir string) {
 	}
 }
 
+// TestADamagedOutboxIsAnAlarmUntilSomebodyTakesIt looks at the status of a
+// daemon that moved it aside, of the next one, and once the file is away.
+func TestADamagedOutboxIsAnAlarmUntilSomebodyTakesIt(t *testing.T) {
+	l := newLab(t)
+	l.release(l.hold())
+	path := filepath.Join(l.state, "outbox.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("damage "), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := l.start()
+	s := d.await("service", healthy)
+	if !strings.HasPrefix(s.Quarantined, path+".bad-") {
+		t.Fatalf("quarantined is %q", s.Quarantined)
+	}
+	d.stop()
+	d = l.start()
+	again := d.await("service", healthy)
+	if again.Quarantined != s.Quarantined || !strings.Contains(d.metrics(), "kiosk_outbox_quarantined 1") {
+		t.Errorf("after a restart quarantined is %q, want %q, and a metric", again.Quarantined, s.Quarantined)
+	}
+	if err := os.Rename(s.Quarantined, filepath.Join(t.TempDir(), "taken")); err != nil {
+		t.Fatal(err)
+	}
+	d.await("the end of the alarm", func(s api.Status) bool { return s.Quarantined == "" })
+}
+
 // TestOperatorsSeeWhyNothingIsDelivered has a record waiting behind a captive
 // portal, and then before a gateway two days ahead that has troubles of its own.
 func TestOperatorsSeeWhyNothingIsDelivered(t *testing.T) {

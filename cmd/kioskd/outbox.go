@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -212,14 +215,30 @@ func (o *outbox) Unbook(ctx context.Context, correlationID string) error {
 	return o.doubt(q.Unbook(ctx, correlationID))
 }
 
-// alarms returns where a damaged outbox was moved aside, and how many records
-// are sealed for another key.
+// alarms returns where a damaged outbox was moved aside last, and how many
+// records are sealed for another key.
 func (o *outbox) alarms() (quarantined string, orphans int) {
+	quarantined = o.c.aside()
 	q, err := o.get()
 	if err != nil {
-		return "", 0
+		return quarantined, 0
 	}
-	return q.Quarantined, q.Orphans
+	return quarantined, q.Orphans
+}
+
+// aside returns the newest outbox that was moved aside as damaged, "" if none
+// lies there. The alarm lasts until somebody has taken the file, over restarts.
+func (c Config) aside() string {
+	files, err := os.ReadDir(filepath.Dir(c.queuePath())) // by name, which ends with the time
+	if err != nil {
+		return ""
+	}
+	for _, f := range slices.Backward(files) {
+		if strings.HasPrefix(f.Name(), filepath.Base(c.queuePath())+".bad-") {
+			return filepath.Join(filepath.Dir(c.queuePath()), f.Name())
+		}
+	}
+	return ""
 }
 
 // sealed reports whether there is an outbox, whose records are sealed to a key
