@@ -10,8 +10,8 @@ import (
 	"livekiosk/queue/gateway"
 )
 
-// How long the fallback rests when the gateway is out of reach, and how long
-// it trusts its timer: the wall clock may be set.
+// How long the fallback rests when the gateway is out of reach or wants to be
+// left alone, and how long it trusts its timer: the wall clock may be set.
 const (
 	leastRest = time.Second
 	mostRest  = 5 * time.Minute
@@ -32,48 +32,80 @@ func (s *Server) fallBack(ctx context.Context) {
 			pause(ctx, wait, s.wakeFallback)
 			continue
 		}
-		wish, answered := s.askFor(ctx, correlation)
-		if answered {
+		heard, wish := s.askFor(ctx, correlation)
+		switch heard {
+		case enough:
 			rest = leastRest
-			continue
+		case tooLittle:
+			// It may be this flow alone: the others are asked for.
+			rest = leastRest
+			pause(ctx, min(max(wish, leastRest), mostRest), nil)
+		case nothing:
+			pause(ctx, rest, nil)
+			rest = min(2*rest, mostRest)
 		}
-		pause(ctx, max(wish, rest), nil)
-		rest = min(2*rest, mostRest)
 	}
 }
 
+// What was heard of a flow.
+type heard int
+
+const (
+	nothing   heard = iota // the gateway is out of reach
+	tooLittle              // the gateway answered something that does not count
+	enough
+)
+
 // askFor asks the gateway for a flow that is due, and sets when it is due
-// next. Without an answer that counts it stays due, and wish is how long the
-// gateway wants to be left alone.
-func (s *Server) askFor(ctx context.Context, correlation string) (wish time.Duration, answered bool) {
+// next: with an answer that does not count after a while, and without one after
+// all others that are due, so that it holds up none of them. wish is how long
+// the gateway wants to be left alone.
+func (s *Server) askFor(ctx context.Context, correlation string) (_ heard, wish time.Duration) {
 	d, err := s.details(ctx, gateway.DetailsQuery{SessionID: correlation})
+	if ctx.Err() != nil {
+		return nothing, 0
+	}
 	g, known := errors.AsType[*gateway.Error](err)
+	_, tokenless := errors.AsType[*tokenError](err)
+	result := nothing
 	switch {
-	case ctx.Err() != nil:
-		return 0, false
-	case err == nil, known && (g.Cause == noSubmission || g.Disposition == kiosk.Final):
-	case known:
-		s.log.WarnContext(ctx, "gateway not reached for a flow that it was silent on", slog.Any("err", err))
-		return g.RetryAfter, false
-	default:
-		s.log.ErrorContext(ctx, "flow that the gateway was silent on not asked for", slog.Any("err", err))
-		return 0, false
+	case err == nil, known && !tokenless && (g.Cause == noSubmission || g.Disposition == kiosk.Final):
+		result = enough
+	case errors.Is(err, errOtherFlow), known && !tokenless && (g.Status != 0 || g.Trouble == kiosk.TroubleGarbled):
+		result = tooLittle
+	case tokenless:
+		s.log.WarnContext(ctx, "no partner token, so no flow is asked for", slog.Any("err", err))
+		return nothing, 0
+	}
+	if result != enough {
+		s.log.WarnContext(ctx, "flow that the gateway was silent on not asked for", slog.String("correlation", correlation), slog.Any("err", err))
 	}
 	_, err = s.change(correlation, func(f *flow) error {
-		f.Asked++
-		f.expect(s.opts.Now(), s.opts.FallbackAfter)
+		switch result {
+		case enough:
+			f.Asked++
+			f.expect(s.opts.Now(), s.opts.FallbackAfter)
+		case tooLittle:
+			f.putOff(s.opts.Now())
+		case nothing:
+			if !f.Due.IsZero() {
+				f.Due = s.opts.Now()
+			}
+		}
 		return nil
 	})
 	if err != nil {
 		s.log.ErrorContext(ctx, "state cannot be used", slog.Any("err", err))
-		return 0, false
+		return nothing, 0
 	}
 	ev := Event{Call: CallFallback, CorrelationID: correlation, SubmissionID: d.SubmissionID, Result: string(d.Result)}
-	if g != nil {
-		ev.Status, ev.Cause = g.Status, g.Cause
+	if known {
+		ev.Status, ev.Cause, wish = g.Status, g.Cause, g.RetryAfter
 	}
-	s.record(ctx, ev)
-	return 0, true
+	if result == enough {
+		s.record(ctx, ev)
+	}
+	return result, wish
 }
 
 // pause waits until ctx ended, for that long, or for a wake.

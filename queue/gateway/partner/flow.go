@@ -82,18 +82,26 @@ type flow struct {
 	CorrelationID string    `json:"correlationId"`
 	UserID        string    `json:"userId,omitempty"` // personal data; "": initiated by another part of the partner
 	UserIDType    string    `json:"userIdType,omitempty"`
-	Token         string    `json:"token,omitempty"` // user token, secret
+	Token         string    `json:"token,omitempty"` // user token, secret; "" once it is not needed
 	Expires       time.Time `json:"expires,omitzero"`
 	Begun         time.Time `json:"begun"`
+
+	// Kiosk is the name of the first kiosk that asked for the token; "": none
+	// did that has a name. Initiated is how often the gateway was asked for it,
+	// but for when it certainly did nothing.
+	Kiosk     string `json:"kiosk,omitempty"`
+	Initiated int    `json:"initiated,omitempty"`
 
 	Words      []Word   `json:"words,omitempty"` // one for each submission
 	Heard      []string `json:"heard,omitempty"` // keys of callbacks, oldest first
 	Duplicates int      `json:"duplicates,omitempty"`
 
 	// The fallback: when to ask the gateway next, and how often it was asked
-	// in vain since anything was heard. A zero Due: not at all.
-	Due   time.Time `json:"due,omitzero"`
-	Asked int       `json:"asked,omitempty"`
+	// in vain since anything was heard. A zero Due: not at all. Failed is how
+	// often in a row the answer was none that counts.
+	Due    time.Time `json:"due,omitzero"`
+	Asked  int       `json:"asked,omitempty"`
+	Failed int       `json:"failed,omitempty"`
 
 	Session string   `json:"session,omitempty"` // the kiosk's, of a launch by this backend
 	Verdict *Verdict `json:"verdict,omitempty"` // what the kiosk said last
@@ -158,7 +166,7 @@ func (f *flow) hear(key string) (duplicate bool) {
 // Without a token's end the flow is given up after 60 days, which is a user
 // token's life.
 func (f *flow) expect(now time.Time, after time.Duration) {
-	f.Due = time.Time{}
+	f.Due, f.Failed = time.Time{}, 0
 	if f.settled() {
 		return
 	}
@@ -171,4 +179,14 @@ func (f *flow) expect(now time.Time, after time.Duration) {
 	if due := now.Add(wait); due.Before(end) {
 		f.Due = due
 	}
+}
+
+// putOff moves a flow for which the gateway gave an answer that does not count:
+// by a minute at first, and by twice as much each time, up to an hour.
+func (f *flow) putOff(now time.Time) {
+	if f.Due.IsZero() {
+		return // settled meanwhile
+	}
+	f.Due = now.Add(min(time.Minute<<min(f.Failed, 6), time.Hour))
+	f.Failed++
 }

@@ -136,18 +136,26 @@ func (s *Server) launch(r *http.Request, ev *Event) answer {
 		return malformed("LAUNCH_REQUEST")
 	}
 	in.Locale, in.Theme = cmp.Or(in.Locale, "id"), cmp.Or(in.Theme, string(gateway.NoPreference))
-	if _, spoken := locale(in.Locale); !spoken {
+	spoken, known := locale(in.Locale)
+	if !known {
 		return malformed("LOCALE")
 	}
 	f, err := s.store.flow(ev.CorrelationID)
 	switch {
 	case err != nil:
 		return s.broken(r, err)
-	case f == nil || f.Token == "":
+	case f == nil || f.UserID == "" || f.Expires.IsZero():
 		return fail(http.StatusNotFound, "FLOW_DOES_NOT_EXIST")
 	case !s.opts.Now().Before(f.Expires):
 		return fail(http.StatusGone, "TOKEN_EXPIRED")
-	case s.opts.Launcher == nil:
+	}
+	if f.Token == "" { // it has an end, and the person may have another attempt
+		var a answer
+		if f, a = s.obtain(r, f.CorrelationID, person{f.UserID, f.UserIDType, spoken}, asker{}); f == nil {
+			return a
+		}
+	}
+	if s.opts.Launcher == nil {
 		return s.command(r, f, in.Locale)
 	}
 	session, err := s.opts.Launcher.Launch(r.Context(), Launch{
@@ -215,9 +223,10 @@ func (s *Server) removeTokenFile(correlation string) {
 	_ = os.Remove(s.tokenFile(correlation))
 }
 
-// sweep removes token files that are an hour old.
+// sweep removes token files that are an hour old, and tokens that have expired.
 func (s *Server) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
+		s.forgetTokens(ctx)
 		entries, err := os.ReadDir(filepath.Join(s.opts.StateDir, tokenFolder))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.log.WarnContext(ctx, "token files cannot be listed", slog.Any("err", err))
@@ -232,6 +241,22 @@ func (s *Server) sweep(ctx context.Context) {
 			}
 		}
 		pause(ctx, sweepEvery, nil)
+	}
+}
+
+// forgetTokens removes the tokens that have expired.
+func (s *Server) forgetTokens(ctx context.Context) {
+	for ctx.Err() == nil {
+		stale := s.store.expired(s.opts.Now(), 100)
+		for _, correlation := range stale {
+			if _, err := s.change(correlation, func(*flow) error { return nil }); err != nil {
+				s.log.ErrorContext(ctx, "expired token stays", slog.Any("err", err))
+				return
+			}
+		}
+		if len(stale) == 0 {
+			return
+		}
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
+	"livekiosk/kiosk"
 	"livekiosk/queue/gateway"
 )
 
@@ -18,12 +20,21 @@ const duplicateSession = "DUPLICATE_PARTNER_SESSION_ID"
 // usualIDType is what a user id is where nobody says.
 const usualIDType = "CUSTOMER_ID"
 
-var errOtherUser = errors.New("the correlation id is another user's")
+var (
+	errOtherUser  = errors.New("the correlation id is another user's")
+	errOtherKiosk = errors.New("the flow is another kiosk's, and the person is not named")
+)
 
 // A person is whom a flow is for, and in which language.
 type person struct {
 	user, idType string
 	locale       gateway.UserLocale
+}
+
+// An asker is the kiosk that wants a token; the zero value is the front end.
+type asker struct {
+	kiosk   string // the name in its certificate; "": none
+	renewal bool   // it does not name the person
 }
 
 // locales are the languages as kiosks and front ends say them.
@@ -47,7 +58,8 @@ func (s *Server) kioskName(r *http.Request) (name string, known bool) {
 	if len(r.TLS.VerifiedChains) == 0 {
 		return "", false
 	}
-	return r.TLS.VerifiedChains[0][0].Subject.CommonName, true
+	name = r.TLS.VerifiedChains[0][0].Subject.CommonName
+	return name, name != ""
 }
 
 // initiate answers a kiosk's request for a user token. The contract is in the
@@ -77,7 +89,9 @@ func (s *Server) initiate(r *http.Request, ev *Event) answer {
 	if err != nil {
 		return s.broken(r, err)
 	}
-	if f != nil && in.User == "" { // a renewal
+	by := asker{kiosk: ev.Kiosk}
+	if f != nil && in.User == "" {
+		by.renewal = true
 		in.User, in.IDType = f.UserID, f.UserIDType
 	}
 	who := person{user: in.User, idType: cmp.Or(in.IDType, usualIDType)}
@@ -93,7 +107,7 @@ func (s *Server) initiate(r *http.Request, ev *Event) answer {
 	case !spoken:
 		return malformed("LOCALE")
 	}
-	f, a := s.obtain(r, in.Correlation, who)
+	f, a := s.obtain(r, in.Correlation, who, by)
 	if f == nil {
 		return a
 	}
@@ -101,26 +115,36 @@ func (s *Server) initiate(r *http.Request, ev *Event) answer {
 }
 
 // obtain initiates the flow of a person at the gateway, or renews its token
-// (call 2). Without a flow the answer says why.
-func (s *Server) obtain(r *http.Request, correlation string, who person) (*flow, answer) {
-	f, err := s.store.flow(correlation)
-	if err != nil {
+// (call 2). Without a flow the answer says why. The flow that is returned holds
+// the token even where none is kept.
+func (s *Server) obtain(r *http.Request, correlation string, who person, by asker) (*flow, answer) {
+	// Person and id are on disk before the gateway hears of them: its answer may
+	// be lost, and its callback finds the flow whatever happens in between.
+	_, err := s.change(correlation, func(f *flow) error {
+		switch {
+		case f.anothers(who):
+			return errOtherUser
+		case by.renewal && f.Kiosk != "" && f.Kiosk != by.kiosk:
+			return errOtherKiosk
+		}
+		f.UserID, f.UserIDType, f.Kiosk = who.user, who.idType, cmp.Or(f.Kiosk, by.kiosk)
+		f.Initiated++
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOtherUser):
+		return nil, fail(http.StatusConflict, duplicateSession)
+	case errors.Is(err, errOtherKiosk):
+		return nil, fail(http.StatusForbidden, "FLOW_BELONGS_TO_ANOTHER_KIOSK")
+	case err != nil:
 		return nil, s.broken(r, err)
 	}
-	if f.anothers(who) {
-		return nil, fail(http.StatusConflict, duplicateSession)
-	}
 	got, err := s.initiateFlow(r.Context(), correlation, who)
-	switch {
-	case hasCause(err, duplicateSession) && f != nil && f.Token != "" && s.opts.Now().Before(f.Expires):
-		got.Token.Value, got.Expires = f.Token, f.Expires
-	case hasCause(err, duplicateSession):
-		return nil, fail(http.StatusConflict, duplicateSession)
-	case err != nil:
-		return nil, s.upstream(r, err)
+	if err != nil {
+		return s.notInitiated(r, correlation, err)
 	}
-	f, err = s.change(correlation, func(f *flow) error {
-		if f.anothers(who) { // who was faster
+	f, err := s.change(correlation, func(f *flow) error {
+		if f.anothers(who) { // the flow was forgotten, and is somebody else's now
 			return errOtherUser
 		}
 		f.UserID, f.UserIDType, f.Token, f.Expires = who.user, who.idType, got.Token.Value, got.Expires
@@ -137,7 +161,48 @@ func (s *Server) obtain(r *http.Request, correlation string, who person) (*flow,
 	case err != nil:
 		return nil, s.broken(r, err)
 	}
+	f.Token = got.Token.Value
 	return f, answer{}
+}
+
+// notInitiated is obtain where the gateway gave no token. Whoever the gateway
+// certainly did nothing for is not bound to the flow by having tried.
+func (s *Server) notInitiated(r *http.Request, correlation string, cause error) (*flow, answer) {
+	_, tokenless := errors.AsType[*tokenError](cause)
+	g, known := errors.AsType[*gateway.Error](cause)
+	duplicate := hasCause(cause, duplicateSession)
+	refused := !duplicate && (tokenless || known && (g.Disposition == kiosk.Final || g.Disposition == kiosk.NewToken))
+	if !duplicate && !refused {
+		return nil, s.upstream(r, cause)
+	}
+	theirs := false
+	f, err := s.change(correlation, func(f *flow) error {
+		// Asked for the first time, no answer can have been lost: somebody else
+		// has initiated the flow.
+		theirs = duplicate && f.Initiated == 1 && f.Expires.IsZero()
+		if refused || theirs {
+			f.Initiated = max(0, f.Initiated-1)
+		}
+		if f.Initiated == 0 && f.Expires.IsZero() {
+			f.UserID, f.UserIDType, f.Kiosk = "", "", ""
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, s.broken(r, err)
+	case refused:
+		return nil, s.upstream(r, cause)
+	case f.Token != "":
+		return f, answer{}
+	case theirs:
+		return nil, fail(http.StatusConflict, duplicateSession)
+	}
+	// The gateway has given the token, and its answer was lost. An operator may
+	// have the flow reset at the gateway; the kiosk's capture has to wait.
+	s.log.ErrorContext(r.Context(), "user token is lost: the gateway has initiated the flow and does not give its token again",
+		slog.String("correlation", correlation))
+	return nil, answer{status: http.StatusServiceUnavailable, cause: "USER_TOKEN_IS_LOST", retryAfter: time.Minute}
 }
 
 // anothers reports whether a flow is another person's.
@@ -192,22 +257,7 @@ func (s *Server) begin(r *http.Request, ev *Event) answer {
 		return malformed("CORRELATION_ID")
 	}
 	ev.CorrelationID = in.Correlation
-	// The id is on disk before the gateway hears of it, so that a callback
-	// finds its flow whatever happens in between.
-	_, err := s.change(in.Correlation, func(f *flow) error {
-		if f.anothers(who) {
-			return errOtherUser
-		}
-		f.UserID, f.UserIDType = who.user, who.idType
-		return nil
-	})
-	switch {
-	case errors.Is(err, errOtherUser):
-		return fail(http.StatusConflict, duplicateSession)
-	case err != nil:
-		return s.broken(r, err)
-	}
-	f, a := s.obtain(r, in.Correlation, who)
+	f, a := s.obtain(r, in.Correlation, who, asker{})
 	if f == nil {
 		return a
 	}

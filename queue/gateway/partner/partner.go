@@ -25,6 +25,18 @@
 // machine. The handler takes the peer's address for the caller's, so it must
 // not stand behind a proxy.
 //
+// # Who gets a user token
+//
+// A flow belongs to the first person it was initiated for, and to the first
+// kiosk, by the name in its certificate, that asked for its token. That kiosk
+// may renew the token without naming the person, since a kiosk that was
+// launched with a token knows none; another must name the person. A flow that
+// no kiosk has asked for may be renewed by any that is known.
+//
+// Without TLS kiosks have no names, and whoever is on this machine can have the
+// token of any flow whose id he knows, but for those of a named kiosk. That is
+// for development: see Options.KioskTLS and Options.HideEvents.
+//
 // # Reference images
 //
 // The contract does not publish call 9. This backend speaks as gatewaysim
@@ -110,11 +122,13 @@ type Options struct {
 	CallbackAuth string
 
 	// StateDir is a directory for the flows and their tokens, made with mode
-	// 0700 if it is not there. One process may use it.
+	// 0700 if it is not there, and refused if it is open to others. One process
+	// may use it.
 	StateDir string
 
 	// BaseURL is the root by which the gateway reaches this server, such as
-	// "http://127.0.0.1:8787/partner". It is needed with Reference only.
+	// "http://127.0.0.1:8787/partner": https, or http on loopback, since images
+	// of persons come from it. It is needed with Reference only.
 	BaseURL string
 
 	// Hosts are the host names besides those of this machine under which the
@@ -124,6 +138,11 @@ type Options struct {
 
 	// KioskTLS refuses kiosks that come without TLS, from this machine too.
 	KioskTLS bool
+
+	// HideEvents leaves GET /events out, which tells everybody on this machine
+	// the ids of all flows. It is for development: hide them where the server
+	// listens beyond loopback.
+	HideEvents bool
 
 	// FallbackAfter is how long the gateway may be silent on a flow before it
 	// is asked. It doubles with each answer that is not final. 0: ten minutes.
@@ -167,6 +186,9 @@ func (o Options) Validate() error {
 	u, err := url.Parse(o.BaseURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("base URL: is not the root of a server, and reference images need it")
+	}
+	if u.Scheme == "http" && u.Hostname() != "localhost" && !loopback(u.Hostname()) {
+		return errors.New("base URL: is http beyond this machine, and reference images are personal data: use https")
 	}
 	return nil
 }
@@ -212,6 +234,13 @@ func New(opts Options) (*Server, error) {
 	if err := os.MkdirAll(opts.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
+	info, err := os.Stat(opts.StateDir)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("state directory: %w", err)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("state directory: %s is open to others (mode %#o), and holds user tokens: chmod 700 it", opts.StateDir, info.Mode().Perm())
+	}
 	st, err := openStore(opts.StateDir, opts.Keep)
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -222,7 +251,7 @@ func New(opts Options) (*Server, error) {
 		wakeFallback: make(chan struct{}, 1), wakeFollow: make(chan struct{}, 1),
 		changed: make(chan struct{}), stages: map[string]string{},
 	}
-	s.tokens = newTokenCache(opts.Gateway.PartnerToken, opts.Now)
+	s.tokens = newTokenCache(opts.Gateway.PartnerToken, opts.Now, opts.Log)
 	s.handler = s.routes()
 	return s, nil
 }
@@ -240,7 +269,7 @@ func (s *Server) Close() error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Run asks the gateway for what it did not tell, follows what was launched, and
-// removes old token files, until ctx ends. Then it returns nil.
+// removes old tokens and their files, until ctx ends. Then it returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { s.fallBack(ctx) })
@@ -252,9 +281,19 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// change changes a flow and wakes who waits for that.
+// change changes a flow and wakes who waits for that. A flow that is settled,
+// or whose token has expired, keeps no token.
 func (s *Server) change(correlation string, fn func(*flow) error) (*flow, error) {
-	f, err := s.store.change(correlation, s.opts.Now(), fn)
+	now := s.opts.Now()
+	f, err := s.store.change(correlation, now, func(f *flow) error {
+		if err := fn(f); err != nil {
+			return err
+		}
+		if f.settled() || !now.Before(f.Expires) {
+			f.Token = ""
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,7 @@ func newWorld(tb testing.TB, opts partner.Options) *world {
 	}
 	w.bank, _ = opts.Gateway.(*bank)
 	if opts.StateDir == "" {
-		opts.StateDir = tb.TempDir()
+		opts.StateDir = private(tb)
 	}
 	opts.CallbackAuth = auth
 	opts.Log = slog.New(slog.NewJSONHandler(&lockedWriter{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -537,7 +537,7 @@ func TestAFlowThatNobodyGoesThroughIsGivenUpWithItsToken(t *testing.T) {
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBank()
-		dir := t.TempDir()
+		dir := private(t)
 		w := newWorld(t, partner.Options{Gateway: b, StateDir: dir})
 		w.initiate("told", "u")
 		w.initiate("silent", "u")
@@ -545,7 +545,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 
 		// The file as a SIGKILL would leave it.
 		b.set(func() { b.users = map[string]string{} })
-		killed := t.TempDir()
+		killed := private(t)
 		data, err := os.ReadFile(filepath.Join(dir, "partner.db"))
 		if err != nil {
 			t.Fatal(err)
@@ -584,7 +584,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 }
 
 func TestAFileThatIsNotTheBackendsIsRefused(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	if err := os.WriteFile(filepath.Join(dir, "partner.db"), bytes.Repeat([]byte("no"), 8<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -595,7 +595,7 @@ func TestAFileThatIsNotTheBackendsIsRefused(t *testing.T) {
 }
 
 func TestTheOldestFlowsAreForgotten(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	b := newBank()
 	w := newWorld(t, partner.Options{Gateway: b, StateDir: dir, Keep: 3})
 	known := func(w *world) (ids []string) {
@@ -750,7 +750,7 @@ func TestALaunchIsFollowedFromSavedToCompletedOverARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &booth{says: make(chan partner.Progress)}
 		b := newBank()
-		dir := t.TempDir()
+		dir := private(t)
 		w := newWorld(t, partner.Options{Gateway: b, StateDir: dir, Launcher: k})
 		stop := w.run(t)
 		id := field(t, w.do("POST", "/v1/flows", `{"userId":"u","locale":"en"}`), "correlationId")
@@ -894,7 +894,7 @@ func TestLaunchesThatCannotBe(t *testing.T) {
 }
 
 func TestWithoutAKioskTheCommandIsTold(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	w := newWorld(t, partner.Options{StateDir: dir})
 	w.initiate("it's mine", "u") // not an id
 	w.initiate("it's", "u")

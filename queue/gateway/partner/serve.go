@@ -111,7 +111,9 @@ func (s *Server) routes() http.Handler {
 	handle("GET /v1/sessions/{correlation}", CallSession, 0, s.front(s.session))
 	handle("GET /v1/submissions/{id}", CallSubmission, 0, s.front(s.submission))
 	mux.HandleFunc("GET /v1/sessions/{correlation}/events", s.local(s.watch))
-	mux.HandleFunc("GET /events", s.local(s.serveEvents))
+	if !s.opts.HideEvents {
+		mux.HandleFunc("GET /events", s.local(s.serveEvents))
+	}
 	mux.HandleFunc("GET /{$}", s.local(s.page))
 	mux.HandleFunc("GET /page.css", s.local(asset("page.css", "text/css; charset=utf-8")))
 	mux.HandleFunc("GET /page.js", s.local(asset("page.js", "text/javascript; charset=utf-8")))

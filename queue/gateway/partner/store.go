@@ -21,7 +21,9 @@ import (
 // they came, and "due" by the time at which the gateway is asked in Unix
 // nanoseconds (both: 8 bytes, big endian, then the correlation id);
 // "submissions" leads from a submission id to its flow; "launched" holds the
-// correlation ids whose kiosk has something left to say.
+// correlation ids whose kiosk has something left to say, and "tokens" those
+// that have a user token, by the time at which it expires (as "due").
+// The file's free pages hold what was in them until they are used again.
 type store struct {
 	db   *bbolt.DB
 	keep int
@@ -29,7 +31,9 @@ type store struct {
 
 const storeFile = "partner.db"
 
-func bucketNames() []string { return []string{"flows", "age", "due", "submissions", "launched"} }
+func bucketNames() []string {
+	return []string{"flows", "age", "due", "submissions", "launched", "tokens"}
+}
 
 // openStore opens the file in dir, or makes it: whole under another name, so
 // that a crash leaves none or a good one.
@@ -169,8 +173,11 @@ func (s *store) put(tx *bbolt.Tx, old, f *flow) error {
 		if err = age.Put(key(f.Number, f.CorrelationID), nil); err != nil {
 			return err
 		}
-	} else if !old.Due.IsZero() {
-		if err := tx.Bucket([]byte("due")).Delete(dueKey(old)); err != nil {
+	} else if err := unschedule(tx, old); err != nil {
+		return err
+	}
+	if f.Token != "" {
+		if err := tx.Bucket([]byte("tokens")).Put(tokenKey(f), nil); err != nil {
 			return err
 		}
 	}
@@ -214,13 +221,34 @@ func forgetOldest(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	if !f.Due.IsZero() {
-		if err := tx.Bucket([]byte("due")).Delete(dueKey(f)); err != nil {
-			return err
-		}
-	}
 	id := []byte(f.CorrelationID)
-	return errors.Join(tx.Bucket([]byte("launched")).Delete(id), age.Delete(oldest), tx.Bucket([]byte("flows")).Delete(id))
+	return errors.Join(unschedule(tx, f), tx.Bucket([]byte("launched")).Delete(id), age.Delete(oldest), tx.Bucket([]byte("flows")).Delete(id))
+}
+
+// unschedule takes a flow out of the buckets that are ordered by time.
+func unschedule(tx *bbolt.Tx, f *flow) (err error) {
+	if !f.Due.IsZero() {
+		err = tx.Bucket([]byte("due")).Delete(dueKey(f))
+	}
+	if f.Token != "" {
+		err = errors.Join(err, tx.Bucket([]byte("tokens")).Delete(tokenKey(f)))
+	}
+	return err
+}
+
+// expired returns up to most flows whose token has expired.
+func (s *store) expired(now time.Time, most int) (correlations []string) {
+	_ = s.db.View(func(tx *bbolt.Tx) error { // never fails
+		c := tx.Bucket([]byte("tokens")).Cursor()
+		for k, _ := c.First(); k != nil && len(correlations) < most; k, _ = c.Next() {
+			if int64(binary.BigEndian.Uint64(k)) > now.UnixNano() {
+				break
+			}
+			correlations = append(correlations, string(k[8:]))
+		}
+		return nil
+	})
+	return correlations
 }
 
 // next returns the flow that is due first, and when.
@@ -249,6 +277,9 @@ func (s *store) launched(most int) (correlations []string) {
 
 // dueKey orders by time. Times before 1970 do not occur.
 func dueKey(f *flow) []byte { return key(uint64(f.Due.UnixNano()), f.CorrelationID) }
+
+// tokenKey likewise.
+func tokenKey(f *flow) []byte { return key(uint64(f.Expires.UnixNano()), f.CorrelationID) }
 
 func key(n uint64, correlation string) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, n), correlation...)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 
 	"livekiosk/queue/gateway"
@@ -52,7 +53,7 @@ func New(tb testing.TB, opts gatewaysim.Options) *World {
 		tb.Fatal(err)
 	}
 	w.Partner, err = partner.New(partner.Options{
-		Gateway: backend, CallbackAuth: callbackAuth, StateDir: tb.TempDir(), Now: opts.Now, Log: opts.Log,
+		Gateway: backend, CallbackAuth: callbackAuth, StateDir: filepath.Join(tb.TempDir(), "partner"), Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {
 		tb.Fatal(err)
