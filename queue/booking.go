@@ -306,8 +306,7 @@ func (q *Queue) Unfetched(ctx context.Context) ([]kiosk.Booking, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all = slices.DeleteFunc(all, func(b kiosk.Booking) bool {
-		tag := string(q.tag(b.CorrelationID))
-		return b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[tag]) > 0
+		return b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[string(q.tag(b.CorrelationID))]) > 0
 	})
 	for i := range all {
 		all[i].Token.Value = ""

@@ -1,7 +1,7 @@
 // Package api is the kiosk's local interface: JSON over HTTP on a Unix socket,
 // for the partner's front end, staff and fleet engines. It launches sessions,
-// tells how they go and end, takes bookings, and shows the daemon's state, its
-// metrics and the outbox.
+// tells how they go and end, takes bookings and decisions about records that
+// were set aside, and shows the daemon's state, its metrics and the outbox.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -34,8 +34,9 @@ type Launcher interface {
 	Result(id kiosk.SessionID) (kiosk.Result, bool)
 }
 
-// A Queue lists the outbox without personal data, oldest first. It must be
-// safe for concurrent use.
+// A Queue lists the outbox without personal data: records to deliver and then
+// dead letters, oldest first, then settled ones, newest first. It must be safe
+// for concurrent use.
 type Queue interface {
 	Entries(ctx context.Context) ([]kiosk.Entry, error)
 }
@@ -46,6 +47,7 @@ type Options struct {
 	Launcher Launcher
 	Queue    Queue
 	Bookings Bookings // nil: the routes of bookings answer 501
+	Letters  Letters  // nil: the routes that decide about a record answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
 	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
@@ -103,6 +105,8 @@ func New(o Options) (*Server, error) {
 		{http.MethodDelete, "/v1/bookings/{correlationId}", s.deleteBooking},
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/queue", s.getQueue},
+		{http.MethodPost, "/v1/queue/{record}/retry", s.postRetry},
+		{http.MethodPost, "/v1/queue/{record}/dismiss", s.postDismiss},
 		{http.MethodGet, "/metrics", s.getMetrics},
 		{http.MethodGet, "/healthz", s.getHealth},
 		{http.MethodGet, "/readyz", s.getReady},

@@ -121,6 +121,42 @@ func (k *fakeKiosk) Unbook(_ context.Context, id string) error {
 	return nil
 }
 
+// letter returns the entry of a record, or why it cannot be decided about.
+func (k *fakeKiosk) letter(id kiosk.RecordID) (*kiosk.Entry, error) {
+	i := slices.IndexFunc(k.entries, func(e kiosk.Entry) bool { return e.Record == id && e.State != "done" })
+	switch {
+	case k.broken != nil:
+		return nil, k.broken
+	case i < 0:
+		return nil, fmt.Errorf("record %s: %w", id, kiosk.ErrNoRecord)
+	}
+	return &k.entries[i], nil
+}
+
+func (k *fakeKiosk) Revive(_ context.Context, id kiosk.RecordID) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, err := k.letter(id)
+	if err == nil {
+		e.State, e.Reason = "queued", ""
+	}
+	return err
+}
+
+func (k *fakeKiosk) Dismiss(_ context.Context, id kiosk.RecordID, reason string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, err := k.letter(id)
+	switch {
+	case err != nil:
+		return err
+	case e.State != "dead":
+		return fmt.Errorf("dismiss: %w", kiosk.ErrNotDead)
+	}
+	e.State, e.Outcome, e.Reason = "done", kiosk.ExitError, reason
+	return nil
+}
+
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -162,7 +198,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -201,7 +237,7 @@ func TestAnswers(t *testing.T) {
 	down := func(w *world) { w.kiosk.set(func() { w.kiosk.faults = []kiosk.Fault{kiosk.CameraFault} }) }
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
-	bare := func(o *api.Options) { o.Bookings, o.Metrics = nil, nil }
+	bare := func(o *api.Options) { o.Bookings, o.Letters, o.Metrics = nil, nil, nil }
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
 		if code, answer := w.ask("POST", "/v1/bookings", booking); code != 201 {
@@ -378,6 +414,34 @@ func TestAnswers(t *testing.T) {
 		},
 		{name: "the outbox", route: "GET /v1/queue", code: 200, want: `[{"record":"s1-1","session":"s1","attempt":1,"state":"queued","review":false,"queued":"1970-01-01T00:00:00Z","bytes":300},…`},
 		{name: "an outbox that cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/queue", code: 503, want: `{"message":"the outbox cannot be read now: see the kiosk's log"}`},
+		{name: "a dead letter is tried again", route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s2-1/retry", code: 204, want: ``},
+		{name: "a record that waits is left waiting", route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s1-1/retry", code: 204, want: ``},
+		{name: "a settled record is not tried again", route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s3-1/retry", code: 404, want: `{"message":"no such record, or it is settled"}`},
+		{
+			name: "a record whose images are gone", before: broken(kiosk.ErrNoImages), route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s2-1/retry", code: 410,
+			want: `{"message":"the record has no images any more: the person has to come again"}`,
+		},
+		{
+			name: "a record of another key", before: broken(kiosk.ErrSealBroken), route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s2-1/retry", code: 409,
+			want: `{"message":"the record does not open with this device's key: put its own key back first","retriable":true}`,
+		},
+		{name: "a retry while the outbox is down", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s2-1/retry", code: 503, want: `{"message":"the outbox cannot be reached now: see the kiosk's log"}`},
+		{name: "a retry where nobody decides", drop: bare, route: "POST /v1/queue/{record}/retry", path: "/v1/queue/s2-1/retry", code: 501, want: `{"message":"this kiosk takes no decisions about dead letters"}`},
+		{name: "a dead letter is given up", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":"came again"}`, code: 204, want: ``},
+		{
+			name: "a letter is not given up without a reason", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":" "}`, code: 400,
+			want: `{"message":"reason is missing","errorCode":"API","detailedErrorCode":2206,"field":"reason","retriable":false}`,
+		},
+		{name: "a reason that is too long", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":"` + strings.Repeat("x", 257) + `"}`, code: 400, want: `{"message":"reason is longer than 256 bytes",…`},
+		{name: "a reason that would break a terminal", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":"a\u001b[2J"}`, code: 400, want: `{"message":"reason has a character that cannot be printed",…`},
+		{name: "a dismissal of a field that is none", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"why":"a"}`, code: 400, want: `{"message":"why is not a field of a dismissal, or is given twice",…`},
+		{
+			name: "a record that waits is not given up", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s1-1/dismiss", body: `{"reason":"r"}`, code: 409,
+			want: `{"message":"the record is still being delivered: it can be dismissed once it is set aside","retriable":true}`,
+		},
+		{name: "a record that never was is not given up", route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/nobody/dismiss", body: `{"reason":"r"}`, code: 404, want: `{"message":"no such record, or it is settled"}`},
+		{name: "a dismissal while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":"r"}`, code: 503, want: `{"message":"the outbox cannot be reached…`},
+		{name: "a dismissal where nobody decides", drop: bare, route: "POST /v1/queue/{record}/dismiss", path: "/v1/queue/s2-1/dismiss", body: `{"reason":"r"}`, code: 501, want: `{"message":"this kiosk takes no decisions…`},
 		{name: "health of a kiosk out of service", before: down, route: "GET /healthz", code: 200, want: `{"message":"ok"}`},
 		{name: "readiness", route: "GET /readyz", code: 200, want: `{"message":"ready"}`},
 		{name: "readiness of a kiosk out of service", before: down, route: "GET /readyz", code: 503, want: `{"message":"out of service: [camera]"}`},

@@ -31,9 +31,9 @@ type RefusalError struct {
 	HTTP       int // status
 	Message    string
 	ErrorCode  kiosk.ErrorCode
-	Detail     kiosk.DetailedCode // 0 for all but launches and bookings
-	Field      string             // of a launch or booking, as the API spells it; "" if no single one is at fault
-	Retriable  bool               // the same launch may succeed later
+	Detail     kiosk.DetailedCode // 0 for all but launches, bookings and dismissals
+	Field      string             // of a launch, booking or dismissal, as the API spells it; "" if no single one is at fault
+	Retriable  bool               // the same call may succeed later
 	RetryAfter time.Duration      // the daemon's wish; 0 if none
 }
 
@@ -103,6 +103,23 @@ func (c *Client) Queue(ctx context.Context) ([]kiosk.Entry, error) {
 	var out []kiosk.Entry
 	err := c.call(ctx, http.MethodGet, "/v1/queue", nil, &out)
 	return out, err
+}
+
+// Retry has a dead letter delivered after all.
+func (c *Client) Retry(ctx context.Context, id kiosk.RecordID) error {
+	return c.call(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(id))+"/retry", nil, nil)
+}
+
+// Dismiss gives a dead letter up for good, for a reason that staff can read
+// later.
+func (c *Client) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
+	body, err := json.Marshal(struct {
+		Reason string `json:"reason"`
+	}{reason})
+	if err != nil {
+		return fmt.Errorf("encode dismissal: %w", err)
+	}
+	return c.call(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(id))+"/dismiss", body, nil)
 }
 
 // Book books a person who is expected.

@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func serveQueue(t *testing.T, q *queue.Queue) *api.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorldOn(t, l, func(o *api.Options) { o.Queue, o.Bookings = q, q })
+	w := newWorldOn(t, l, func(o *api.Options) { o.Queue, o.Bookings, o.Letters = q, q, q })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- w.server.Run(ctx) }()
@@ -131,5 +133,49 @@ func TestBookingsOfTheOutbox(t *testing.T) {
 	}
 	if all, err = c.Bookings(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("Bookings() = %+v, %v; want one left", all, err)
+	}
+}
+
+// TestStaffDecideAboutADeadLetter asks for the session's result on the way.
+func TestStaffDecideAboutADeadLetter(t *testing.T) {
+	q := openQueue(t, t.TempDir())
+	c := serveQueue(t, q)
+	const id, session = kiosk.RecordID("s/1"), kiosk.SessionID("s")
+	result := func(status kiosk.ResultStatus, detail kiosk.DetailedCode) {
+		t.Helper()
+		if r, err := c.Result(t.Context(), session); err != nil || r.Status != status || r.Detail != detail {
+			t.Errorf("the result is %+v, %v; want %s %d", r, err, status, detail)
+		}
+	}
+	err := q.Put(t.Context(), &kiosk.Submission{
+		Record: id, Session: session, Attempt: 1, CorrelationID: "c", UserID: "u",
+		Images: map[kiosk.Document][]byte{kiosk.Selfie: []byte("image")}, Metadata: []byte(`{}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result(kiosk.NotCompleted, kiosk.Saved)
+	for _, decide := range []func() error{
+		func() error { return c.Retry(t.Context(), id) },
+		func() error { return c.Dismiss(t.Context(), id, "came again") },
+	} {
+		if err := q.Dead(t.Context(), id, "FORBIDDEN"); err != nil {
+			t.Fatal(err)
+		}
+		result(kiosk.Errored, kiosk.APIError)
+		if err := decide(); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := q.Pending(t.Context()); err == nil && len(ids) == 1 {
+			result(kiosk.NotCompleted, kiosk.Saved)
+		}
+	}
+	result(kiosk.Errored, kiosk.APIError)
+	entries, err := c.Queue(t.Context())
+	if err != nil || len(entries) != 1 || entries[0].State != "done" || entries[0].Reason != "came again" || entries[0].Outcome != kiosk.ExitError {
+		t.Errorf("the outbox lists %+v, %v", entries, err)
+	}
+	if refused, is := errors.AsType[*api.RefusalError](c.Retry(t.Context(), id)); !is || refused.HTTP != http.StatusNotFound {
+		t.Errorf("a retry after that: %+v", refused)
 	}
 }

@@ -157,7 +157,8 @@ type launched struct {
 }
 
 // A problem is the body of every answer that is not a success. All but the
-// message are only there for launches and bookings that were turned down.
+// message are only there for launches, bookings and dismissals that were turned
+// down, and retriable for decisions about a record that may succeed later.
 type problem struct {
 	Message           string             `json:"message"`
 	ErrorCode         kiosk.ErrorCode    `json:"errorCode,omitempty"`
