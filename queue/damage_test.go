@@ -587,7 +587,7 @@ func survive(t *testing.T, o queue.Options, file []byte) bool {
 	}
 	for _, id := range ids {
 		_, job := q.Job(t.Context(), id)
-		_, image := q.Image(t.Context(), id, kiosk.Selfie)
+		_, image := q.Image(t.Context(), id, kiosk.Selfie, nil)
 		if errors.Is(job, kiosk.ErrNoRecord) {
 			continue
 		}

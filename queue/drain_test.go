@@ -22,8 +22,9 @@ func deliverOne(ctx context.Context, q *queue.Queue, id kiosk.RecordID) error {
 		return err
 	}
 	m.Uploaded = map[kiosk.Document]bool{}
+	var memory []byte
 	for _, document := range kiosk.Documents() {
-		image, err := q.Image(ctx, id, document)
+		image, err := q.Image(ctx, id, document, &memory)
 		if err != nil {
 			return err
 		}

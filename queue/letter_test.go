@@ -184,7 +184,7 @@ func TestADeadLetterIsRevivedAtItsPlace(t *testing.T) {
 				if m.Pace != (kiosk.Pace{}) {
 					t.Errorf("its waits go on: %+v", m.Pace)
 				}
-				image, err := q.Image(t.Context(), s.Record, kiosk.Selfie)
+				image, err := q.Image(t.Context(), s.Record, kiosk.Selfie, nil)
 				if err != nil || !bytes.Equal(image, s.Images[kiosk.Selfie]) {
 					t.Errorf("its image: %v", err)
 				}

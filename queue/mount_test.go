@@ -155,7 +155,7 @@ func fillSmall() error {
 			return fmt.Errorf("%s: pending %v, want %v: %w", when, got, want, err)
 		}
 		for _, id := range got {
-			image, err := q.Image(ctx, id, kiosk.Selfie)
+			image, err := q.Image(ctx, id, kiosk.Selfie, nil)
 			if err != nil || !bytes.Equal(image, s.Images[kiosk.Selfie]) {
 				return fmt.Errorf("%s: image of %s: %w", when, id, err)
 			}

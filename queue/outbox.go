@@ -268,18 +268,25 @@ func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
 	}, nil
 }
 
-// Image returns one image of a pending record, in new memory that the caller
-// owns and clears. It returns kiosk.ErrNoRecord if the record is not pending or
-// was put without that document, and kiosk.ErrSealBroken if the image does not
-// open.
-func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document) ([]byte, error) {
+// Image returns one image of a pending record, which the caller owns and
+// clears. It lies in the memory of into, which is replaced where it is too
+// small, or elsewhere; nil: always elsewhere. It returns kiosk.ErrNoRecord if
+// the record is not pending or was put without that document, and
+// kiosk.ErrSealBroken if the image does not open.
+func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document, into *[]byte) ([]byte, error) {
+	if into == nil {
+		into = new([]byte)
+	}
 	part := imagePrefix + string(document)
 	var h head
 	var meta, sealed []byte
 	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
 		h = found
 		if image := record.Bucket([]byte(part)); image != nil {
-			sealed = bytes.Clone(image.Get([]byte(sealedKey)))
+			if value := image.Get([]byte(sealedKey)); value != nil {
+				*into = append((*into)[:0], value...)
+				sealed = *into
+			}
 		}
 		if sealed == nil {
 			meta = bytes.Clone(record.Get([]byte(metaKey)))

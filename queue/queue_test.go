@@ -127,10 +127,10 @@ func TestASubmissionWithOneImageSaysWhichIsMissing(t *testing.T) {
 	if err := q.Put(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Image(t.Context(), s.Record, kiosk.AdditionalSelfie); !errors.Is(err, kiosk.ErrNoRecord) {
+	if _, err := q.Image(t.Context(), s.Record, kiosk.AdditionalSelfie, nil); !errors.Is(err, kiosk.ErrNoRecord) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := q.Image(t.Context(), s.Record, kiosk.Selfie); err != nil {
+	if _, err := q.Image(t.Context(), s.Record, kiosk.Selfie, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -478,7 +478,7 @@ func TestAPartOpensOnlyInItsOwnRecordAndPlace(t *testing.T) {
 			}
 			_, err := q.Job(t.Context(), one.Record)
 			verdict("job", err, tc.job)
-			_, err = q.Image(t.Context(), one.Record, kiosk.Selfie)
+			_, err = q.Image(t.Context(), one.Record, kiosk.Selfie, nil)
 			verdict("image", err, tc.image)
 
 			// Poison is set aside and blocks nobody.
@@ -515,7 +515,7 @@ func TestAnotherDevicesRecordsAreToldAndBlockNothing(t *testing.T) {
 	if _, err := q.Job(t.Context(), theirs.Record); !errors.Is(err, kiosk.ErrSealBroken) {
 		t.Errorf("job: %v", err)
 	}
-	if _, err := q.Image(t.Context(), theirs.Record, kiosk.Selfie); !errors.Is(err, kiosk.ErrSealBroken) {
+	if _, err := q.Image(t.Context(), theirs.Record, kiosk.Selfie, nil); !errors.Is(err, kiosk.ErrSealBroken) {
 		t.Errorf("image: %v", err)
 	}
 	if err := q.Mark(t.Context(), theirs.Record, kiosk.Marks{}); !errors.Is(err, kiosk.ErrSealBroken) {
@@ -555,7 +555,7 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 	}
 	copied()
 	a := put(t, q, 1, 20_000)
-	got, err := copied(a.Record).Image(t.Context(), a.Record, kiosk.Selfie)
+	got, err := copied(a.Record).Image(t.Context(), a.Record, kiosk.Selfie, nil)
 	if err != nil || !bytes.Equal(got, a.Images[kiosk.Selfie]) {
 		t.Errorf("the image in the copy: %v", err)
 	}
@@ -617,7 +617,7 @@ func TestReadersAndWritersGetAlong(t *testing.T) {
 		for ctx.Err() == nil {
 			ids, err := q.Pending(ctx)
 			for _, id := range ids {
-				if _, err := q.Image(ctx, id, kiosk.Selfie); err != nil && !errors.Is(err, kiosk.ErrNoRecord) && ctx.Err() == nil {
+				if _, err := q.Image(ctx, id, kiosk.Selfie, nil); err != nil && !errors.Is(err, kiosk.ErrNoRecord) && ctx.Err() == nil {
 					done <- err
 					return
 				}

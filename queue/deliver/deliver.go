@@ -19,10 +19,11 @@ type Source interface {
 	// Job returns one record without its images: kiosk.ErrNoRecord if it is not
 	// pending any more, kiosk.ErrSealBroken if it will never open.
 	Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error)
-	// Image returns one image in memory of its own, which the deliverer
-	// overwrites after use. Errors as for Job; kiosk.ErrNoRecord also means
-	// that the document was not captured.
-	Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document) ([]byte, error)
+	// Image returns one image, which the deliverer overwrites after use. It may
+	// lie in the memory of into, whose content is lost and which may be
+	// replaced. Errors as for Job; kiosk.ErrNoRecord also means that the
+	// document was not captured.
+	Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document, into *[]byte) ([]byte, error)
 	// Wake yields after records were added.
 	Wake() <-chan struct{}
 }
@@ -143,6 +144,8 @@ type Deliverer struct {
 	o     Options
 	lines *lines
 	slots chan struct{} // has room for as many rounds as may use the network
+
+	images sync.Pool // of *[]byte: memory for images, used again
 
 	tell sync.Mutex // held while Report or Emit runs
 	draw sync.Mutex // held while Random or Backoff runs

@@ -131,7 +131,7 @@ func (o *memOutbox) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, erro
 	return j, nil
 }
 
-func (o *memOutbox) Image(ctx context.Context, id kiosk.RecordID, d kiosk.Document) ([]byte, error) {
+func (o *memOutbox) Image(ctx context.Context, id kiosk.RecordID, d kiosk.Document, into *[]byte) ([]byte, error) {
 	defer o.mu.Unlock()
 	if err := o.enter(ctx); err != nil {
 		return nil, err
@@ -143,7 +143,11 @@ func (o *memOutbox) Image(ctx context.Context, id kiosk.RecordID, d kiosk.Docume
 	if !captured {
 		return nil, kiosk.ErrNoRecord
 	}
-	img = bytes.Clone(img)
+	if into == nil {
+		into = new([]byte)
+	}
+	*into = append((*into)[:0], img...)
+	img = *into
 	o.lent = append(o.lent, img)
 	return img, nil
 }

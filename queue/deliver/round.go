@@ -407,7 +407,12 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 	if err := r.enter(ctx); err != nil {
 		return err
 	}
-	img, err := r.o.Outbox.Image(ctx, r.job.Record, doc)
+	memory, _ := r.images.Get().(*[]byte)
+	if memory == nil {
+		memory = new([]byte)
+	}
+	defer r.images.Put(memory)
+	img, err := r.o.Outbox.Image(ctx, r.job.Record, doc, memory)
 	switch {
 	case errors.Is(err, kiosk.ErrNoRecord):
 		// Not captured. Whether the submission is complete without it is the

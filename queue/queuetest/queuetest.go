@@ -94,7 +94,7 @@ type Outbox interface {
 	Put(ctx context.Context, s *kiosk.Submission) error
 	Pending(ctx context.Context) ([]kiosk.RecordID, error)
 	Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error)
-	Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document) ([]byte, error)
+	Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document, into *[]byte) ([]byte, error)
 	Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error
 	Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
 	Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error
@@ -197,7 +197,7 @@ func roundTrip(t *testing.T, o Outbox) {
 	}
 	for document, want := range s.Images {
 		for range 2 {
-			got, err := o.Image(t.Context(), s.Record, document)
+			got, err := o.Image(t.Context(), s.Record, document, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -302,7 +302,7 @@ func settle(t *testing.T, o Outbox) {
 func gone(t *testing.T, o Outbox, id kiosk.RecordID) {
 	t.Helper()
 	_, job := o.Job(t.Context(), id)
-	_, image := o.Image(t.Context(), id, kiosk.Selfie)
+	_, image := o.Image(t.Context(), id, kiosk.Selfie, nil)
 	for what, err := range map[string]error{"job": job, "image": image, "mark": o.Mark(t.Context(), id, kiosk.Marks{})} {
 		if !errors.Is(err, kiosk.ErrNoRecord) {
 			t.Errorf("%s of %s: %v, want %v", what, id, err, kiosk.ErrNoRecord)
@@ -632,7 +632,7 @@ func ownership(t *testing.T, o Outbox) {
 		}
 	}
 	s.Erase()
-	got, err := o.Image(t.Context(), s.Record, kiosk.Selfie)
+	got, err := o.Image(t.Context(), s.Record, kiosk.Selfie, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
