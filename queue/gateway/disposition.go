@@ -75,8 +75,8 @@ func dispositions() []rule {
 		{callUpload, 4, "", anybody, kiosk.NewURLs},
 		{callUpload, 0, "", anybody, kiosk.RetryLater},
 
-		// The gateway.
-		{"", http.StatusUnauthorized, "", anybody, kiosk.NewToken},
+		// The gateway. A 401 of something in between costs no token.
+		{"", http.StatusUnauthorized, "", itself, kiosk.NewToken},
 		{"", http.StatusProxyAuthRequired, "", anybody, kiosk.RetryLater},
 		{"", http.StatusRequestTimeout, "", anybody, kiosk.RetryLater},
 		{"", http.StatusTooEarly, "", anybody, kiosk.RetryLater},
@@ -84,14 +84,18 @@ func dispositions() []rule {
 		{"", http.StatusTooManyRequests, "", anybody, kiosk.RetryLater},
 		{callConfirm, http.StatusConflict, "", itself, kiosk.PollOn},
 		{callConfirm, http.StatusUnprocessableEntity, "", itself, kiosk.Recapture},
-		// A submission that the gateway has lost took no effect: the same
-		// capture goes into another one.
+		// A submission that the gateway denies. Whether the same capture may go
+		// into another one depends on what was sent for this one.
 		{callConfirm, http.StatusNotFound, noSubmission, itself, kiosk.NewURLs},
 		{callStatus, http.StatusNotFound, noSubmission, itself, kiosk.NewURLs},
-		{"", http.StatusConflict, "", itself, kiosk.RetryLater},
-		{"", 4, "", itself, kiosk.Final},
-		// 5xx, redirects, successes that are none, and a 4xx of something in
-		// between.
+		{callFlow, 4, "", itself, kiosk.Final},
+		{callDetails, 4, "", itself, kiosk.Final},
+		{"", http.StatusBadRequest, "", itself, kiosk.Final},
+		{"", http.StatusUnprocessableEntity, "", itself, kiosk.Final},
+		// 5xx, redirects, successes that are none, a 4xx of something in
+		// between, and such as 403: a refusal that is as likely about all
+		// records as about this one. A permission that was withdrawn for an hour
+		// must not cost a backlog.
 		{"", 0, "", anybody, kiosk.RetryLater},
 	}
 }

@@ -89,7 +89,7 @@ func TestTolerantDecoding(t *testing.T) {
 }
 
 func TestOnlyTheGatewaysOwnWordIsFinal(t *testing.T) {
-	for _, status := range []int{200, 204, 301, 302, 400, 403, 404, 405, 407, 409, 410, 418, 422, 451, 500, 502, 511} {
+	for _, status := range []int{200, 204, 301, 302, 400, 401, 403, 404, 405, 407, 409, 410, 418, 422, 451, 500, 502, 511} {
 		for _, body := range []string{"", "<html>blocked", `{"message":"no"}`, `[]`, `null`} {
 			_, err := respond(t, status, nil, body).Targets(t.Context(), kiosk.Credentials{Token: "t"})
 			if g := failure(t, err); g.Disposition != kiosk.RetryLater {
@@ -110,10 +110,51 @@ func TestCausesAreReadHoweverTheyAreWritten(t *testing.T) {
 		{`{"success":false,"errors":[{"cause":"` + strings.Repeat("A", 65) + `"}]}`, ""},
 		{`{"success":false}`, ""},
 	} {
-		_, err := respond(t, http.StatusForbidden, nil, tt.body).Targets(t.Context(), kiosk.Credentials{Token: "t"})
+		_, err := respond(t, http.StatusBadRequest, nil, tt.body).Targets(t.Context(), kiosk.Credentials{Token: "t"})
 		if g := failure(t, err); g.Cause != tt.want || g.Disposition != kiosk.Final {
 			t.Errorf("%s: cause %q, %s; want %q, final", tt.body, g.Cause, g.Disposition, tt.want)
 		}
+	}
+}
+
+func TestAnUploadURLThatNoGatewayMeansIsNotUsed(t *testing.T) {
+	long := `{"success":true,"data":{"submissionId":"s","documents":{"SELFIE":{"documentUrl":"https://o.example/` + strings.Repeat("a", 8<<10) + `"}}}}`
+	targets, err := respond(t, http.StatusOK, nil, long).Targets(t.Context(), kiosk.Credentials{Token: "t"})
+	if g := failure(t, err); g.Trouble != kiosk.TroubleGarbled || g.Disposition != kiosk.RetryLater || len(targets.Documents) != 0 {
+		t.Errorf("a URL of more than 8 KiB: %v (%s, %s), %d targets", err, g.Disposition, g.Trouble, len(targets.Documents))
+	}
+
+	for name, tt := range map[string]struct {
+		gateway, target string
+		sent            bool
+	}{
+		"a service of this kiosk's own":                        {"https://gateway.example", "http://127.0.0.1:9/admin", false},
+		"a service of this kiosk's own by name":                {"https://gateway.example", "http://localhost:9/admin", false},
+		"a store beside a gateway on this machine":             {"http://127.0.0.1:8", "http://127.0.0.1:9/1", true},
+		"a store in the clear elsewhere":                       {"http://127.0.0.1:8", "http://store.example/1", false},
+		"a store by TLS":                                       {"https://gateway.example", "https://store.example/1?sig=s", true},
+		"a store by TLS, of a gateway on this machine":         {"http://127.0.0.1:8", "https://store.example/1", true},
+		"credentials that would be sent along":                 {"https://gateway.example", "https://u:s3cret-token@store.example/1", false},
+		"credentials that would be sent along on this machine": {"http://127.0.0.1:8", "http://u:s3cret-token@127.0.0.1:9/1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent := false
+			c := kioskOf(t, gateway.Options{GatewayURL: tt.gateway, Client: &http.Client{
+				Transport: pipe(func(*http.Request) (*http.Response, error) {
+					sent = true
+					return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+				}),
+			}})
+			err := c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: tt.target}, JPEG: []byte("face")})
+			if sent != tt.sent || (err == nil) != tt.sent {
+				t.Errorf("sent %v with %v, want %v", sent, err, tt.sent)
+			}
+			if err != nil {
+				if g := failure(t, err); g.Disposition != kiosk.NewURLs || g.Trouble != kiosk.TroubleGarbled {
+					t.Errorf("%v: %s, %s", err, g.Disposition, g.Trouble)
+				}
+			}
+		})
 	}
 }
 

@@ -30,7 +30,7 @@ func chunk(bytesPerSecond int) int { return min(max(bytesPerSecond/8, 256), 16<<
 func (c *Client) Upload(ctx context.Context, up kiosk.Upload) error {
 	u, err := url.Parse(up.Target.URL)
 	if err == nil {
-		err = sealed(u)
+		err = c.storable(u)
 	} else {
 		err = errors.New("is not a URL") // the parser's own text repeats it
 	}
@@ -72,6 +72,18 @@ func (c *Client) Upload(ctx context.Context, up kiosk.Upload) error {
 		return err
 	}
 	return answer.stored()
+}
+
+// storable reports why an upload URL must not be used. A gateway that is not on
+// this machine has no reason to name a service that is.
+func (c *Client) storable(u *url.URL) error {
+	switch {
+	case u.User != nil:
+		return errors.New("holds a password")
+	case u.Scheme == "http" && c.gatewayURL.Scheme != "http":
+		return errors.New("is plain http, which the gateway is not")
+	}
+	return sealed(u)
 }
 
 // An image is bytes that may be read until they are taken back. net/http may

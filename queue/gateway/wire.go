@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -108,6 +109,10 @@ func named(m map[string]json.RawMessage, d kiosk.Document) (json.RawMessage, boo
 	return nil, false
 }
 
+// longestURL is the most bytes of an upload URL that can be meant: it is kept
+// until the image is there, for many records at a time.
+const longestURL = 8 << 10
+
 func decodeTargets(data json.RawMessage) (kiosk.Targets, error) {
 	var w struct {
 		SubmissionID text                       `json:"submissionId"`
@@ -134,7 +139,11 @@ func decodeTargets(data json.RawMessage) (kiosk.Targets, error) {
 		if err := json.Unmarshal(raw, &doc); err != nil {
 			return kiosk.Targets{}, errors.New("upload URLs: a document does not decode")
 		}
-		if u := cmp.Or(doc.URL, doc.URLSnake); u != "" {
+		u := cmp.Or(doc.URL, doc.URLSnake)
+		if len(u) > longestURL {
+			return kiosk.Targets{}, fmt.Errorf("upload URLs: one of %d bytes", len(u))
+		}
+		if u != "" {
 			t.Documents[d] = kiosk.Target{URL: u, ExpiresIn: doc.span()}
 		}
 	}
