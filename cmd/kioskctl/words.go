@@ -53,7 +53,14 @@ func reasonWords(reason string) string {
 	case "unreadable", "its head does not read":
 		return "the record does not open with this device's key: keep the outbox and the key store, and tell the fleet's administrators"
 	case "submission_lost":
-		return "the gateway lost the submission again and again" + call
+		return "the gateway denies a submission that may have been confirmed: ask its operator for the verdict before anything is sent again" + call
+	case "session_closed":
+		return "an earlier submission of the session has ended it, so that the gateway takes no other one: launch a new session"
+	case "stays_initiated":
+		return "the gateway took the confirmation and did not begin for a week: ask its operator" + call
+	}
+	if status, ok := strings.CutPrefix(reason, "refused_http_"); ok {
+		return fmt.Sprintf("refused with HTTP %s time and again while others were served: ask the service's operator, with the kiosk's log, and try it again", status)
 	}
 	if name, status, ok := strings.Cut(reason, "_http_"); ok {
 		return fmt.Sprintf("the gateway refused the call %q with HTTP %s for good", name, status) + call
@@ -75,6 +82,8 @@ func deferralWords(why string) string {
 		return "the gateway refused a new token too"
 	case "urls":
 		return "the store refused new upload URLs too"
+	case "submission_lost":
+		return "the gateway denies a submission that may have been confirmed"
 	case "inconsistent":
 		return "answers contradict each other"
 	case "storage":

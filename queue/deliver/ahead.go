@@ -9,21 +9,33 @@ import (
 	"livekiosk/kiosk"
 )
 
-// askAgain is how long a booking that the partner backend turned down for good
-// is left alone. Whoever books may have mended it by then.
-const askAgain = 24 * time.Hour
+const (
+	// askAgain is how long a booking that the partner backend turned down for
+	// good is left alone. Whoever books may have mended it by then.
+	askAgain = 24 * time.Hour
+
+	// askedFor is how long a booking is left alone after its token came, even if
+	// that ends soon: the backend has no better one.
+	askedFor = 12 * time.Hour
+)
 
 // ahead is the fetching of tokens for people who are booked: one at a time,
 // while nobody waits. The schedule owns it.
 type ahead struct {
 	list    []kiosk.Booking // to fetch, at the last listing
-	tried   map[string]*booking
+	tried   map[person]*booking
 	running bool
 	caller  *task // stands for the bookings at the partner's line
 	results chan fetched
 }
 
-// A booking is what is known of one that could not be fetched.
+// A person is whom a booking is for. Another one may take over the correlation
+// id, and is not to wait for what went wrong before.
+type person struct{ correlation, id, idType string }
+
+func personOf(b kiosk.Booking) person { return person{b.CorrelationID, b.UserID, b.UserIDType} }
+
+// A booking is what is known of one that was asked for before.
 type booking struct {
 	failures int
 	due      time.Time
@@ -31,16 +43,15 @@ type booking struct {
 
 // A fetched is how a fetch ended.
 type fetched struct {
-	correlation string
-	ok          bool
-	vain        bool // the partner is out of reach: nothing is wrong with this booking
-	wait        time.Duration
-	failures    int
+	person   person
+	vain     bool // the partner is out of reach: nothing is wrong with this booking
+	wait     time.Duration
+	failures int
 }
 
 func newAhead() ahead {
 	return ahead{
-		tried:   map[string]*booking{},
+		tried:   map[person]*booking{},
 		caller:  &task{needs: needPartner},
 		results: make(chan fetched, 1),
 	}
@@ -59,12 +70,10 @@ func (s *schedule) book(ctx context.Context, now time.Time) {
 		}
 		return
 	}
-	known := map[string]*booking{}
+	known := map[person]*booking{}
 	for _, b := range list {
-		if t := s.ahead.tried[b.CorrelationID]; t != nil && t.due.After(now) {
-			known[b.CorrelationID] = t
-		} else if t != nil {
-			known[b.CorrelationID] = &booking{failures: t.failures}
+		if t := s.ahead.tried[personOf(b)]; t != nil {
+			known[personOf(b)] = t
 		}
 	}
 	s.ahead.list, s.ahead.tried = list, known
@@ -83,7 +92,7 @@ func (s *schedule) fetch(ctx context.Context, now time.Time) time.Duration {
 	for len(a.list) > 0 {
 		b := a.list[0]
 		a.list = a.list[1:]
-		t := a.tried[b.CorrelationID]
+		t := a.tried[personOf(b)]
 		if t == nil {
 			t = &booking{}
 		} else if t.due.After(now) {
@@ -104,16 +113,17 @@ func (s *schedule) fetch(ctx context.Context, now time.Time) time.Duration {
 
 // ask fetches one booking's token.
 func (d *Deliverer) ask(ctx context.Context, caller *task, b kiosk.Booking, failures int) fetched {
-	r := fetched{correlation: b.CorrelationID, failures: failures}
+	r := fetched{person: personOf(b), failures: failures}
 	token, err := d.o.Partner.UserToken(ctx, kiosk.TokenRequest{
 		CorrelationID: b.CorrelationID, UserID: b.UserID, UserIDType: b.UserIDType, Locale: b.Locale,
 	})
 	if err == nil {
-		d.answered(ctx, caller, kiosk.PartnerService)
-		switch err = d.o.Bookings.Fetched(ctx, b.CorrelationID, token); {
+		d.answered(ctx, caller, kiosk.PartnerService, "token")
+		caller.shared = perService[int]{} // it stands for all bookings: none of them is poison to the others
+		switch err = d.o.Bookings.Fetched(ctx, b, token); {
 		case err == nil, errors.Is(err, kiosk.ErrNoBooking): // or cancelled meanwhile
 			d.count(func(s *Stats) { s.Tokens++; s.Booked++ })
-			r.ok = true
+			r.failures, r.wait = 0, askedFor
 			return r
 		}
 		if ctx.Err() == nil {
@@ -133,15 +143,15 @@ func (d *Deliverer) ask(ctx context.Context, caller *task, b kiosk.Booking, fail
 	}
 	d.count(func(s *Stats) { s.Deferred++ })
 	if g.Disposition == kiosk.Final {
-		d.answered(ctx, caller, kiosk.PartnerService)
+		d.answered(ctx, caller, kiosk.PartnerService, "")
 		d.o.Log.WarnContext(ctx, "booking refused", slog.Any("booking", b), slog.Any("err", g))
 		r.wait = askAgain
 		return r
 	}
 	if !shared(g) && !doubtful(g) {
-		d.answered(ctx, caller, kiosk.PartnerService)
+		d.answered(ctx, caller, kiosk.PartnerService, "")
 	}
-	if d.blame(ctx, caller, kiosk.PartnerService, g) != own {
+	if d.blame(ctx, caller, kiosk.PartnerService, "token", g) != own {
 		r.vain = true
 		return r
 	}
@@ -153,12 +163,8 @@ func (d *Deliverer) ask(ctx context.Context, caller *task, b kiosk.Booking, fail
 // fetched notes how a fetch ended.
 func (s *schedule) fetched(r fetched) {
 	s.ahead.running = false
-	switch {
-	case r.ok:
-		delete(s.ahead.tried, r.correlation)
-	case r.vain:
-		// Listed again within a minute: nothing is wrong with this booking.
-	default:
-		s.ahead.tried[r.correlation] = &booking{failures: r.failures, due: time.Now().Add(r.wait)}
+	if r.vain {
+		return // listed again within a minute: nothing is wrong with this booking
 	}
+	s.ahead.tried[r.person] = &booking{failures: r.failures, due: time.Now().Add(r.wait)}
 }

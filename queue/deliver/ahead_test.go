@@ -19,6 +19,7 @@ type memBookings struct {
 	mu   sync.Mutex
 	list []kiosk.Booking
 	fail error // what Fetched says
+	soon bool  // every token ends soon
 }
 
 func (b *memBookings) book(n int) {
@@ -34,17 +35,19 @@ func (b *memBookings) Unfetched(context.Context) ([]kiosk.Booking, error) {
 	defer b.mu.Unlock()
 	var list []kiosk.Booking
 	for _, one := range b.list {
-		if one.Token.Value == "" {
+		if one.Token.Value == "" || b.soon {
 			list = append(list, one)
 		}
 	}
 	return list, nil
 }
 
-func (b *memBookings) Fetched(_ context.Context, correlationID string, token kiosk.UserToken) error {
+func (b *memBookings) Fetched(_ context.Context, booking kiosk.Booking, token kiosk.UserToken) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := slices.IndexFunc(b.list, func(one kiosk.Booking) bool { return one.CorrelationID == correlationID })
+	i := slices.IndexFunc(b.list, func(one kiosk.Booking) bool {
+		return one.CorrelationID == booking.CorrelationID && one.UserID == booking.UserID
+	})
 	switch {
 	case b.fail != nil:
 		return b.fail
@@ -152,6 +155,68 @@ func TestBookingsShareThePartnersBreaker(t *testing.T) {
 		pass(2 * time.Hour)
 		if books.fetched() != 200 {
 			t.Errorf("%d of 200 fetched after it", books.fetched())
+		}
+	})
+}
+
+func TestABookingIsAskedForTwiceADayWhateverItsTokenSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o, books := newMemWorld(), newOutbox(), &memBookings{}
+		books.book(5)
+		books.soon = true
+		start(t, w, o, func(o *deliver.Options) { o.Bookings = books })
+		pass(11 * time.Hour)
+		if n := w.count("token"); n != 5 {
+			t.Errorf("%d calls for 5 bookings in 11 hours", n)
+		}
+		books.mu.Lock()
+		books.list[0].UserID = "another"
+		books.mu.Unlock()
+		pass(2 * time.Minute)
+		if n := w.count("token"); n != 6 {
+			t.Errorf("%d calls, want one more for the person who took a booking over", n)
+		}
+		pass(13 * time.Hour)
+		if n := w.count("token"); n < 11 || n > 16 {
+			t.Errorf("%d calls for 5 bookings in a day", n)
+		}
+	})
+}
+
+func TestBookingsFindEveryOutageOfThePartner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o, books := newMemWorld(), newOutbox(), &memBookings{}
+		var mu sync.Mutex
+		out := false
+		w.before = func(_ context.Context, c call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if out && c.name == "token" {
+				return offline("token")
+			}
+			return nil
+		}
+		b := start(t, w, o, func(o *deliver.Options) { o.Bookings = books })
+		for i := range 6 {
+			mu.Lock()
+			out = true
+			mu.Unlock()
+			books.mu.Lock()
+			for n := range 50 {
+				books.list = append(books.list, kiosk.Booking{CorrelationID: fmt.Sprint("b", i, "-", n), UserID: "u"})
+			}
+			books.mu.Unlock()
+			before := w.count("token")
+			pass(time.Hour)
+			if n := w.count("token") - before; n > 60 || !b.Stats().Services[kiosk.PartnerService].Out {
+				t.Errorf("outage %d: %d calls in an hour, %+v", i, n, b.Stats().Services[kiosk.PartnerService])
+			}
+			mu.Lock()
+			out = false
+			mu.Unlock()
+			id := fmt.Sprint("r", i)
+			o.put(job(id, id), faces(id))
+			pass(3 * time.Hour)
 		}
 	})
 }

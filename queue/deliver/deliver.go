@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -73,8 +74,9 @@ type Partner interface {
 type Bookings interface {
 	// Unfetched returns those whose user token is missing or expires soon.
 	Unfetched(ctx context.Context) ([]kiosk.Booking, error)
-	// Fetched keeps a token: kiosk.ErrNoBooking if the booking is gone.
-	Fetched(ctx context.Context, correlationID string, token kiosk.UserToken) error
+	// Fetched keeps a token for the booking as Unfetched named it:
+	// kiosk.ErrNoBooking if that is gone, or another person's by now.
+	Fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserToken) error
 }
 
 // Options configure a Deliverer.
@@ -243,9 +245,14 @@ func (d *Deliverer) random() float64 {
 
 // pause is the wait after so many failures, or what a server wished for.
 func (d *Deliverer) pause(failures int, wish time.Duration) time.Duration {
+	return d.pauseUpTo(math.MaxInt64, failures, wish)
+}
+
+// pauseUpTo is pause with a bound to what is waited beyond the server's wish.
+func (d *Deliverer) pauseUpTo(most time.Duration, failures int, wish time.Duration) time.Duration {
 	d.draw.Lock()
 	defer d.draw.Unlock()
-	return max(d.o.Backoff(failures), min(wish, d.o.Policy.Wish), d.o.Policy.Least)
+	return max(min(d.o.Backoff(failures), most), min(wish, d.o.Policy.Wish), d.o.Policy.Least)
 }
 
 func (d *Deliverer) emit(j kiosk.Job, kind kiosk.EventKind, text string) {

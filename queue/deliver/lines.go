@@ -41,9 +41,9 @@ func needOf(s kiosk.Service) need {
 	return needGateway
 }
 
-// enough is how many different records in a row must be answered 5xx before
-// that is taken for an outage, and how often a record must have failed between
-// others that were served before it is taken for poison.
+// enough is how many different records in a row must be refused at one step
+// before that is taken for an outage, and how often a record must have failed
+// between others that were served before it is taken for poison.
 const enough = 3
 
 // hung is how long a round may hold up the gentle start of others.
@@ -60,12 +60,28 @@ type line struct {
 	notBefore time.Time // the server's wish
 	openings  uint64
 
-	answers uint64 // good ones
-	odd     int    // different records in a row that were answered 5xx
-	lastOdd *task
+	answers uint64           // good ones
+	steps   map[string]*step // by their names
 
 	running int       // background rounds that need it
 	started time.Time // the last of them
+}
+
+// A step is what is known of one call of a service, such as the upload of the
+// selfie: others of the same service may work while it does not.
+type step struct {
+	passes  uint64 // times that it was done
+	odd     int    // different records in a row that were refused since then
+	lastOdd *task
+}
+
+func (ln *line) step(name string) *step {
+	st := ln.steps[name]
+	if st == nil {
+		st = &step{}
+		ln.steps[name] = st
+	}
+	return st
 }
 
 // lines are the ways to all services. Rounds and the schedule share them.
@@ -74,6 +90,7 @@ type lines struct {
 	all   perService[*line]
 	news  chan struct{} // something opened or closed
 	dirty bool          // what should survive a restart changed
+	grave bool          // and so much that it cannot wait
 	eased bool          // a line closed since take was asked
 }
 
@@ -86,7 +103,7 @@ func newLines(p Policy, random func() float64) *lines {
 	for i, s := range services() {
 		of := p
 		of.Ease = math.Pow(p.Ease, answers[kiosk.GatewayService]/answers[s])
-		l.all[i] = &line{service: s, breaker: NewBreaker(of, random)}
+		l.all[i] = &line{service: s, breaker: NewBreaker(of, random), steps: map[string]*step{}}
 	}
 	return l
 }
@@ -121,15 +138,24 @@ func (l *lines) restore(outages []kiosk.Outage, now time.Time) {
 	}
 }
 
-// unsaved returns what should survive a restart, if it changed since it was
-// asked for last.
-func (l *lines) unsaved() ([]kiosk.Outage, bool) {
+// passes is how often a step was done.
+func (l *lines) passes(s kiosk.Service, name string) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dirty {
+	ln, _ := l.of(s)
+	return ln.step(name).passes
+}
+
+// unsaved returns what should survive a restart, if it changed since it was
+// asked for last. In a hurry, it has only an outage that has just begun and the
+// end of one.
+func (l *lines) unsaved(hurry bool) ([]kiosk.Outage, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.grave && (hurry || !l.dirty) {
 		return nil, false
 	}
-	l.dirty = false
+	l.dirty, l.grave = false, false
 	var outages []kiosk.Outage
 	for _, ln := range l.all {
 		if n := ln.breaker.Memory(); n > 0 {
@@ -267,19 +293,24 @@ func (l *lines) admit(t *task, s kiosk.Service, now time.Time) bool {
 	return true
 }
 
-// pass notes an answer that counts. It reports whether that ends an outage, and
-// how long the outage was.
-func (l *lines) pass(t *task, s kiosk.Service, now time.Time) (mended bool, after time.Duration) {
+// pass notes an answer that counts, and that it did the step of that name; "" if
+// it did none. It reports whether that ends an outage, and how long the outage
+// was.
+func (l *lines) pass(t *task, s kiosk.Service, name string, now time.Time) (mended bool, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ln, i := l.of(s)
 	ln.answers++
 	t.answers[i]++
-	ln.odd, ln.lastOdd = 0, nil
+	if name != "" {
+		st := ln.step(name)
+		st.passes++
+		st.odd, st.lastOdd = 0, nil
+	}
 	open, memory := ln.breaker.Open(), ln.breaker.Memory()
 	ln.breaker.Pass(now)
 	if memory > 0 && ln.breaker.Memory() == 0 {
-		l.dirty = true
+		l.grave = true
 	}
 	if !open {
 		return false, 0
@@ -300,8 +331,8 @@ const (
 	probed              // an outage, once more
 )
 
-// fail notes a failure and says whose it is.
-func (l *lines) fail(t *task, s kiosk.Service, g *kiosk.GatewayError, now time.Time) blame {
+// fail notes that a step failed and says whose failure it is.
+func (l *lines) fail(t *task, s kiosk.Service, name string, g *kiosk.GatewayError, now time.Time) blame {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ln, i := l.of(s)
@@ -312,10 +343,11 @@ func (l *lines) fail(t *task, s kiosk.Service, g *kiosk.GatewayError, now time.T
 		return own
 	case doubtful(g) && !open:
 		// One record alone may be poison.
-		if ln.lastOdd != t {
-			ln.odd++
+		st := ln.step(name)
+		if st.lastOdd != t {
+			st.odd++
 		}
-		if ln.lastOdd = t; ln.odd < enough {
+		if st.lastOdd = t; st.odd < enough {
 			return own
 		}
 	case shared(g) && !open:
@@ -331,6 +363,7 @@ func (l *lines) fail(t *task, s kiosk.Service, g *kiosk.GatewayError, now time.T
 	if open && ln.prober != t && !t.arrived {
 		return found
 	}
+	l.grave = l.grave || ln.breaker.Memory() == 0
 	ln.breaker.Fail(now, g.RetryAfter)
 	ln.trouble, ln.notBefore = trouble(g), time.Time{}
 	if g.RetryAfter > 0 {

@@ -154,6 +154,82 @@ func TestServerErrorsForEverybodyAreAnOutage(t *testing.T) {
 	})
 }
 
+// TestWhatIsSaidOfTheKioskIsAnOutage is about refusals that every record gets.
+func TestWhatIsSaidOfTheKioskIsAnOutage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		g       kiosk.GatewayError
+		service kiosk.Service
+	}{
+		"the partner does not know this kiosk":   {kiosk.GatewayError{Call: "token", Status: 403, Cause: "KIOSK_CERTIFICATE_REQUIRED"}, kiosk.PartnerService},
+		"the partner turns its certificate down": {kiosk.GatewayError{Call: "token", Status: 401, Cause: "UNAUTHORIZED"}, kiosk.PartnerService},
+		"the gateway refuses every new token":    {kiosk.GatewayError{Call: "urls", Status: 401, Cause: "UNAUTHORIZED", Disposition: kiosk.NewToken}, kiosk.GatewayService},
+		"the gateway forbids everything":         {kiosk.GatewayError{Call: "urls", Status: 403, Cause: "FORBIDDEN"}, kiosk.GatewayService},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newMemWorld(), newOutbox()
+				for i := range 200 {
+					id := fmt.Sprint("r", i)
+					j := job(id, id)
+					if tt.service == kiosk.GatewayService && i%2 == 0 {
+						j.Token = "of the launch"
+					}
+					o.put(j, faces(id))
+				}
+				w.before = func(_ context.Context, c call) error {
+					if c.name != tt.g.Call || c.at > 2*time.Hour {
+						return nil
+					}
+					said := tt.g
+					if said.Service = tt.service; said.Disposition == "" {
+						said.Disposition = kiosk.RetryLater
+					}
+					return &said
+				}
+				b := start(t, w, o, nil)
+				pass(time.Hour)
+				before := w.count("")
+				if s := b.Stats().Services[tt.service]; !s.Out {
+					t.Errorf("after an hour: %+v", s)
+				}
+				pass(time.Hour)
+				if n := w.count("") - before; n > 120 {
+					t.Errorf("%d calls in the second hour", n)
+				}
+				pass(3 * time.Hour)
+				if s := b.Stats(); o.ends() != 200 || s.Dead != 0 {
+					t.Errorf("afterwards %d settled, %+v", o.ends(), s)
+				}
+			})
+		})
+	}
+}
+
+func TestAMinuteOf403CostsNobodyTheirRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		w.before = func(_ context.Context, c call) error {
+			if c.name == "confirm" && c.at < time.Minute {
+				return &kiosk.GatewayError{Call: c.name, Status: 403, Cause: "FORBIDDEN", Disposition: kiosk.RetryLater}
+			}
+			return nil
+		}
+		for i := range 200 {
+			id := fmt.Sprint("r", i)
+			o.put(job(id, id), faces(id))
+		}
+		b := start(t, w, o, nil)
+		pass(time.Minute)
+		if n := w.count("confirm"); n > 30 {
+			t.Errorf("%d confirmations in a minute in which all are refused", n)
+		}
+		pass(3 * time.Hour)
+		if s := b.Stats(); o.ends() != 200 || s.Dead != 0 {
+			t.Errorf("%d settled, %+v", o.ends(), s)
+		}
+	})
+}
+
 func TestAPoisonRecordStopsOpeningTheBreaker(t *testing.T) {
 	for _, name := range []string{"upload", "confirm"} {
 		synctest.Test(t, func(t *testing.T) {

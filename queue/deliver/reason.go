@@ -15,6 +15,8 @@ const (
 	reasonStorage      = "storage"
 	reasonUnreadable   = "unreadable"
 	reasonLost         = "submission_lost"
+	reasonClosed       = "session_closed"
+	reasonIdle         = "stays_initiated"
 	reasonExpired      = "token_expired"
 )
 
@@ -25,6 +27,11 @@ func shared(g *kiosk.GatewayError) bool {
 		return false
 	}
 	switch g.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		// The partner backend says it of the kiosk, not of a person.
+		if serviceOf(g) == kiosk.PartnerService {
+			return true
+		}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
@@ -37,10 +44,14 @@ func shared(g *kiosk.GatewayError) bool {
 	return true
 }
 
-// doubtful reports whether a failure may be one record's as well as an outage.
+// doubtful reports whether a failure may be one record's as well as an outage:
+// a 5xx, or a refusal such as 403 that all records may get.
 func doubtful(g *kiosk.GatewayError) bool {
-	return g.Disposition == kiosk.RetryLater && !shared(g) && g.Status >= 500
+	return g.Disposition == kiosk.RetryLater && !shared(g) && g.Status >= 400
 }
+
+// refused is the reason to set a record aside that was answered so for long.
+func refused(g *kiosk.GatewayError) string { return fmt.Sprintf("refused_http_%d", g.Status) }
 
 // trouble is why a service gave no answer that counts.
 func trouble(g *kiosk.GatewayError) kiosk.Trouble {

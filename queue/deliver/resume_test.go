@@ -217,7 +217,7 @@ func TestAnOutageIsWrittenDown(t *testing.T) {
 			kept[0].Failures != calls || kept[0].Since.Sub(w.begun) > time.Second {
 			t.Errorf("after %d failures %+v is kept", calls, kept)
 		}
-		if o.written() > calls+1 {
+		if o.written() > calls-3 { // some of the first came within 15 seconds
 			t.Errorf("%d writes for %d failures", o.written(), calls)
 		}
 		b.stop()

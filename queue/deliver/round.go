@@ -13,9 +13,19 @@ import (
 )
 
 const (
-	// mostLost is how often the gateway may deny a submission that it had named
-	// before the record is set aside.
-	mostLost = 5
+	// A submission that may have been confirmed and that the gateway denies is
+	// given up after so many failures in a row, and so many denials in one run.
+	// The waits between them are together more than ten minutes: see denied.
+	lostFailures, lostDenials = 11, 4
+
+	// mostTries is how often a record may be refused while others are served
+	// before it is set aside, and longTrial for how long it may be while there
+	// are no others.
+	mostTries = 200
+	longTrial = 7 * 24 * time.Hour
+
+	// mostIdle is how many polls may find a submission not begun: a week of them.
+	mostIdle = 130
 
 	// longWait is the shortest wait that is worth a durable mark, and the
 	// shortest call whose effect is.
@@ -34,7 +44,7 @@ type task struct {
 
 	// The schedule's.
 	running bool
-	guest   bool // the round that runs has the lane of the person waiting
+	guest   bool // the round that runs has a lane of people waiting
 	due     time.Time
 	probes  int    // in vain, in this outage
 	stamp   uint64 // of its place in a heap; see place
@@ -44,16 +54,16 @@ type task struct {
 	// The round's while one runs, otherwise the schedule's.
 	job      *kiosk.Job // read for the next round; nil: it is to be read
 	needs    need
-	underway bool // something was done for it at the gateway
-	present  bool // its person waits
-	arrived  bool // and has not met an outage yet
-	failures int  // of its own, in a row
+	underway bool      // something was done for it at the gateway
+	until    time.Time // its person is taken to wait; zero: nobody is
+	arrived  bool      // and has not met an outage yet
+	failures int       // of its own, in a row
 	deferral string
 
 	refused    string // the token that the gateway refused last; secret
 	targets    kiosk.Targets
 	targetsEnd time.Time
-	lost       int // submissions that the gateway denied
+	lost       int // times in a row that the gateway denied its submission
 
 	status  kiosk.GatewayStatus
 	polls   int
@@ -65,10 +75,14 @@ type task struct {
 	answers, others perService[uint64] // good ones: its own, and others' at its last shared failure
 	shared          perService[int]    // such failures of one step with others served in between
 	failed          string             // that step
+	passes          uint64             // times that anybody did it before
 }
 
+// present reports whether its person waits.
+func (t *task) present() bool { return time.Now().Before(t.until) }
+
 // progress notes that a step was done.
-func (t *task) progress() { t.failures, t.deferral = 0, "" }
+func (t *task) progress() { t.failures, t.lost, t.deferral = 0, 0, "" }
 
 // resume takes up what is known of a record from before a restart.
 func (d *Deliverer) resume(t *task, j kiosk.Job, now time.Time) {
@@ -140,7 +154,7 @@ type round struct {
 	*Deliverer
 
 	task  *task
-	guest bool // it has the lane of the person waiting
+	guest bool // it has a lane of people waiting
 	held  bool // it has one of the other lanes
 	job   kiosk.Job
 	dirty bool // marks that are not durable yet
@@ -162,6 +176,9 @@ func (e *localError) Unwrap() error { return e.err }
 type blockedError struct{ service kiosk.Service }
 
 func (e *blockedError) Error() string { return string(e.service) + " is out of reach" }
+
+// errClosed is a session that ended without this record.
+var errClosed = errors.New("session takes no images: an earlier submission of it has ended")
 
 // errInconsistent marks answers that contradict each other.
 var errInconsistent = errors.New("contradicts an earlier answer")
@@ -267,13 +284,14 @@ func (r *round) call(ctx context.Context, s kiosk.Service, step string, fn func(
 	if r.task.failed == step {
 		r.task.failed, r.task.shared = "", perService[int]{}
 	}
-	r.answered(ctx, r.task, s)
+	r.answered(ctx, r.task, s, step)
 	return nil
 }
 
-// answered notes that a service gave an answer that counts.
-func (d *Deliverer) answered(ctx context.Context, t *task, s kiosk.Service) {
-	if mended, after := d.lines.pass(t, s, time.Now()); mended {
+// answered notes that a service gave an answer that counts, and which step that
+// did; "" for none.
+func (d *Deliverer) answered(ctx context.Context, t *task, s kiosk.Service, step string) {
+	if mended, after := d.lines.pass(t, s, step, time.Now()); mended {
 		d.o.Log.InfoContext(ctx, "service answers again", slog.String("service", string(s)), slog.Duration("after", after.Round(time.Second)))
 	}
 }
@@ -350,6 +368,7 @@ func (r *round) submit(ctx context.Context) error {
 			return err
 		}
 	}
+	r.task.targets = kiosk.Targets{} // long, and of no use any more
 	// The one mark that the single effect stands on: after the confirmation no
 	// other submission may be asked for.
 	if err := r.flush(ctx); err != nil {
@@ -416,7 +435,9 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 	switch {
 	case errors.Is(err, kiosk.ErrNoRecord):
 		// Not captured. Whether the submission is complete without it is the
-		// gateway's to say.
+		// gateway's to say. It counts as done: what was sent is then durable as
+		// a whole, as for any other record.
+		r.uploaded(doc)
 		return nil
 	case err != nil:
 		return &localError{fmt.Errorf("image %s: %w", doc, err)}
@@ -424,17 +445,12 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 	defer clear(img)
 	begun := time.Now()
 	err = r.call(ctx, kiosk.StoreService, "upload "+string(doc), func() error {
-		return r.o.Gateway.Upload(ctx, kiosk.Upload{Target: t, JPEG: img, Waiting: r.task.present})
+		return r.o.Gateway.Upload(ctx, kiosk.Upload{Target: t, JPEG: img, Waiting: r.task.present()})
 	})
 	if err != nil {
 		return err
 	}
-	r.note(func(m *kiosk.Marks) {
-		if m.Uploaded == nil {
-			m.Uploaded = map[kiosk.Document]bool{}
-		}
-		m.Uploaded[doc] = true
-	})
+	r.uploaded(doc)
 	r.count(func(s *Stats) { s.UploadedBytes += uint64(len(img)) })
 	r.task.progress()
 	r.emit(r.job, kiosk.EventUploaded, string(doc))
@@ -444,8 +460,20 @@ func (r *round) upload(ctx context.Context, doc kiosk.Document, t kiosk.Target) 
 	return r.flush(ctx) // too dear to be done again
 }
 
-// closed deals with a submission that takes no images: it was confirmed
-// before, and the marks of it were lost.
+// uploaded notes that nothing of a document is left to be sent.
+func (r *round) uploaded(doc kiosk.Document) {
+	r.note(func(m *kiosk.Marks) {
+		if m.Uploaded == nil {
+			m.Uploaded = map[kiosk.Document]bool{}
+		}
+		m.Uploaded[doc] = true
+	})
+}
+
+// closed deals with a submission that takes no images. It is not this record's:
+// URLs are asked for only while not all images are durably marked as uploaded,
+// and before that nothing is confirmed. It is that of an earlier capture of the
+// same session, whose verdict says nothing about this one.
 func (r *round) closed(ctx context.Context) error {
 	s, err := r.status(ctx)
 	if err != nil {
@@ -455,10 +483,11 @@ func (r *round) closed(ctx context.Context) error {
 	switch s.Status {
 	case kiosk.Initiated, kiosk.PartiallyCompleted:
 		return fmt.Errorf("urls: no URL for a submission that is open: %w", errInconsistent)
-	case kiosk.InProgress, kiosk.StatusCompleted, kiosk.StatusError, kiosk.StatusRejected:
+	case kiosk.InProgress:
+		return fmt.Errorf("urls: of an earlier submission, which is not judged yet: %w", errInconsistent)
+	case kiosk.StatusCompleted, kiosk.StatusError, kiosk.StatusRejected:
 	}
-	r.confirmed()
-	return nil
+	return errClosed
 }
 
 // status asks for the status of the record's submission, and of no other.
@@ -495,7 +524,10 @@ func (r *round) poll(ctx context.Context) (time.Duration, error) {
 		if t.polls == 0 {
 			t.polling = time.Now()
 		}
-		t.polls++
+		if t.polls++; s.Status == kiosk.Initiated && t.polls > mostIdle {
+			r.aside(reasonIdle, "")
+			return 0, nil
+		}
 		wait := pollWait(t.polls, time.Since(t.polling))
 		r.dirty = r.dirty || wait >= longWait
 		return wait, r.flush(ctx)
@@ -540,30 +572,46 @@ func (r *round) mend(ctx context.Context, err error) (result, bool) {
 	if errors.Is(err, errInconsistent) {
 		return r.deferred(ctx, err, reasonInconsistent, 0), false
 	}
+	if errors.Is(err, errClosed) {
+		r.o.Log.WarnContext(ctx, "session is closed", slog.Any("job", r.job), slog.Any("err", err))
+		return r.local(ctx, r.dead(ctx, reasonClosed, "")), false
+	}
 	g, is := errors.AsType[*kiosk.GatewayError](err)
 	if !is {
 		g = &kiosk.GatewayError{Service: r.calling, Disposition: kiosk.RetryLater, Err: err}
 	}
-	if !shared(g) && !doubtful(g) {
-		r.answered(ctx, r.task, serviceOf(g))
+	// A 401 tells neither that the service does its work nor that it does not.
+	if !shared(g) && !doubtful(g) && g.Disposition != kiosk.NewToken {
+		step := ""
+		if g.Disposition == kiosk.PollOn {
+			step = r.step
+		}
+		r.answered(ctx, r.task, serviceOf(g), step)
+	}
+	denial := g.Disposition == kiosk.NewURLs && g.Call != "upload"
+	if !denial {
+		r.task.lost = 0
 	}
 	switch g.Disposition {
 	case kiosk.NewToken:
 		r.task.refused = token(r.job)
 		if r.renewed {
-			return r.deferred(ctx, g, reasonToken, g.RetryAfter), false
+			// Also if it is all kiosks' tokens that are refused.
+			later := *g
+			later.Disposition = kiosk.RetryLater
+			return r.later(ctx, &later, reasonToken), false
 		}
 	case kiosk.NewURLs:
+		if denial && (r.job.Marks.Confirmed || uploaded(r.job.Marks)) {
+			return r.denied(ctx, g), false
+		}
 		if r.asked {
-			return r.deferred(ctx, g, reasonURLs, g.RetryAfter), false
+			return r.refused(ctx, g, reasonURLs), false
 		}
 		r.asked = true
 		r.task.targets = kiosk.Targets{}
-		if g.Call != "upload" { // the submission itself is gone
-			if r.task.lost++; r.task.lost > mostLost {
-				return r.local(ctx, r.dead(ctx, reasonLost, g.Cause)), false
-			}
-			r.note(func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded, m.Confirmed = "", nil, false })
+		if denial { // before anything was confirmed: another one takes its place
+			r.note(func(m *kiosk.Marks) { m.SubmissionID, m.Uploaded = "", nil })
 		}
 	case kiosk.PollOn:
 		r.confirmed()
@@ -577,38 +625,88 @@ func (r *round) mend(ctx context.Context, err error) (result, bool) {
 	case kiosk.Final:
 		return r.local(ctx, r.final(ctx, g)), false
 	case kiosk.RetryLater:
-		return r.later(ctx, g), false
+		return r.later(ctx, g, why(g)), false
 	default:
-		return r.later(ctx, g), false
+		return r.later(ctx, g, why(g)), false
 	}
 	return result{}, true
 }
 
-// later ends the round after a failure that may pass.
-func (r *round) later(ctx context.Context, g *kiosk.GatewayError) result {
+// later ends the round after a failure that may pass, of which word tells why.
+func (r *round) later(ctx context.Context, g *kiosk.GatewayError, word string) result {
 	if ctx.Err() != nil {
 		return result{ending: stopped}
 	}
-	if r.task.failed != r.step {
-		r.task.failed, r.task.shared = r.step, perService[int]{}
-	}
-	service := serviceOf(g)
-	switch r.blame(ctx, r.task, service, g) {
+	r.stuck(g)
+	switch r.blame(ctx, r.task, serviceOf(g), r.step, g) {
 	case probed:
 		r.task.arrived = false
-		r.tell(ctx, g, why(g))
+		r.tell(ctx, g, word)
 		return r.early(ctx, result{ending: vain})
-	case own, found, opened:
+	case found, opened: // nothing that this record did counts against it
+		if shared(g) {
+			r.task.arrived = false
+		}
+		return r.pausing(ctx, g, word, g.RetryAfter, r.task.failures+1)
+	case own:
 	}
 	if shared(g) {
 		r.task.arrived = false
 	}
-	return r.deferred(ctx, g, why(g), g.RetryAfter)
+	return r.refused(ctx, g, word)
+}
+
+// stuck notes the step that failed, if it is another one than before.
+func (r *round) stuck(g *kiosk.GatewayError) {
+	if r.task.failed != r.step {
+		r.task.failed, r.task.shared = r.step, perService[int]{}
+		r.task.passes = r.lines.passes(serviceOf(g), r.step)
+	}
+}
+
+// refused ends the round after a failure that is this record's own: with a
+// wait, or for good if it was refused for long. What is counted are tries, so
+// that neither an outage nor a wrong clock gives a record up.
+func (r *round) refused(ctx context.Context, g *kiosk.GatewayError, word string) result {
+	if ctx.Err() != nil {
+		return result{ending: stopped}
+	}
+	r.stuck(g)
+	tries := r.task.failures + 1
+	others := r.lines.passes(serviceOf(g), r.step) - r.task.passes
+	// In half of the longest wait, on average, one try is made.
+	long := tries > max(mostTries, int(longTrial/(r.o.Policy.Most/2+1)))
+	if g.Status >= http.StatusBadRequest && (long || tries > mostTries && others >= enough) {
+		r.o.Log.WarnContext(ctx, "delivery refused for long", slog.Any("job", r.job), slog.Int("tries", tries), slog.Any("err", g))
+		return r.local(ctx, r.dead(ctx, refused(g), g.Cause))
+	}
+	return r.deferred(ctx, g, word, g.RetryAfter)
+}
+
+// denied ends the round after the gateway denied a submission that may have
+// been confirmed. It may have taken effect all the same, so that no other one
+// is begun; if the denial lasts, staff has to look. The waits are long from the
+// start, without the jitter that could make them short.
+func (r *round) denied(ctx context.Context, g *kiosk.GatewayError) result {
+	if ctx.Err() != nil {
+		return result{ending: stopped}
+	}
+	r.task.lost++
+	r.task.failures++
+	if r.task.failures >= lostFailures && r.task.lost >= lostDenials {
+		r.o.Log.WarnContext(ctx, "submission is lost", slog.Any("job", r.job), slog.Any("err", g))
+		return r.local(ctx, r.dead(ctx, reasonLost, g.Cause))
+	}
+	wait := r.o.Policy.Limit(r.task.failures)
+	wait += time.Duration(r.random() * float64(wait) / 2)
+	r.tell(ctx, g, reasonLost)
+	r.dirty = r.dirty || wait >= longWait
+	return r.early(ctx, result{ending: waits, wait: max(wait, min(g.RetryAfter, r.o.Policy.Wish))})
 }
 
 // blame says whose a failure is, and logs an outage that begins.
-func (d *Deliverer) blame(ctx context.Context, t *task, s kiosk.Service, g *kiosk.GatewayError) blame {
-	b := d.lines.fail(t, s, g, time.Now())
+func (d *Deliverer) blame(ctx context.Context, t *task, s kiosk.Service, step string, g *kiosk.GatewayError) blame {
+	b := d.lines.fail(t, s, step, g, time.Now())
 	if b == opened {
 		d.o.Log.WarnContext(ctx, "service out of reach", slog.String("service", string(s)), slog.String("trouble", string(trouble(g))), slog.Any("err", g))
 	}
@@ -623,14 +721,19 @@ func (r *round) early(ctx context.Context, res result) result {
 	return res
 }
 
-// deferred ends the round with a wait.
+// deferred ends the round with a wait, after a failure of the record's own.
 func (r *round) deferred(ctx context.Context, cause error, why string, wish time.Duration) result {
 	if ctx.Err() != nil {
 		return result{ending: stopped}
 	}
-	r.tell(ctx, cause, why)
 	r.task.failures++
-	wait := r.pause(r.task.failures, wish)
+	return r.pausing(ctx, cause, why, wish, r.task.failures)
+}
+
+// pausing ends the round with the wait after so many failures.
+func (r *round) pausing(ctx context.Context, cause error, why string, wish time.Duration, failures int) result {
+	r.tell(ctx, cause, why)
+	wait := r.patience(failures, wish)
 	if wait >= longWait {
 		r.note(func(m *kiosk.Marks) {
 			if m.Pace.NotBefore = (time.Time{}); wish >= longWait {
@@ -639,6 +742,14 @@ func (r *round) deferred(ctx context.Context, cause error, why string, wish time
 		})
 	}
 	return r.early(ctx, result{ending: waits, wait: wait})
+}
+
+// patience is pause, and shorter while its person stands there.
+func (r *round) patience(failures int, wish time.Duration) time.Duration {
+	if r.task.present() {
+		return r.pauseUpTo(r.o.Policy.Person, failures, wish)
+	}
+	return r.pause(failures, wish)
 }
 
 // tell tells why the record waits, once for each cause.
@@ -701,11 +812,17 @@ func (r *round) final(ctx context.Context, g *kiosk.GatewayError) error {
 // dead sets the record aside. The person, should they still be there, is led
 // to staff: nobody judged the capture.
 func (r *round) dead(ctx context.Context, why, cause string) error {
-	if cause == "" {
-		cause = why
-	}
 	if err := r.flush(ctx); err != nil && !errors.Is(err, kiosk.ErrSealBroken) {
 		return err // staff is to see its submission id
+	}
+	r.aside(why, cause)
+	return r.task.ended(ctx)
+}
+
+// aside decides that the record is to be set aside.
+func (r *round) aside(why, cause string) {
+	if cause == "" {
+		cause = why
 	}
 	receipt := kiosk.Receipt{
 		Record: r.job.Record, Session: r.job.Session, SubmissionID: r.job.Marks.SubmissionID, Action: kiosk.ExitError, Reason: cause,
@@ -724,7 +841,6 @@ func (r *round) dead(ctx context.Context, why, cause string) error {
 		r.emit(job, kiosk.EventSettled, string(kiosk.ExitError))
 		return nil
 	}
-	return r.task.ended(ctx)
 }
 
 // local ends the round by what the outbox said.
@@ -745,5 +861,5 @@ func (r *round) local(ctx context.Context, err error) result {
 		r.emit(r.job, kiosk.EventDeferred, reasonStorage)
 	}
 	r.task.failures++
-	return result{ending: waits, wait: r.pause(r.task.failures, 0)}
+	return result{ending: waits, wait: r.patience(r.task.failures, 0)}
 }

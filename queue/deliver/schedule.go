@@ -15,7 +15,10 @@ const (
 	beatEvery = 5 * time.Second
 	listEvery = time.Minute // records can go without a word: by age, or by staff
 
+	keepEvery = 15 * time.Second // outages are written down, but for their beginnings and ends
+
 	mostCached = 64 // jobs kept between their reading and their first round
+	mostGuests = 3  // rounds of people waiting at a time
 )
 
 // A schedule decides which record is worked on when. One goroutine owns it.
@@ -46,13 +49,14 @@ type schedule struct {
 	relist    time.Time // when to list next
 	listFails int
 
-	running int   // rounds, without that of the person waiting
-	first   *task // the round of the person waiting; nil if none runs
+	running int     // rounds, without those of people waiting
+	guests  []*task // the rounds of people waiting
 	results chan result
 	rounds  sync.WaitGroup
 
 	ahead ahead
 	keep  time.Time // not before: the next try to write outages down
+	kept  time.Time // when they were written down last
 }
 
 // Run delivers until ctx ends; then it returns nil. Outages and faults of the
@@ -62,7 +66,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		Deliverer: d,
 		tasks:     map[kiosk.RecordID]*task{},
 		sessions:  map[kiosk.SessionID][]*task{},
-		results:   make(chan result, d.most()+1),
+		results:   make(chan result),
 		ahead:     newAhead(),
 	}
 	s.remember(ctx)
@@ -110,13 +114,15 @@ func (s *schedule) remember(ctx context.Context) {
 
 // save makes durable what is known of outages, if that changed.
 func (s *schedule) save(ctx context.Context) {
-	if time.Now().Before(s.keep) {
+	now := time.Now()
+	if now.Before(s.keep) {
 		return
 	}
-	outages, changed := s.lines.unsaved()
+	outages, changed := s.lines.unsaved(now.Sub(s.kept) < keepEvery)
 	if !changed {
 		return
 	}
+	s.kept = now
 	if err := s.o.Outbox.SetOutages(ctx, outages); err != nil {
 		s.lines.unsave()
 		if s.keep = time.Now().Add(listEvery); ctx.Err() == nil {
@@ -294,6 +300,7 @@ func (s *schedule) dispatch(ctx context.Context) time.Duration {
 		s.later.pop()
 		s.place(p.task, now)
 	}
+	s.dismiss(now)
 	wait := s.greet(ctx, now)
 	for s.running < s.most() {
 		t, next := s.turn(now)
@@ -313,6 +320,19 @@ func (s *schedule) dispatch(ctx context.Context) time.Duration {
 	return min(wait, s.fetch(ctx, now))
 }
 
+// dismiss takes rounds for what they are by now: those of people who have left
+// since. A person who arrives finds a lane even if such a round hangs.
+func (s *schedule) dismiss(now time.Time) {
+	s.guests = slices.DeleteFunc(s.guests, func(t *task) bool {
+		if now.Before(t.until) {
+			return false
+		}
+		t.guest = false
+		s.running++
+		return true
+	})
+}
+
 // greet starts the round of the person who waits. It returns the wait until it
 // may start.
 func (s *schedule) greet(ctx context.Context, now time.Time) time.Duration {
@@ -330,7 +350,7 @@ func (s *schedule) greet(ctx context.Context, now time.Time) time.Duration {
 		return wait
 	}
 	switch {
-	case s.first == nil:
+	case len(s.guests) < mostGuests:
 		s.start(ctx, t, true, now)
 	case s.running < s.most():
 		s.running++
@@ -378,16 +398,20 @@ func (s *schedule) start(ctx context.Context, t *task, guest bool, now time.Time
 	t.running, t.guest = true, guest
 	s.uncache(t)
 	if guest {
-		s.first = t
+		s.guests = append(s.guests, t)
 	}
-	here := s.waiting(now)
-	t.present = here == t
+	if t.until = (time.Time{}); s.waiting(now) == t {
+		t.until = s.arrival.Add(front)
+	}
 	need := t.needs
 	s.lines.start(t, need, !guest, t.underway, now)
 	s.rounds.Go(func() {
 		r := s.play(ctx, t, guest)
 		s.lines.end(t, need, !guest)
-		s.results <- r // has room for every lane
+		select {
+		case s.results <- r:
+		case <-ctx.Done(): // nobody reads any more
+		}
 	})
 }
 
@@ -396,7 +420,7 @@ func (s *schedule) take(r result) {
 	t := r.task
 	t.running = false
 	if t.guest {
-		s.first = nil
+		s.guests = slices.DeleteFunc(s.guests, func(of *task) bool { return of == t })
 	} else {
 		s.running--
 	}

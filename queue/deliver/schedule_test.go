@@ -785,15 +785,301 @@ func (m mixedUp) Status(context.Context, kiosk.Credentials, string) (kiosk.Submi
 	return kiosk.SubmissionStatus{SubmissionID: "another", Status: kiosk.StatusCompleted, Approved: &yes}, nil
 }
 
-func TestASubmissionThatWasConfirmedIsPolledAlthoughTheMarksAreLost(t *testing.T) {
+func TestAnEarlierSubmissionsVerdictIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, o := newMemWorld(), newOutbox()
 		w.subs["c-r"] = &memSubmission{id: "sub-0", confirmed: 1, uploads: map[kiosk.Document]string{}}
+		w.polls = 3 // it is not judged yet
 		o.put(job("r", "r"), faces("r"))
+		b := start(t, w, o, nil)
+		pass(time.Millisecond)
+		if o.aside("r") != "" {
+			t.Errorf("dead %q before the earlier one has ended", o.aside("r"))
+		}
+		pass(time.Minute)
+		if o.aside("r") != "session_closed" || o.ends() != 0 || w.count("confirm") != 0 || b.story.word("r").Action != kiosk.ExitError {
+			t.Errorf("dead %q, settled %+v, told %+v after %d confirmations", o.aside("r"), o.end("r"), b.story.word("r"), w.count("confirm"))
+		}
+	})
+}
+
+func TestASecondCaptureDoesNotGetTheFirstOnesVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		w.reject = true
+		b := start(t, w, o, nil)
+		first, second := job("s-1", "s"), job("s-2", "s")
+		second.CorrelationID, second.Attempt, second.AttemptsLeft = first.CorrelationID, 2, 0
+		o.put(first, faces("s-1"))
+		pass(5 * time.Second)
+		o.put(second, faces("s-2"))
+		pass(time.Minute)
+		if o.aside("s-2") != "session_closed" || b.story.word("s-2").Action != kiosk.ExitError {
+			t.Errorf("dead %q, settled %+v, told %+v", o.aside("s-2"), o.end("s-2"), b.story.word("s-2"))
+		}
+	})
+}
+
+// notFound is a gateway that knows no submission.
+func notFound(name string) error {
+	return &kiosk.GatewayError{Call: name, Status: 404, Cause: "SUBMISSION_DOES_NOT_EXIST", Disposition: kiosk.NewURLs}
+}
+
+func TestASubmissionThatMayBeConfirmedIsReplacedByNoOther(t *testing.T) {
+	for _, name := range []string{"confirm", "status"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newMemWorld(), newOutbox()
+				w.renew = true
+				denied := 0
+				deny := func(_ context.Context, c call) error {
+					if c.name != name || denied >= 3 {
+						return nil
+					}
+					denied++
+					return notFound(name)
+				}
+				if w.before = deny; name == "confirm" { // it took effect, and the answer denies it
+					w.before, w.after = nil, deny
+				}
+				o.put(job("r", "r"), faces("r"))
+				b := start(t, w, o, nil)
+				pass(2 * time.Minute)
+				if w.effects["c-r"] != 1 || w.count("urls") != 1 || o.end("r").Action != kiosk.ExitSuccess {
+					t.Errorf("%d effects, URLs asked for %d times, settled %+v; story %s", w.effects["c-r"], w.count("urls"), o.end("r"), b.story)
+				}
+			})
+		})
+	}
+}
+
+func TestASubmissionThatStaysLostIsSetAside(t *testing.T) {
+	for name, restart := range map[string]bool{"in one run": false, "with a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newMemWorld(), newOutbox()
+				w.before = func(_ context.Context, c call) error {
+					if c.name == "status" {
+						return notFound("status")
+					}
+					return nil
+				}
+				o.put(job("r", "r"), faces("r"))
+				b := start(t, w, o, nil)
+				pass(10 * time.Minute)
+				if o.aside("r") != "" || w.count("status") > 12 {
+					t.Errorf("dead %q after ten minutes and %d polls", o.aside("r"), w.count("status"))
+				}
+				if restart {
+					b.stop()
+					b = start(t, w, o, nil)
+				}
+				pass(time.Hour)
+				if o.aside("r") != "submission_lost" || b.story.word("r").SubmissionID != "sub-1" || w.count("confirm") != 1 || w.count("urls") != 1 {
+					t.Errorf("dead %q, told %+v", o.aside("r"), b.story.word("r"))
+				}
+				if n := w.count("status"); n > 15 {
+					t.Errorf("%d polls", n)
+				}
+			})
+		})
+	}
+}
+
+func TestARecordOfOneImageTakesEffectOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		w.renew = true
+		lost := false
+		w.after = func(_ context.Context, c call) error {
+			switch {
+			case c.name == "urls": // the gateway is content with one
+				w.mu.Lock()
+				w.subs[c.correlation].uploads[kiosk.AdditionalSelfie] = ""
+				w.mu.Unlock()
+			case c.name == "confirm" && !lost:
+				lost = true
+				return offline("confirm")
+			}
+			return nil
+		}
+		o.put(job("r", "r"), map[kiosk.Document][]byte{kiosk.Selfie: []byte("far")})
+		b := start(t, w, o, nil)
+		pass(time.Millisecond)
+		b.stop()
 		start(t, w, o, nil)
 		pass(time.Minute)
-		if r := o.end("r"); r.Action != kiosk.ExitSuccess || r.SubmissionID != "sub-0" || w.count("confirm") != 0 {
-			t.Errorf("settled %+v after %d confirmations", r, w.count("confirm"))
+		if !lost || w.effects["c-r"] != 1 || w.count("urls") != 1 || o.end("r").Action != kiosk.ExitSuccess {
+			t.Errorf("%d effects, URLs asked for %d times, settled %+v", w.effects["c-r"], w.count("urls"), o.end("r"))
+		}
+	})
+}
+
+func TestARecordThatIsRefusedForLongIsSetAside(t *testing.T) {
+	const day = 24 * time.Hour
+	refuse := func(w *memWorld, name string, status int) {
+		w.before = func(_ context.Context, c call) error {
+			if c.correlation == "c-poison" && c.name == name {
+				return &kiosk.GatewayError{Call: name, Status: status, Disposition: kiosk.RetryLater}
+			}
+			return nil
+		}
+	}
+	for name, tt := range map[string]struct {
+		status int
+		call   string
+		others bool
+		before time.Duration // it is not given up before
+		dead   string
+	}{
+		"while others are served":         {500, "confirm", true, 6 * time.Hour, "refused_http_500"},
+		"of its own, by a permission":     {403, "status", true, 6 * time.Hour, "refused_http_403"},
+		"by the store":                    {500, "upload", true, 6 * time.Hour, "refused_http_500"},
+		"and there are no others to tell": {500, "confirm", false, 6 * day, "refused_http_500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newMemWorld(), newOutbox()
+				refuse(w, tt.call, tt.status)
+				o.put(job("poison", "poison"), faces("poison"))
+				start(t, w, o, nil)
+				if tt.others {
+					pass(time.Hour)
+					for i := range 3 {
+						id := fmt.Sprint("r", i)
+						o.put(job(id, id), faces(id))
+						pass(time.Minute)
+					}
+				}
+				pass(tt.before)
+				if o.aside("poison") != "" {
+					t.Errorf("dead %q after %v", o.aside("poison"), tt.before)
+				}
+				pass(8*day - tt.before)
+				if o.aside("poison") != tt.dead {
+					t.Errorf("dead %q, want %q", o.aside("poison"), tt.dead)
+				}
+			})
+		})
+	}
+}
+
+func TestAnOutageOfWeeksGivesNobodyUp(t *testing.T) {
+	for name, g := range map[string]kiosk.GatewayError{
+		"no network":                {Trouble: kiosk.TroubleDNS},
+		"500 for everybody":         {Status: 500},
+		"403 for everybody":         {Status: 403, Cause: "FORBIDDEN"},
+		"401 for every new token":   {Status: 401, Cause: "UNAUTHORIZED", Disposition: kiosk.NewToken},
+		"unavailable for everybody": {Status: 503},
+	} {
+		for _, step := range []string{"urls", "confirm"} {
+			t.Run(name+" at "+step, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const outage = 14 * 24 * time.Hour
+					w, o := newMemWorld(), newOutbox()
+					for i := range 20 {
+						id := fmt.Sprint("r", i)
+						o.put(job(id, id), faces(id))
+					}
+					w.before = func(_ context.Context, c call) error {
+						if c.name != step || c.at > outage {
+							return nil
+						}
+						said := g
+						if said.Call = c.name; said.Disposition == "" {
+							said.Disposition = kiosk.RetryLater
+						}
+						return &said
+					}
+					b := start(t, w, o, nil)
+					pass(outage)
+					if s := b.Stats(); s.Dead != 0 || s.Pending != 20 {
+						t.Errorf("after two weeks: %+v", s)
+					}
+					if n := w.count(step); n > 14*24*60 {
+						t.Errorf("%d calls in two weeks", n)
+					}
+					pass(6 * time.Hour)
+					if o.ends() != 20 {
+						t.Errorf("%d of 20 settled afterwards", o.ends())
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestASubmissionThatIsNeverBegunIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		w, o := newMemWorld(), newOutbox()
+		w.before = func(_ context.Context, c call) error {
+			if c.name == "confirm" {
+				return &kiosk.GatewayError{Call: c.name, Status: 409, Cause: "SUBMISSION_STATE_CONFLICT", Disposition: kiosk.PollOn}
+			}
+			return nil
+		}
+		o.put(job("r", "r"), faces("r"))
+		start(t, w, o, nil)
+		pass(5 * day)
+		if o.aside("r") != "" {
+			t.Errorf("dead %q after five days", o.aside("r"))
+		}
+		pass(5 * day)
+		if o.aside("r") != "stays_initiated" {
+			t.Errorf("dead %q after ten days and %d polls", o.aside("r"), w.count("status"))
+		}
+	})
+}
+
+func TestEveryPersonWhoArrivesFindsALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		w.before = func(ctx context.Context, c call) error {
+			if c.name == "upload" && c.correlation != "c-last" {
+				<-ctx.Done()
+				return offline(c.name)
+			}
+			return nil
+		}
+		for i := range 6 {
+			id := fmt.Sprint("old", i)
+			o.put(job(id, id), faces(id))
+		}
+		start(t, w, o, nil)
+		pass(time.Second)
+		for i := range 5 { // each hangs
+			id := fmt.Sprint("p", i)
+			o.put(job(id, id), faces(id))
+			pass(50 * time.Second)
+			if len(w.made("upload", "c-"+id)) != 1 {
+				t.Errorf("person %d: %v", i+1, w.made("", "c-"+id))
+			}
+		}
+		pass(time.Minute)
+		o.put(job("last", "last"), faces("last"))
+		pass(100 * time.Millisecond)
+		if o.end("last").Action != kiosk.ExitSuccess {
+			t.Errorf("the person after them: %v", w.made("", "c-last"))
+		}
+	})
+}
+
+func TestAPersonsOwnWaitsAreShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		start(t, w, o, func(o *deliver.Options) { o.Backoff = func(int) time.Duration { return 5 * time.Minute } })
+		pass(time.Second)
+		w.before = func(_ context.Context, c call) error {
+			if c.name == "confirm" && c.at < 40*time.Second {
+				return &kiosk.GatewayError{Call: c.name, Status: 500, Disposition: kiosk.RetryLater}
+			}
+			return nil
+		}
+		o.put(job("r", "r"), faces("r"))
+		pass(50 * time.Second)
+		if o.end("r").Action != kiosk.ExitSuccess {
+			t.Errorf("a person waits for %v", w.made("confirm", ""))
 		}
 	})
 }
