@@ -61,7 +61,19 @@ from standard input.`,
 		{name: "bookings", args: "[flags]", summary: "list who is booked, and whether their token is there", flags: noFlags(bookings)},
 		{name: "unbook", args: "CORRELATION-ID [flags]", summary: "forget a booking and its token", flags: noFlags(unbook)},
 		{name: "status", args: "[flags]", summary: "show the daemon's state", flags: noFlags(status)},
-		{name: "queue", args: "[flags]", summary: "list the records of the outbox", flags: noFlags(queue)},
+		{
+			name: "queue", args: "[retry RECORD... | retry --reason WORD | dismiss RECORD --reason TEXT] [flags]",
+			summary: "list the records of the outbox, or decide about dead ones",
+			more: `Dead records were set aside because they could not be delivered; the list says
+why. Once the cause is mended, "retry" has them wait for delivery again, all of
+one reason with --reason. "dismiss" gives one up for good: its pictures are
+erased, and the list keeps the reason you give, which should name nobody.
+
+The exit code is 65 if there is no such dead record or its pictures are gone, 75
+if a record is still being delivered or its device key is not here. Of several
+records the last that could not be retried counts.`,
+			flags: queueFlags,
+		},
 		{
 			name: "events", args: "[flags]", summary: "show the events of all sessions",
 			more: "Only the newest few thousand are kept, and none over a restart of the daemon.",
@@ -388,22 +400,6 @@ func status(ctx context.Context, c call, args []string) error {
 		return c.explain(err)
 	}
 	return c.print(st, statusText(st, c.now()))
-}
-
-func queue(ctx context.Context, c call, args []string) error {
-	if err := words(args); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	entries, err := c.client().Queue(ctx)
-	if err != nil {
-		return c.explain(err)
-	}
-	if !c.json {
-		return c.print(nil, queueText(entries))
-	}
-	return printEach(c, entries)
 }
 
 func events(ctx context.Context, c call, args []string, goOn bool) error {

@@ -1,7 +1,7 @@
 // Command kioskctl is the command line of staff, partners and fleet engines
 // for the kiosk daemon of the same board. It launches sessions, follows them,
-// books persons who are expected, and shows the daemon's state and the outbox,
-// over the daemon's Unix socket;
+// books persons who are expected, shows the daemon's state and the outbox, and
+// decides about records that were set aside, over the daemon's Unix socket;
 // and it replays recorded traces, for which no daemon is needed.
 //
 // The socket is the one of --socket, else of $KIOSKD_SOCKET, else
@@ -14,7 +14,7 @@
 //	0   done. A session: completed, or saved for later delivery
 //	1   the session ended otherwise
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session or booking
+//	65  a trace does not reproduce or is no trace; no such session, booking or record
 //	69  the daemon cannot be reached, or failed
 //	75  busy, full, out of service, stopping, or not ended yet: try later
 //	77  no permission to use the socket
@@ -225,7 +225,7 @@ func exitCode(err error) int {
 	}
 	if r, ok := errors.AsType[*api.RefusalError](err); ok {
 		switch {
-		case r.HTTP == http.StatusNotFound:
+		case r.HTTP == http.StatusNotFound, r.HTTP == http.StatusGone:
 			return exitData
 		case r.Retriable, r.HTTP == http.StatusServiceUnavailable:
 			return exitLater
@@ -299,7 +299,7 @@ Exit codes:
    0  done. A session: completed, or saved for later delivery
    1  the session ended otherwise
   64  the command line, the launch or the booking is malformed
-  65  a trace does not reproduce or is no trace; no such session or booking
+  65  a trace does not reproduce or is no trace; no such session, booking or record
   69  the daemon cannot be reached, or failed
   75  busy, full, out of service, stopping, or not ended yet: try later
   77  no permission to use the socket

@@ -132,7 +132,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestSession(t *testing.T) {
 			out: "RECORD     STATE   ATTEMPT  REVIEW  QUEUED               SIZE       OUTCOME       REASON\n" +
 				"S1-1       dead    1        yes     2026-05-04 09:00:00  412 kB     EXIT_FAILURE  HTTP 404\n" +
 				"SESSION-2  queued  3        -       2026-05-04 09:01:00  800 bytes  -             -\n" +
-				"\nDead records, which the kiosk has given up:\n" +
+				"\nDead records, which wait for a decision (kioskctl help queue):\n" +
 				"  HTTP 404: the gateway refused it for good: tell the partner, who knows the person by the session\n",
 		},
 		{
@@ -417,6 +417,15 @@ func TestMalformedCommandLines(t *testing.T) {
 			"SECRET",
 			"launch: --user-id and the token are both to be read from standard input: give one in another way",
 		},
+		{"a record to be retried that is missing", []string{"queue", "retry"}, "", "queue: RECORD is missing, or --reason for all records of a reason"},
+		{"records to be retried by name and by reason", []string{"queue", "retry", "r", "--reason", "FORBIDDEN"}, "", "queue: RECORD and --reason are both given: give one"},
+		{"a record to be retried that is empty", []string{"queue", "retry", ""}, "", "queue: RECORD is empty"},
+		{"a record to be dismissed that is missing", []string{"queue", "dismiss", "--reason", "came again"}, "", "queue: RECORD is missing"},
+		{"two records to be dismissed", []string{"queue", "dismiss", "r1", "r2", "--reason", "came again"}, "", `queue: "r2" is one argument too many`},
+		{"a record to be dismissed for nothing", []string{"queue", "dismiss", "r"}, "", "queue: --reason is missing"},
+		{"a reason that would break a terminal", []string{"queue", "dismiss", "r", "--reason", "SECRET\x1b[2J"}, "", "queue: --reason has a character that cannot be printed"},
+		{"a reason to list by", []string{"queue", "--reason", "FORBIDDEN"}, "", "queue: --reason goes with retry or dismiss: see kioskctl help queue"},
+		{"a decision that does not exist", []string{"queue", "remove"}, "", `queue: "remove" is one argument too many`},
 		{"two tokens", []string{"launch", "--correlation-id", "c", "--token", "SECRET", "--token-file", file}, "", "launch: --token and --token-file are both given: give one"},
 		{"a token file that is empty", []string{"launch", "--correlation-id", "c", "--token-file", file}, "", "launch: --token-file: it holds no token"},
 		{"a token from an empty input", []string{"launch", "--correlation-id", "c", "--token", "-"}, "", "launch: --token-file: it holds no token"},

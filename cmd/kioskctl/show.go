@@ -196,7 +196,7 @@ func queueText(entries []kiosk.Entry) string {
 		}
 	}
 	if len(reasons) > 0 {
-		b.WriteString("\n\nDead records, which the kiosk has given up:")
+		b.WriteString("\n\nDead records, which wait for a decision (kioskctl help queue):")
 	}
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		b.WriteString("\n  " + dash(reason) + ": " + reasonWords(reason))
