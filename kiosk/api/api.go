@@ -214,15 +214,26 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) (kiosk.Result, 
 // result looks a session up with the launcher, and with the outbox, which
 // outlives the daemon. The error is the outbox's.
 func (s *Server) result(ctx context.Context, id kiosk.SessionID) (kiosk.Result, bool, error) {
-	if res, known := s.o.Launcher.Result(id); known {
+	res, known := s.o.Launcher.Result(id)
+	if known && res.Detail != kiosk.APIError {
 		return res, true, nil
 	}
 	entries, err := s.o.Queue.Entries(ctx)
-	if err != nil {
+	switch {
+	case err != nil && known:
+		return res, true, nil
+	case err != nil:
 		return kiosk.Result{}, false, fmt.Errorf("look up a session: %w", err)
 	}
-	res, known := FromQueue(entries, id)
-	return res, known, nil
+	kept, is := FromQueue(entries, id)
+	switch {
+	case !known:
+		return kept, is, nil
+	case is && kept.Detail == kiosk.Saved: // set aside once, and tried again
+		kept.CorrelationID = res.CorrelationID
+		return kept, true, nil
+	}
+	return res, true, nil
 }
 
 func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {

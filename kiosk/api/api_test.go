@@ -323,6 +323,19 @@ func TestAnswers(t *testing.T) {
 			want: `{"sessionId":"s1","correlationId":"c1","status":"NOT_COMPLETED","extra":{"errorCode":"NETWORK","detailedErrorCode":2299,"errorMessage":"the capture is saved on the kiosk and is delivered later: do not capture again"},"retriable":false}`,
 		},
 		{
+			name: "a capture that was set aside is saved again once it is retried", route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			before: ended(kiosk.Result{Status: kiosk.Errored, Error: kiosk.GatewayAPIError, Detail: kiosk.APIError}), // and s1-1 waits
+			want:   `{"sessionId":"s1","correlationId":"c1","status":"NOT_COMPLETED","extra":{"errorCode":"NETWORK","detailedErrorCode":2299,…`,
+		},
+		{
+			name: "a capture that is set aside while the outbox cannot be read", route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
+			before: func(w *world) {
+				ended(kiosk.Result{Status: kiosk.Errored, Error: kiosk.GatewayAPIError, Detail: kiosk.APIError})(w)
+				broken(kiosk.ErrQueueBad)(w)
+			},
+			want: `{"sessionId":"s1","correlationId":"c1","status":"ERROR","extra":{"errorCode":"API","detailedErrorCode":2215,…`,
+		},
+		{
 			name: "a failed verification may be launched again", before: ended(kiosk.Result{Status: kiosk.Errored, Error: kiosk.VerificationError, Detail: kiosk.VerificationFailed}),
 			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s1", code: 200,
 			want: `{"sessionId":"s1","correlationId":"c1","status":"ERROR","extra":{"errorCode":"VERIFICATION","detailedErrorCode":2212,"errorMessage":"the verification failed"},"retriable":true}`,

@@ -257,6 +257,8 @@ func (s *Station) complete(r kiosk.Receipt) {
 	// Later than the visitor could wait, than storing may take, or than the
 	// last restart.
 	late := !known || o.Detail == kiosk.Saved || o.Detail == kiosk.UnknownError
+	// It had been set aside, and staff had it tried again.
+	late = late || o.Detail == kiosk.APIError && o.Judged(r).Detail != kiosk.APIError
 	switch {
 	case known && o.record != r.Record:
 		// The session goes on, or another attempt has had the last word.

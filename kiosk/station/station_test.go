@@ -396,6 +396,33 @@ func TestTheLastWordOnASavedCapture(t *testing.T) {
 	}
 }
 
+// TestARecordThatWasTriedAgainHasALastWord sets a record aside and has it
+// judged after all.
+func TestARecordThatWasTriedAgainHasALastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.capture(id, 0.9)
+		b.tap(id, kiosk.Done)
+		receipt := kiosk.Receipt{Session: id, Record: kiosk.RecordID(string(id) + "-1"), SubmissionID: "sub-1"}
+		for _, action := range []kiosk.Action{kiosk.ExitError, kiosk.ExitSuccess} {
+			receipt.Action = action
+			for range 2 {
+				if err := b.Answered(t.Context(), receipt); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		synctest.Wait()
+		if got := b.results(id); len(got) != 3 || got[1].Detail != kiosk.APIError || got[2].Status != kiosk.Completed {
+			t.Errorf("told %+v, want saved, not delivered, and completed", got)
+		}
+		if r, _ := b.Result(id); r.Status != kiosk.Completed || r.Detail != kiosk.NoDetail || r.CorrelationID != "corr-1" {
+			t.Errorf("result %+v, want completed", r)
+		}
+	})
+}
+
 // TestAnAnswerAboutAnEarlierAttemptChangesNothing saves a second attempt after
 // the gateway wanted other pictures than those of the first.
 func TestAnAnswerAboutAnEarlierAttemptChangesNothing(t *testing.T) {
