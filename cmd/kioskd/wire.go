@@ -133,7 +133,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
