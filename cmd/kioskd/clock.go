@@ -70,6 +70,13 @@ func (c *clock) skew() (time.Duration, bool) {
 	return c.ahead, c.known
 }
 
+// confirmed reports whether the gateway agrees with this machine: enough to
+// remove by age what cannot be had again.
+func (c *clock) confirmed() bool {
+	s := c.status()
+	return s.Known && s.Trusted
+}
+
 func (c *clock) status() api.ClockStatus {
 	ahead, known := c.skew()
 	return api.ClockStatus{Known: known, Trusted: near(ahead) && !time.Now().Before(c.floor), SkewSeconds: ahead.Seconds()}

@@ -32,6 +32,9 @@ func TestTheClockIsHeldAgainstTheGateways(t *testing.T) {
 			if got := c.status(); got.Known != tt.known || got.Trusted != tt.trust || got.SkewSeconds != tt.skew {
 				t.Errorf("status %+v, want known %t, trusted %t, skew %g", got, tt.known, tt.trust, tt.skew)
 			}
+			if got := c.confirmed(); got != (tt.known && tt.trust) {
+				t.Errorf("confirmed %t, with known %t and trusted %t", got, tt.known, tt.trust)
+			}
 		})
 	}
 }

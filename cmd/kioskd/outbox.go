@@ -30,8 +30,9 @@ var errModel = errors.New("inference does not start")
 // An outbox is the queue, or the reason why there is none yet. A kiosk whose
 // outbox is busy or damaged stays up, says so, and takes it once it can.
 type outbox struct {
-	c   Config
-	log *slog.Logger
+	c       Config
+	trusted func() bool // whether the wall clock is known to be right
+	log     *slog.Logger
 
 	suspect chan struct{} // holds a token when something went wrong with it
 
@@ -40,8 +41,8 @@ type outbox struct {
 	err error // of the last try
 }
 
-func newOutbox(c Config, log *slog.Logger) *outbox {
-	return &outbox{c: c, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
+func newOutbox(c Config, trusted func() bool, log *slog.Logger) *outbox {
+	return &outbox{c: c, trusted: trusted, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
 }
 
 // open opens the queue unless it is open.
@@ -66,7 +67,7 @@ func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 	}
 	q, err := queue.Open(ctx, queue.Options{
 		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Log: o.log,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Log: o.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", o.c.queuePath(), err)
@@ -157,13 +158,18 @@ func (o *outbox) Put(ctx context.Context, s *kiosk.Submission) error {
 	return o.doubt(q.Put(ctx, s))
 }
 
-// Admit implements station.Outbox.
+// Admit implements station.Outbox. It stores something, too: whether there is
+// room is known without the disk, and a visitor who is led through a capture
+// that cannot be kept was sent away too late.
 func (o *outbox) Admit(ctx context.Context) error {
 	q, err := o.get()
 	if err != nil {
 		return err
 	}
-	return o.doubt(q.Admit(ctx))
+	if err = q.Admit(ctx); err == nil {
+		err = q.Probe(ctx)
+	}
+	return o.doubt(err)
 }
 
 // Used implements station.Outbox.

@@ -84,7 +84,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
-	d.outbox = newOutbox(c, log)
+	d.outbox = newOutbox(c, d.clock.confirmed, log)
 	if err = d.outbox.open(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
