@@ -117,6 +117,7 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set.IntVar(&f.sim.PollsBeforeVerdict, "polls", 0, "`number` of status calls answered IN_PROGRESS before a verdict is told")
 	set.IntVar(&f.sim.Attempts, "attempts", 3, "`number` of submissions a session may have")
 	set.BoolVar(&f.sim.NewSubmissions, "new-submissions", false, "answer every request for upload URLs with a new submission")
+	set.BoolVar(&f.sim.ReuseEnded, "reuse-ended", false, "after a rejection, answer a request for upload URLs with the submission that has ended")
 	set.BoolVar(&f.sim.UniqueSessions, "unique-sessions", false, "refuse to initiate a session id twice")
 	set.StringVar(&f.sim.CallbackMethod, "callback-method", http.MethodPost, "`method` of callbacks: POST, PUT or PATCH")
 	set.StringVar(&f.sim.CallbackAuth, "callback-auth", "", "Authorization `header` of callbacks; empty draws one. Others on this machine can read it")

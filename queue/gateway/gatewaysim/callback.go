@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -24,6 +26,8 @@ const (
 	callbackTries = 12
 	callbackPause = 500 * time.Millisecond
 	callbackRest  = time.Minute
+	keptCallbacks = 10_000
+	mostRepeats   = 100
 	shuffleLeast  = 200 * time.Millisecond
 	shuffleMost   = 2 * time.Second
 )
@@ -64,6 +68,7 @@ func (s *Sim) callBack(sub *submission) {
 			panic(err)
 		}
 		c := &callback{Number: s.next(), Submission: sub.ID, Session: sub.Session, Body: b, Result: v.result(), Reason: v.Reason}
+		s.giveUpOldest()
 		s.callbacks[c.Number] = c
 		s.saveCallback(c, c)
 		s.sending.add(after, s.send(c))
@@ -81,6 +86,23 @@ func (s *Sim) callBack(sub *submission) {
 	}
 }
 
+// giveUpOldest makes room for a callback. The mutex is held.
+func (s *Sim) giveUpOldest() {
+	if len(s.callbacks) < keptCallbacks {
+		return
+	}
+	oldest := slices.Min(slices.Collect(maps.Keys(s.callbacks)))
+	s.saveCallback(s.callbacks[oldest], nil)
+	delete(s.callbacks, oldest)
+}
+
+// waits reports whether a callback is still to be made.
+func (s *Sim) waits(c *callback) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.callbacks[c.Number] == c
+}
+
 // shuffled is how late a callback comes that is to be out of order.
 func (s *Sim) shuffled() time.Duration {
 	if !s.opts.CallbackShuffle {
@@ -93,6 +115,9 @@ func (s *Sim) shuffled() time.Duration {
 // made again if it was not taken.
 func (s *Sim) send(c *callback) func(context.Context) {
 	return func(ctx context.Context) {
+		if !s.waits(c) {
+			return // given up for newer ones
+		}
 		if err := s.settle(); err != nil {
 			return // Run ends with it
 		}
@@ -103,6 +128,7 @@ func (s *Sim) send(c *callback) func(context.Context) {
 		s.mu.Lock()
 		c.Tries++
 		switch {
+		case s.callbacks[c.Number] != c: // given up meanwhile
 		case err == nil || c.Tries >= callbackTries:
 			delete(s.callbacks, c.Number)
 			s.saveCallback(c, nil)
@@ -147,7 +173,10 @@ type statusError struct{ status int }
 
 func (e *statusError) Error() string { return "answered " + strconv.Itoa(e.status) }
 
-var errFault = errors.New("a scripted fault")
+var (
+	errFault   = errors.New("a scripted fault")
+	errTooLong = fmt.Errorf("the answer is longer than %d bytes", mostBytes)
+)
 
 // ask makes a call to the partner backend, or has its scripted fault, and
 // returns the body of a success.
@@ -155,21 +184,23 @@ func (s *Sim) ask(ctx context.Context, call, method, url, auth string, body []by
 	if call != "" {
 		f = s.faults.take(call)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	limit := callLimit
+	if f.Kind == kindHang {
+		limit = max(limit, f.Wait+time.Second) // it waits as it was told
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if f.replaces() {
-		if f.Kind == kindHang {
-			<-ctx.Done()
-			return f, nil, errFault
-		}
 		out := f.reply(ctx, call)
 		switch {
 		case out.drop:
 			return f, nil, errFault
-		case out.status != http.StatusOK:
+		case out.status/100 != 2:
 			return f, nil, &statusError{out.status}
+		case len(out.body) > mostBytes:
+			return f, nil, errTooLong
 		}
-		return f, nil, errFault // a success that is none
+		return f, out.body, nil
 	}
 	var from io.Reader = bytes.NewReader(body)
 	switch f.Kind {
@@ -202,7 +233,7 @@ func (s *Sim) ask(ctx context.Context, call, method, url, auth string, body []by
 	case err != nil:
 		return f, nil, err
 	case len(answer) > mostBytes:
-		return f, nil, fmt.Errorf("the answer is longer than %d bytes", mostBytes)
+		return f, nil, errTooLong
 	case f.Kind == kindLost:
 		return f, nil, errFault
 	case resp.StatusCode/100 != 2:

@@ -46,10 +46,12 @@ type change struct {
 }
 
 // A disk makes changes durable in the order in which they were queued. Those
-// who wait at the same time share one commit.
+// who wait at the same time share one commit. What is queued while whole is
+// held belongs together: a kill leaves all of it or nothing.
 type disk struct {
-	dir *os.File // holds the lock
-	db  *bolt.DB
+	dir   *os.File // holds the lock
+	db    *bolt.DB
+	whole sync.Locker // taken before mu
 
 	turn sync.Mutex // of the one who commits
 
@@ -61,8 +63,9 @@ type disk struct {
 	failed  chan struct{}
 }
 
-// openDisk opens or makes a state directory and locks it.
-func openDisk(path string) (_ *disk, err error) {
+// openDisk opens or makes a state directory and locks it. whole is that of
+// disk.
+func openDisk(path string, whole sync.Locker) (_ *disk, err error) {
 	if err = os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func openDisk(path string) (_ *disk, err error) {
 	case err != nil:
 		return nil, err
 	default:
-		if err = whole(file); err != nil {
+		if err = complete(file); err != nil {
 			return nil, damaged(err)
 		}
 	}
@@ -99,7 +102,7 @@ func openDisk(path string) (_ *disk, err error) {
 	if err != nil {
 		return nil, damaged(err)
 	}
-	return &disk{dir: dir, db: db, failed: make(chan struct{})}, nil
+	return &disk{dir: dir, db: db, whole: whole, failed: make(chan struct{})}, nil
 }
 
 // guarded makes an error of what a damaged file does to bbolt, which panics or
@@ -156,11 +159,11 @@ func create(dir *os.File, file string) error {
 	return dir.Sync()
 }
 
-// whole checks that a bbolt file is as long as it says. One that is cut short
+// complete checks that a bbolt file is as long as it says. One that is cut short
 // would kill the process when it is read (bbolt, page.go and meta: a page
 // header of 16 bytes, then magic, version, page size, flags, root, freelist and
 // the number of pages).
-func whole(file string) error {
+func complete(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -260,27 +263,23 @@ func (d *disk) queue(changes ...change) {
 	}
 }
 
-// flush returns when everything that was queued before is durable.
+// flush returns when everything that was queued before is durable. whole must
+// not be held.
 func (d *disk) flush() error {
 	d.mu.Lock()
 	want := d.queued
 	d.mu.Unlock()
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	d.mu.Lock()
-	if d.err != nil || d.done >= want {
-		defer d.mu.Unlock()
-		return d.err
+	batch, upTo, err := d.take(want)
+	if err != nil || batch == nil {
+		return err
 	}
-	batch, upTo := d.pending, d.queued
-	d.pending = nil
-	d.mu.Unlock()
-
-	err := guarded(func() error {
+	err = guarded(func() error {
 		return d.db.Update(func(tx *bolt.Tx) error {
 			for _, c := range batch {
-				if err := c.apply(tx); err != nil {
-					return fmt.Errorf("%s %q: %w", c.bucket, c.key, err)
+				if bad := c.apply(tx); bad != nil {
+					return fmt.Errorf("%s %q: %w", c.bucket, c.key, bad)
 				}
 			}
 			return nil
@@ -295,6 +294,20 @@ func (d *disk) flush() error {
 	}
 	d.done = upTo
 	return nil
+}
+
+// take returns what is to be written, and how many changes there are with it,
+// unless those that are wanted are durable.
+func (d *disk) take(want uint64) (batch []change, upTo uint64, err error) {
+	d.whole.Lock()
+	defer d.whole.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil || d.done >= want {
+		return nil, 0, d.err
+	}
+	batch, d.pending = d.pending, nil
+	return batch, d.queued, nil
 }
 
 func (c change) apply(tx *bolt.Tx) error {

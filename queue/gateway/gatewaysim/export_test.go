@@ -62,3 +62,51 @@ func (s *Sim) Images() (n int, size int64) {
 
 // BreakDisk makes the next commit fail, as a full disk does.
 func (s *Sim) BreakDisk() error { return s.disk.db.Close() }
+
+// Halfway queues the first half of a change, has somebody else settle, and
+// reports whether what is on disk waits for the second half.
+func (s *Sim) Halfway(patience <-chan struct{}) (waited bool, err error) {
+	settled := make(chan error, 1)
+	s.mu.Lock()
+	s.save(bucketTokens, "first half", grant{})
+	go func() { settled <- s.settle() }()
+	select {
+	case err = <-settled:
+	case <-patience:
+		waited = true
+	}
+	s.save(bucketTokens, "second half", grant{})
+	s.mu.Unlock()
+	if waited {
+		err = <-settled
+	}
+	return waited, err
+}
+
+// KeptCallbacks is how many callbacks that are to come are kept.
+const KeptCallbacks = keptCallbacks
+
+// CallBack puts so many callbacks on the agenda and returns how many are kept.
+func (s *Sim) CallBack(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := &submission{ID: id(), Verdict: &verdict{}, session: &session{ID: "s"}}
+	for range n {
+		s.callBack(sub)
+	}
+	return len(s.callbacks)
+}
+
+// FullOfWaiting makes room for nothing more, as images that wait for their
+// verdict do, until it is undone.
+func (s *Sim) FullOfWaiting() (undo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes, limit := s.imageBytes, s.imageLimit
+	s.imageBytes, s.imageLimit = waitingImages+bytes, 0
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.imageBytes, s.imageLimit = s.imageBytes-waitingImages, limit
+	}
+}

@@ -178,7 +178,9 @@ func parseRate(s string) (int64, error) {
 // next.
 //
 // With Options.CallbackURL, the faults of callback and reference happen to what
-// the gateway sends: it believes that the partner's answer was that.
+// the gateway sends: it believes that the partner's answer was that. So html and
+// garbage are callbacks that were taken, though the partner never heard of
+// them; huge is none that was.
 func ParseFaults(s string) ([]Fault, error) {
 	var items []string
 	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ';' || r == '\n' }) {

@@ -21,16 +21,22 @@ func (s *Sim) judgeLater(sub *submission, after time.Duration) {
 	if s.opts.ReferenceURL != "" || sub.session.Reference != "" {
 		work = s.matching
 	}
-	work.add(after, func(ctx context.Context) { s.judge(ctx, sub) })
+	work.add(after, func(ctx context.Context) { s.judge(ctx, sub, 1) })
 }
 
-// judge comes to a verdict on a submission, from the uploaded bytes alone.
-func (s *Sim) judge(ctx context.Context, sub *submission) {
+// judge comes to a verdict on a submission, from the uploaded bytes alone. It
+// tries again later, and holds nobody up until then, if the reference image was
+// not to be had.
+func (s *Sim) judge(ctx context.Context, sub *submission, try int) {
 	s.mu.Lock()
 	subject := *sub.session // what is used of it does not change
 	s.mu.Unlock()
-	v := s.conclude(ctx, sub.ID, &subject)
-	if ctx.Err() != nil {
+	v := s.conclude(ctx, sub.ID, &subject, try == referenceTries)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case v == nil:
+		s.matching.add(referencePause, func(ctx context.Context) { s.judge(ctx, sub, try+1) })
 		return
 	}
 	s.mu.Lock()
@@ -42,8 +48,9 @@ func (s *Sim) judge(ctx context.Context, sub *submission) {
 	s.mu.Unlock() // whoever tells it to somebody settles it before
 }
 
-// conclude looks at the images.
-func (s *Sim) conclude(ctx context.Context, submissionID string, subject *session) *verdict {
+// conclude looks at the images. Without a reference image it returns nil,
+// unless it is the last try.
+func (s *Sim) conclude(ctx context.Context, submissionID string, subject *session, last bool) *verdict {
 	v, live, faceless := &verdict{Status: "COMPLETED"}, float32(1), false
 	var first []byte
 	var err error
@@ -54,7 +61,10 @@ func (s *Sim) conclude(ctx context.Context, submissionID string, subject *sessio
 		first, err = s.image(place{submissionID, "SELFIE"})
 	}
 	if err == nil && v.Invalid == nil && (s.opts.ReferenceURL != "" || subject.Reference != "" || matches(subject.Flow)) {
-		err = s.compare(ctx, first, subject, v)
+		err = s.compare(ctx, first, subject, v, last)
+	}
+	if errors.Is(err, errAgain) {
+		return nil
 	}
 	v.At = s.opts.Now()
 	if err != nil {
@@ -108,13 +118,18 @@ func decodes(img []byte) bool {
 	return err == nil
 }
 
+// errAgain is a reference image that may be had later.
+var errAgain = errors.New("no reference image yet")
+
 // compare holds the selfie against the reference image.
-func (s *Sim) compare(ctx context.Context, selfie []byte, subject *session, v *verdict) error {
+func (s *Sim) compare(ctx context.Context, selfie []byte, subject *session, v *verdict, last bool) error {
 	reference, err := s.reference(ctx, subject)
 	switch {
 	case errors.Is(err, errNoReference):
 		v.Reference = "DOCUMENT_NOT_FOUND"
 		return nil
+	case err != nil && !last:
+		return errAgain
 	case err != nil && matches(subject.Flow):
 		return err
 	case err != nil: // this flow can do without

@@ -23,22 +23,6 @@ func (s *Sim) reference(ctx context.Context, subject *session) ([]byte, error) {
 	if subject.Reference == "" && s.opts.ReferenceURL == "" {
 		return nil, errNoReference
 	}
-	for try := 1; ; try++ {
-		img, err := s.referenceOnce(ctx, subject)
-		if err == nil || errors.Is(err, errNoReference) || try == referenceTries {
-			return img, err
-		}
-		t := time.NewTimer(referencePause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil, ctx.Err()
-		case <-t.C:
-		}
-	}
-}
-
-func (s *Sim) referenceOnce(ctx context.Context, subject *session) ([]byte, error) {
 	from := subject.Reference
 	if from == "" {
 		var err error

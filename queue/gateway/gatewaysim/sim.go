@@ -41,7 +41,7 @@
 // # What is kept
 //
 // 25,000 sessions, 60,000 tokens, 20,000 events, and images of 64 MiB (512 MiB
-// with a state directory): beyond that the oldest go, those first that are
+// with a state directory), and 10,000 callbacks that are to come: beyond that the oldest go, those first that are
 // finished. An image that waits for its verdict is never dropped; when those
 // are 1 GiB, uploads are answered with 503 SlowDown.
 //
@@ -138,6 +138,11 @@ type Options struct {
 	// open; the default is the open one.
 	NewSubmissions bool
 
+	// ReuseEnded makes call 3, asked again after a rejection that was told,
+	// answer with the submission that has ended and no documents, so that a
+	// session has one attempt; the default is a new submission.
+	ReuseEnded bool
+
 	// UniqueSessions refuses to initiate a session id twice, as the sister API
 	// does; the default renews the token for the same user.
 	UniqueSessions bool
@@ -154,7 +159,7 @@ type Options struct {
 	// there is no such header.
 	CallbackAuth string
 
-	// CallbackRepeats is how many times a callback comes again.
+	// CallbackRepeats is how many times a callback comes again, at most 100.
 	CallbackRepeats int
 
 	// CallbackShuffle sends callbacks out of order: one with IN_PROGRESS comes
@@ -213,6 +218,9 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%s: %q is not an absolute http or https URL", name, raw)
 		}
 	}
+	if o.CallbackRepeats < 0 || o.CallbackRepeats > mostRepeats {
+		return fmt.Errorf("CallbackRepeats: %d is not from 0 to %d", o.CallbackRepeats, mostRepeats)
+	}
 	if _, err := ParseFaults(o.Faults); err != nil {
 		return fmt.Errorf("faults: %w", err)
 	}
@@ -260,7 +268,7 @@ func New(opts Options) (*Sim, error) {
 	}
 	s.faults = &script{faults: faults, save: func(faults []Fault) { s.save(bucketMeta, "faults", lines(faults)) }}
 	if opts.StateDir != "" {
-		if s.disk, err = openDisk(opts.StateDir); err == nil {
+		if s.disk, err = openDisk(opts.StateDir, &s.mu); err == nil {
 			if err = s.restore(); err != nil {
 				err = errors.Join(err, s.disk.Close())
 			}
@@ -363,7 +371,7 @@ func (s *Sim) Routes() []string { return slices.Clone(s.patterns) }
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // How many verdicts and callbacks are in hand at once. One that hangs holds up
-// its own kind only, for as long as callLimit.
+// its own kind only, for as long as callLimit or a scripted hang.
 const (
 	judges    = 2
 	matchers  = 4

@@ -332,7 +332,7 @@ func TestAnUploadURLIsGoodForOneThing(t *testing.T) {
 			}
 		})
 	}
-	w.now(10 * time.Minute)
+	w.now(10*time.Minute + time.Second) // its stamps are whole seconds
 	if a := w.call(t, "PUT", additional, selfieJPEG(t)); a.status != http.StatusForbidden {
 		t.Errorf("after ten minutes: %d, want 403", a.status)
 	}

@@ -230,19 +230,22 @@ func (st *state) dropSubmission(sub *submission) {
 	st.save(bucketSubmissions, sub.ID, nil)
 }
 
-// addImage keeps an image, instead of those that are no longer needed. It
-// reports whether there is room.
+// addImage keeps an image, in the place of the one before it and instead of
+// those that are no longer needed. It reports whether there is room; without,
+// the one before it stays.
 func (st *state) addImage(sub *submission, name string, data []byte) bool {
-	st.dropImage(sub, name)
-	need := int64(len(data))
-	for st.imageBytes+need > st.imageLimit || len(st.imageOrder) >= keptImages {
+	p, need, count := place{sub.ID, name}, int64(len(data)), 1
+	if old := sub.Documents[name]; old.Kept {
+		need, count = need-old.Size, 0
+	}
+	for st.imageBytes+need > st.imageLimit || len(st.imageOrder)+count > keptImages {
 		i := slices.IndexFunc(st.imageOrder, func(p place) bool { return st.submissions[p.submission].Verdict != nil })
 		if i < 0 && st.imageBytes+need > waitingImages {
 			return false
 		}
 		if i < 0 {
 			// Those of open submissions can come again; the newest are needed soonest.
-			i = slices.IndexFunc(st.imageOrder[:len(st.imageOrder)/2], func(p place) bool { return st.submissions[p.submission].open() })
+			i = slices.IndexFunc(st.imageOrder[:len(st.imageOrder)/2], func(q place) bool { return q != p && st.submissions[q.submission].open() })
 		}
 		if i < 0 {
 			break
@@ -251,9 +254,9 @@ func (st *state) addImage(sub *submission, name string, data []byte) bool {
 		st.dropImage(st.submissions[old.submission], old.document)
 		st.saveSubmission(st.submissions[old.submission])
 	}
-	p := place{sub.ID, name}
+	st.dropImage(sub, name)
 	st.imageOrder = append(st.imageOrder, p)
-	st.imageBytes += need
+	st.imageBytes += int64(len(data))
 	if st.disk == nil {
 		st.images[p] = data
 	} else {

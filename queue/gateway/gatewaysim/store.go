@@ -31,9 +31,12 @@ const stampFormat = "20060102T150405Z"
 // an S3 store would presign it. It says itself what it is good for, so nothing
 // is kept of it.
 func (st *state) sign(base, method string, p place, now time.Time, life time.Duration) string {
+	// The date is cut to whole seconds; what was cut off must not be missing at
+	// the end.
+	from := now.UTC().Truncate(time.Second)
 	q := url.Values{
-		"X-Amz-Date":          {now.UTC().Format(stampFormat)},
-		"X-Amz-Expires":       {strconv.Itoa(int(life / time.Second))},
+		"X-Amz-Date":          {from.Format(stampFormat)},
+		"X-Amz-Expires":       {strconv.Itoa(seconds(now.Add(life).Sub(from)))},
 		"X-Amz-SignedHeaders": {"host"},
 	}
 	host := ""
@@ -43,6 +46,9 @@ func (st *state) sign(base, method string, p place, now time.Time, life time.Dur
 	q.Set("X-Amz-Signature", st.signature(method, host, p, q))
 	return base + "/objects/" + p.String() + "?" + q.Encode()
 }
+
+// seconds returns whole seconds, at least as long as d.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 func (st *state) signature(method, host string, p place, q url.Values) string {
 	mac := hmac.New(sha256.New, st.key)
@@ -78,7 +84,7 @@ func (s *Sim) invite(x *exchange, sub *submission, name string) map[string]any {
 	return map[string]any{
 		"documentUrl":       s.sign(s.base(x.Request), http.MethodPut, p, x.now, life),
 		"documentReference": p.String(),
-		"expiryInSeconds":   strconv.Itoa(int(life / time.Second)),
+		"expiryInSeconds":   strconv.Itoa(seconds(life)),
 	}
 }
 

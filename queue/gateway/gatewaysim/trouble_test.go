@@ -1,0 +1,154 @@
+package gatewaysim_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"livekiosk/queue/gateway/gatewaysim"
+)
+
+func TestAChangeIsWrittenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gatewaysim.Options{StateDir: t.TempDir()})
+	patience, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if waited, err := w.Halfway(patience.Done()); err != nil || !waited {
+		t.Errorf("half of a change is on disk: %v", err)
+	}
+}
+
+func TestAnUploadThatFindsNoRoomLeavesTheOneBeforeIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gatewaysim.Options{})
+	user := w.user(t, "s")
+	id, selfie, additional := w.targets(t, user)
+	for _, u := range []string{selfie, additional} {
+		if a := w.call(t, "PUT", u, selfieJPEG(t)); a.status != http.StatusOK {
+			t.Fatalf("upload = %d %s", a.status, a.body)
+		}
+	}
+	undo := w.FullOfWaiting()
+	if a := w.call(t, "PUT", selfie, selfieJPEG(t)+"\x00"); a.status != http.StatusServiceUnavailable {
+		t.Errorf("without room: %d", a.status)
+	}
+	undo()
+	if n, size := w.Images(); n != 2 || size != int64(2*len(selfieJPEG(t))) {
+		t.Errorf("%d images of %d bytes", n, size)
+	}
+	if a := w.call(t, "GET", "/sim/objects/"+id+"/SELFIE", ""); string(a.body) != selfieJPEG(t) {
+		t.Errorf("the one before it: %d", a.status)
+	}
+	if a := w.call(t, "PUT", urlsPath, `{"submissionId":"`+id+`"}`, user...); a.status != http.StatusOK {
+		t.Errorf("confirm: %d %s", a.status, a.body)
+	}
+}
+
+func TestURLsOfLessThanASecondCanBeUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gatewaysim.Options{Lifetimes: gatewaysim.Lifetimes{UploadURL: 300 * time.Millisecond}})
+	_, selfie, _ := w.targets(t, w.user(t, "s"))
+	w.now(299 * time.Millisecond)
+	if a := w.call(t, "PUT", selfie, selfieJPEG(t)); a.status != http.StatusOK {
+		t.Errorf("in time: %d %s", a.status, a.body)
+	}
+	w.now(1001 * time.Millisecond)
+	if a := w.call(t, "PUT", selfie, selfieJPEG(t)); a.status != http.StatusForbidden {
+		t.Errorf("too late: %d %s", a.status, a.body)
+	}
+}
+
+func TestCallbacksThatAreToComeAreBounded(t *testing.T) {
+	t.Parallel()
+	sim, err := gatewaysim.New(gatewaysim.Options{CallbackURL: "http://127.0.0.1:1/", CallbackRepeats: 99})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := sim.CallBack(gatewaysim.KeptCallbacks/100 + 1); n != gatewaysim.KeptCallbacks {
+		t.Errorf("%d are kept, want %d", n, gatewaysim.KeptCallbacks)
+	}
+	if _, err := gatewaysim.New(gatewaysim.Options{CallbackRepeats: 101}); err == nil {
+		t.Error("any number of repeats is taken")
+	}
+}
+
+// TestFaultsOfACallbackAreAnswersOfThePartner: the gateway believes them.
+func TestFaultsOfACallbackAreAnswersOfThePartner(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string]struct {
+		heard  int
+		least  time.Duration
+		status int // of the first try
+	}{
+		"callback=html":      {0, 0, 200},
+		"callback=garbage":   {0, 0, 200},
+		"callback=huge":      {1, 0, 0},
+		"callback=503":       {1, 0, 503},
+		"callback=hang:6s":   {1, 6 * time.Second, 503},
+		"callback=hang:10ms": {1, 0, 503},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t)
+			w := newWorld(t, gatewaysim.Options{CallbackURL: b.url + "/callback", Faults: fault})
+			began := time.Now()
+			id := w.confirmed(t, w.user(t, "s"))
+			first := w.await(t, "callback", id)
+			if first.Status != want.status || first.Fault != fault || time.Since(began) < want.least {
+				t.Errorf("%+v after %v", first, time.Since(began))
+			}
+			if want.heard > 0 {
+				until(soon(t), t, "the callback", func() bool { return len(b.all()) == want.heard })
+			} else if n := len(b.all()); n > 0 {
+				t.Errorf("the partner heard %d", n)
+			}
+		})
+	}
+}
+
+func TestASubmissionThatHasEndedCanBeTheAnswer(t *testing.T) {
+	t.Parallel()
+	dark := func(context.Context, []byte) (gatewaysim.Face, error) { return gatewaysim.Face{Faces: 1}, nil }
+	for _, reuse := range []bool{false, true} {
+		w := newWorld(t, gatewaysim.Options{ReuseEnded: reuse, FaceCheck: dark})
+		user := w.user(t, "s")
+		id := w.confirmed(t, user)
+		w.await(t, "verdict", id)
+		a := w.call(t, "GET", urlsPath, "", user...)
+		documents, _ := a.data["documents"].(map[string]any)
+		if same := a.text(t, "submissionId") == id; a.status != http.StatusOK || same != reuse || (len(documents) == 0) != reuse {
+			t.Errorf("reuse %v: %d %s", reuse, a.status, a.body)
+		}
+		if status := a.text(t, "status"); (status == "COMPLETED") != reuse {
+			t.Errorf("reuse %v: status %s", reuse, status)
+		}
+	}
+}
+
+// TestAReferenceThatFailsHoldsUpNothing: more verdicts wait for it than can be
+// under way at once.
+func TestAReferenceThatFailsHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer server.Close()
+	w := newWorld(t, gatewaysim.Options{ReferenceURL: server.URL})
+	began := time.Now()
+	var ids []string
+	for i := range 16 {
+		ids = append(ids, w.confirmed(t, w.user(t, strconv.Itoa(i))))
+	}
+	for _, id := range ids {
+		w.await(t, "verdict", id)
+	}
+	if took := time.Since(began); took > 6*time.Second || asked.Load() != 16*3 {
+		t.Errorf("16 verdicts took %v and %d requests, want three each", took, asked.Load())
+	}
+}
