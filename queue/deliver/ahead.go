@@ -58,7 +58,7 @@ func newAhead() ahead {
 }
 
 // book lists the bookings to fetch.
-func (s *schedule) book(ctx context.Context, now time.Time) {
+func (s *schedule) book(ctx context.Context) {
 	if s.o.Bookings == nil {
 		return
 	}

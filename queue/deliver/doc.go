@@ -15,10 +15,10 @@
 // that its images are there. From then on the same submission is confirmed, or
 // found to be confirmed already (409), and no other one is ever begun, not even
 // if the gateway denies that one (404): it may have taken effect all the same.
-// The denial is waited out, and staff has to look if it lasts. All other marks save work and may be lost: a token is asked for again, an image
-// is uploaded again, a verdict is polled for again. They are written together
-// with the next one that counts, when a round ends early, and after a call
-// that took long.
+// The denial is waited out, and staff has to look if it lasts. All other marks
+// save work and may be lost: a token is asked for again, an image is uploaded
+// again, a verdict is polled for again. They are written together with the next
+// one that counts, when a round ends early, and after a call that took long.
 //
 // The gateway keeps one session for all captures of a person, and may name the
 // submission of an earlier one when it is asked for URLs. A submission that

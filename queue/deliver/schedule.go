@@ -166,7 +166,7 @@ func (s *schedule) list(ctx context.Context) {
 		for s.read(ctx, now) {
 		}
 	}
-	s.book(ctx, now)
+	s.book(ctx)
 }
 
 // fault notes that the outbox does not list its records. Listing is tried
