@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ type proxy struct {
 	target   string
 	seed     uint64
 
-	rough atomic.Bool // new connections may be spoiled
-	count proxyCount
+	rough      atomic.Bool   // new connections may be spoiled
+	confirming chan struct{} // holds a token when a confirmation went through
+	count      proxyCount
 
 	mu    sync.Mutex
 	links map[*link]bool
@@ -37,7 +39,7 @@ func newProxy(ctx context.Context, target string, seed uint64) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	return &proxy{listener: l, target: target, seed: seed, links: map[*link]bool{}}, nil
+	return &proxy{listener: l, target: target, seed: seed, confirming: make(chan struct{}, 1), links: map[*link]bool{}}, nil
 }
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
@@ -174,6 +176,9 @@ func (l *link) pump(ctx context.Context, to, from net.Conn) {
 				l.abort()
 				return
 			}
+			if bytes.HasPrefix(b[:n], []byte("PUT /coe/v1/submissions/urls ")) {
+				offer(l.proxy.confirming)
+			}
 			if _, broken := to.Write(b[:n]); broken != nil {
 				l.abort()
 				return
@@ -206,6 +211,14 @@ func (l *link) weather(ctx context.Context, n int64) bool {
 		pause(ctx, l.fate.stall)
 	}
 	return ctx.Err() == nil
+}
+
+// offer puts a token into a channel that holds one.
+func offer(tokens chan<- struct{}) {
+	select {
+	case tokens <- struct{}{}:
+	default:
+	}
 }
 
 // pause waits for d, or until ctx ends.

@@ -31,6 +31,12 @@ const (
 	mostGoroutines = 4
 )
 
+// Sessions that a soak needs, however short it is.
+const (
+	leastTrend = 3 // in the second half of the long life
+	leastShort = 3 // in lives after it
+)
+
 // Times of a soak.
 const (
 	sessionTime = 2 * time.Minute // a session, at most
@@ -102,7 +108,7 @@ func (v visit) wrong() string {
 func runSoak(ctx context.Context, args []string, out io.Writer) error {
 	s := &soak{out: out, weather: map[ordeal]int{}}
 	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
-	fs.DurationVar(&s.duration, "for", time.Hour, "`time` to go on")
+	fs.DurationVar(&s.duration, "for", time.Hour, "`time` to go on; it is longer if too few sessions fit in")
 	fs.Uint64Var(&s.seed, "seed", 0, "`seed` of every choice; 0: a new one, which is printed")
 	fs.StringVar(&s.bin, "bin", "bin", "`folder` of the programs")
 	fs.StringVar(&s.dir, "out", filepath.Join("out", "soak"), "`folder` for everything that is written; emptied first")
@@ -166,12 +172,20 @@ func (s *soak) run(ctx context.Context) (err error) {
 	if err := s.startKiosk(ctx); err != nil {
 		return err
 	}
-	for n := 1; time.Since(s.began) < s.duration; n++ {
-		// One long life for two thirds of the time; then many short ones.
-		if old := time.Since(s.began) > s.duration*2/3; old && (s.life == 1 || n%2 == 0) {
-			if err := s.restart(ctx); err != nil {
-				return err
+	// One long life for two thirds of the time, or until it can be judged; then
+	// many short ones.
+	first, short := 0, 0
+	for n := 1; time.Since(s.began) < s.duration || short < leastShort; n++ {
+		old := first >= 2*leastTrend && time.Since(s.began) > s.duration*2/3
+		if !old {
+			first++
+		} else {
+			if short%2 == 0 {
+				if err := s.restart(ctx); err != nil {
+					return err
+				}
 			}
+			short++
 		}
 		if err := s.visit(ctx, n); err != nil {
 			return err
@@ -468,7 +482,7 @@ func (s *soak) trends() (findings []string) {
 		}
 	}
 	life = life[len(life)/2:]
-	if len(life) < 3 {
+	if len(life) < leastTrend {
 		return []string{fmt.Sprintf("only %d sessions in the second half of the long life: too few to tell a trend", len(life))}
 	}
 	for _, of := range []struct {

@@ -297,17 +297,15 @@ func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
 	s.mu.Unlock()
 	switch what {
 	case killKiosk:
-		if r.IntN(2) == 0 { // in the middle of a Put, if there is one
-			select {
-			case <-s.putting:
-			default:
-			}
-			select {
-			case <-ctx.Done():
-			case <-s.putting:
-			case <-time.After(time.Second):
-			}
+		// Where it hurts most: in the middle of a Put, while a confirmation is
+		// under way, or anywhere.
+		switch r.IntN(3) {
+		case 0:
+			catch(ctx, s.putting)
 			pause(ctx, time.Duration(r.Int64N(int64(4*time.Millisecond))))
+		case 1:
+			catch(ctx, s.proxy.confirming)
+			pause(ctx, time.Duration(r.Int64N(int64(20*time.Millisecond))))
 		}
 		s.kiosk.kill()
 		return s.startKiosk(ctx)
@@ -330,6 +328,21 @@ func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
 		return s.order(ctx, http.MethodPost, script(r.IntN)+","+drizzle())
 	}
 	return nil
+}
+
+// catch waits for the next token, for a second at most.
+func catch(ctx context.Context, tokens <-chan struct{}) {
+	select {
+	case <-tokens: // an old one
+	default:
+	}
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-tokens:
+	case <-t.C:
+	}
 }
 
 // startKiosk starts the kiosk where the last one was killed.
@@ -367,10 +380,7 @@ func (s *storm) hear(line []byte, ready chan<- struct{}) {
 	case r.Putting != nil:
 		s.book.begun[*r.Putting] = true
 		s.next = *r.Putting + 1
-		select {
-		case s.putting <- struct{}{}:
-		default:
-		}
+		offer(s.putting)
 	case r.Put != nil:
 		s.book.acked[*r.Put] = true
 	case r.Idle:
@@ -399,12 +409,7 @@ func (s *storm) startGateway(ctx context.Context, r *rand.Rand) error {
 		s.renewed++
 	}
 	ready := make(chan struct{}, 1)
-	g, err := spawn(ctx, "gateway", c, s.log, func([]byte) {
-		select {
-		case ready <- struct{}{}:
-		default:
-		}
-	})
+	g, err := spawn(ctx, "gateway", c, s.log, func([]byte) { offer(ready) })
 	if err != nil {
 		return err
 	}
@@ -432,10 +437,7 @@ func (s *storm) await(ctx context.Context, c *child, ready <-chan struct{}) erro
 			s.mu.Lock()
 			s.failed = append(s.failed, fmt.Sprintf("%s: %v", c.name, c.cmd.ProcessState))
 			s.mu.Unlock()
-			select {
-			case s.ended <- struct{}{}:
-			default:
-			}
+			offer(s.ended)
 		}
 	}()
 	return nil
