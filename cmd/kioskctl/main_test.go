@@ -622,7 +622,7 @@ func TestEveryTroubleHasWordsOfItsOwn(t *testing.T) {
 		seen[what] = trouble
 	}
 	for why, want := range map[string]string{
-		"dns": "gateway: host name does not resolve", "unavailable": "gateway: it is unavailable, or serves this kiosk not", "store_timeout": "store: no answer in time", "partner_busy": "partner: it asks for fewer calls",
+		"dns": "gateway: host name does not resolve", "unavailable": "gateway: it is unavailable, or does not serve this kiosk", "store_timeout": "store: no answer in time", "partner_busy": "partner: it asks for fewer calls",
 		"token": "the gateway refused a new token too", "something_new": "something new",
 	} {
 		if got := deferralWords(why); got != want {

@@ -33,7 +33,7 @@ func troubleWords(t kiosk.Trouble) (what, do string) {
 	case kiosk.TroubleBusy:
 		return "it asks for fewer calls", "nothing: the kiosk waits as it was asked to"
 	case kiosk.TroubleUnavailable:
-		return "it says that it is unavailable", "nothing on the kiosk: it is the service's operator's to mend"
+		return "it is unavailable, or does not serve this kiosk", "its operator's to mend; if the kiosk's log says HTTP 401 or 403, check this kiosk's certificate"
 	case kiosk.NoTrouble:
 		return noWords, "see the kiosk's log"
 	}
