@@ -161,7 +161,7 @@ func TestAnExpiredUploadURLAsksForNewOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.now.pass(10 * time.Minute)
+	w.now.pass(10*time.Minute + time.Second) // its stamps are whole seconds
 	err = w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: picture(t, 640, 480)})
 	if g := failure(t, err); g.Disposition != kiosk.NewURLs || g.Status != http.StatusForbidden {
 		t.Errorf("after ten minutes: %v (%s), want 403 and new_urls", err, g.Disposition)

@@ -137,7 +137,7 @@ func TestEverythingHasItsLifetime(t *testing.T) {
 			if got := use(); got != tt.good {
 				t.Errorf("%s before %v: %d, want %d", tt.name, life, got, tt.good)
 			}
-			w.now(time.Second + time.Millisecond)
+			w.now(time.Second)
 			if got := use(); got != tt.bad {
 				t.Errorf("%s after %v: %d, want %d", tt.name, life, got, tt.bad)
 			}
