@@ -271,14 +271,17 @@ func (c contest) run(ctx context.Context, out io.Writer) error {
 	var ratios []float64
 	grew := 0
 	for n := range c.pairs {
-		p, err := c.drain(ctx, log, productClient, n)
-		if err != nil {
-			return err
+		of := map[string]drained{}
+		clients := []string{productClient, bareClient}
+		if n%2 == 1 { // what the machine does besides must not favour one of them
+			slices.Reverse(clients)
 		}
-		b, err := c.drain(ctx, log, bareClient, n)
-		if err != nil {
-			return err
+		for _, client := range clients {
+			if of[client], err = c.drain(ctx, log, client, n); err != nil {
+				return err
+			}
 		}
+		p, b := of[productClient], of[bareClient]
 		if !p.flat() {
 			grew++
 		}
