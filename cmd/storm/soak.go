@@ -137,6 +137,12 @@ func runSoak(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("samples: %w", err)
 	}
 	defer table.Close()
+	story, err := os.Create(filepath.Join(s.dir, "story.txt"))
+	if err != nil {
+		return fmt.Errorf("story: %w", err)
+	}
+	defer story.Close()
+	s.out = io.MultiWriter(out, story)
 	s.table, s.began, s.random = csv.NewWriter(table), time.Now(), rand.New(rand.NewPCG(s.seed, 0))
 	s.say("seed %d: %v, in %s", s.seed, s.duration, s.dir)
 	err = s.run(ctx)
