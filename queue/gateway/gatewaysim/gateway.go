@@ -186,13 +186,13 @@ func submissionType(flow string) string {
 	return ""
 }
 
-// current returns the session's submission for call 3: the open one, or after a
+// current returns the session's submission for call 3: the latest one, or after a
 // rejection a new one or the one that was rejected. It reports whether the attempts are used up.
 func (s *Sim) current(x *exchange, sess *session, kind string) (sub *submission, quota bool) {
 	if n := len(sess.submissions); n > 0 {
 		last := sess.submissions[n-1]
 		rejected := last.Told && !last.Verdict.Approved && !s.opts.ReuseEnded
-		if !rejected && (!last.open() || !s.opts.NewSubmissions) {
+		if !rejected && !s.opts.NewSubmissions {
 			return last, false
 		}
 	}

@@ -134,8 +134,8 @@ type Options struct {
 	// means 3.
 	Attempts int
 
-	// NewSubmissions makes call 3 answer with a new submission although one is
-	// open; the default is the open one.
+	// NewSubmissions makes call 3 answer with a new submission, although one is
+	// open or confirmed; the default is the latest one.
 	NewSubmissions bool
 
 	// ReuseEnded makes call 3, asked again after a rejection that was told,
