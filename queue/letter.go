@@ -25,26 +25,17 @@ import (
 func (q *Queue) Revive(ctx context.Context, id kiosk.RecordID) error {
 	was := ""
 	err := q.update(ctx, func(w *writing) error {
-		dead, k := w.find(id, deadBucket)
-		if k == nil {
-			if _, k = w.find(id, pendingBucket); k != nil {
-				return errUnchanged
-			}
-			return kiosk.ErrNoRecord
-		}
-		// bbolt forgets what is written to a bucket before it moves.
-		pending := w.tx.Bucket([]byte(pendingBucket))
-		if err := dead.MoveBucket(k, pending); err != nil {
+		record, k, err := w.transfer(id, deadBucket, pendingBucket)
+		if err != nil {
 			return err
 		}
-		w.move(id, pendingBucket, k)
-		h, err := q.resume(pending.Bucket(k), k)
+		h, err := q.resume(record, k)
 		if err != nil {
 			return err
 		}
 		was = h.Reason
 		h.Reason, h.Changed = "", time.Now().UTC().Round(0)
-		return h.put(pending.Bucket(k))
+		return h.put(record)
 	})
 	if err != nil {
 		return fmt.Errorf("revive %s: %w", id, err)

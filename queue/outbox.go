@@ -499,26 +499,37 @@ func (q *Queue) forget(w *writing, history *bbolt.Bucket) error {
 	return nil
 }
 
+// transfer moves a record from one bucket to another and returns it there with
+// its key. It returns errUnchanged if it was there already, and
+// kiosk.ErrNoRecord if it is in neither. bbolt forgets what was written to the
+// record before in the same transaction.
+func (w *writing) transfer(id kiosk.RecordID, from, to string) (record *bbolt.Bucket, k []byte, err error) {
+	source, k := w.find(id, from)
+	if k == nil {
+		if _, k = w.find(id, to); k != nil {
+			return nil, nil, errUnchanged
+		}
+		return nil, nil, kiosk.ErrNoRecord
+	}
+	target := w.tx.Bucket([]byte(to))
+	if err = source.MoveBucket(k, target); err != nil {
+		return nil, nil, err
+	}
+	w.move(id, to, k)
+	return target.Bucket(k), k, nil
+}
+
 // Dead sets a record aside that cannot be delivered, with the reason for
 // staff. It stays sealed in the file and counts towards the limits, until Revive
-// or Dismiss decides about it, but is no
-// longer pending. A dead record is left as it is and is no error. Dead returns
-// kiosk.ErrNoRecord if id is neither pending nor dead.
+// or Dismiss decides about it, but is no longer pending. A dead record is left
+// as it is and is no error. Dead returns kiosk.ErrNoRecord if id is neither
+// pending nor dead.
 func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
 	err := q.update(ctx, func(w *writing) error {
-		pending, k := w.find(id, pendingBucket)
-		if k == nil {
-			if _, k = w.find(id, deadBucket); k != nil {
-				return errUnchanged
-			}
-			return kiosk.ErrNoRecord
-		}
-		dead := w.tx.Bucket([]byte(deadBucket))
-		if err := pending.MoveBucket(k, dead); err != nil {
+		record, k, err := w.transfer(id, pendingBucket, deadBucket)
+		if err != nil {
 			return err
 		}
-		w.move(id, deadBucket, k)
-		record := dead.Bucket(k)
 		h, err := readHead(record, k)
 		if err != nil {
 			// Poison by its head: write one that reads.
