@@ -48,6 +48,25 @@ func locale(s string) (gateway.UserLocale, bool) {
 	return "", false
 }
 
+// name returns the person that a request names, or the failure of what is
+// wrong with that.
+func name(user, idType, language string) (person, answer, bool) {
+	who := person{user: user, idType: cmp.Or(idType, usualIDType)}
+	var spoken bool
+	who.locale, spoken = locale(language)
+	switch {
+	case who.user == "":
+		return who, missing("USER_ID"), false
+	case !identifier(who.user):
+		return who, malformed("USER_ID"), false
+	case !identifier(who.idType):
+		return who, malformed("USER_ID_TYPE"), false
+	case !spoken:
+		return who, malformed("LOCALE"), false
+	}
+	return who, answer{}, true
+}
+
 // kioskName returns the name of the kiosk that a request is from. Over TLS it
 // is that of its certificate, which the listener has verified; without TLS
 // there is none, and only this machine is believed.
@@ -94,18 +113,9 @@ func (s *Server) initiate(r *http.Request, ev *Event) answer {
 		by.renewal = true
 		in.User, in.IDType = f.UserID, f.UserIDType
 	}
-	who := person{user: in.User, idType: cmp.Or(in.IDType, usualIDType)}
-	var spoken bool
-	who.locale, spoken = locale(in.Locale)
-	switch {
-	case who.user == "":
-		return missing("USER_ID")
-	case !identifier(who.user):
-		return malformed("USER_ID")
-	case !identifier(who.idType):
-		return malformed("USER_ID_TYPE")
-	case !spoken:
-		return malformed("LOCALE")
+	who, wrong, right := name(in.User, in.IDType, in.Locale)
+	if !right {
+		return wrong
 	}
 	f, a := s.obtain(r, in.Correlation, who, by)
 	if f == nil {
@@ -240,20 +250,12 @@ func (s *Server) begin(r *http.Request, ev *Event) answer {
 	if !decode(r, &in) {
 		return malformed("FLOW_REQUEST")
 	}
-	who := person{user: in.User, idType: cmp.Or(in.IDType, usualIDType)}
-	var spoken bool
-	who.locale, spoken = locale(cmp.Or(in.Locale, "id"))
+	who, wrong, right := name(in.User, in.IDType, cmp.Or(in.Locale, "id"))
+	if !right {
+		return wrong
+	}
 	in.Correlation = cmp.Or(in.Correlation, "flow-"+rand.Text())
-	switch {
-	case who.user == "":
-		return missing("USER_ID")
-	case !identifier(who.user):
-		return malformed("USER_ID")
-	case !identifier(who.idType):
-		return malformed("USER_ID_TYPE")
-	case !spoken:
-		return malformed("LOCALE")
-	case !identifier(in.Correlation):
+	if !identifier(in.Correlation) {
 		return malformed("CORRELATION_ID")
 	}
 	ev.CorrelationID = in.Correlation
