@@ -59,6 +59,9 @@ var layers = map[string]struct {
 	// The simulator shares nothing with the client it is strict to.
 	"queue/gateway/gatewaysim": {},
 
+	// A relay opens what kiosks sealed for it and knows the wire on its own.
+	"queue/gateway/relay": {may: []string{"kiosk", "queue/seal"}},
+
 	// A sample partner backend speaks with the client that the product offers.
 	"queue/gateway/partner": {may: []string{"kiosk", "queue/gateway"}},
 }

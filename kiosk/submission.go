@@ -145,6 +145,64 @@ type Entry struct {
 	Bytes        int64     `json:"bytes"` // on disk, sealed
 }
 
+// A Detail is what else staff may see of one record: no personal data, no
+// secret, no image.
+type Detail struct {
+	Entry
+
+	Key       string     `json:"key,omitempty"`     // fingerprint of the device key it is sealed for
+	Relay     string     `json:"relay,omitempty"`   // fingerprint of the relay's key that the evidence is sealed for
+	Changed   time.Time  `json:"changed,omitzero"`  // of State, wall clock
+	Age       int64      `json:"age"`               // seconds that have certainly passed since it was queued
+	Expires   int64      `json:"expires,omitempty"` // seconds until it is erased for its age, at the earliest
+	Parts     []Part     `json:"parts,omitempty"`
+	Uploaded  []Document `json:"uploaded,omitempty"`
+	Confirmed bool       `json:"confirmed"`
+	Failures  int        `json:"failures"`           // tries in a row that came to nothing
+	NotBefore time.Time  `json:"notBefore,omitzero"` // the server's wish, wall clock
+}
+
+// A Part is one sealed piece of a record.
+type Part struct {
+	Name  string `json:"name"`  // meta, marks, image/...
+	Bytes int64  `json:"bytes"` // on disk, sealed
+	Opens bool   `json:"opens"` // with the keys of this device; what is for a relay is only unwrapped
+}
+
+// An Erasure proves when a record or a booking became unreadable: the time at
+// which its epoch key was durably destroyed. It holds no data of anybody.
+type Erasure struct {
+	Record  RecordID  `json:"record,omitempty"`
+	Booking string    `json:"booking,omitempty"` // tag of a booking, which has no record id
+	Why     string    `json:"why"`               // settled, recapture, dropped, expired, unbooked, redeemed, orphaned
+	Epoch   string    `json:"epoch"`             // which key: the id of its file and its slot
+	Removed time.Time `json:"removed,omitzero"`  // from the outbox, wall clock; zero: found removed after a restart
+	Erased  time.Time `json:"erased"`            // wall clock
+}
+
+// A Verification is what reading every part of the outbox found.
+type Verification struct {
+	Records int        `json:"records"`
+	Parts   int        `json:"parts"`
+	Bytes   int64      `json:"bytes"`
+	Broken  []RecordID `json:"broken,omitempty"` // with a part that does not open, or lacks its key
+}
+
+// A Compaction is the size of the outbox file before and after, in bytes.
+type Compaction struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
+// A KeyUse is how much of the outbox depends on one device key.
+type KeyUse struct {
+	Fingerprint string `json:"fingerprint"`
+	KEM         string `json:"kem,omitempty"` // x25519, mlkem768x25519; "": the key is not here
+	Current     bool   `json:"current"`       // new records are sealed for it
+	Records     int    `json:"records"`
+	Bookings    int    `json:"bookings"`
+}
+
 // Errors of the outbox that callers test for. None of them loses anything.
 var (
 	ErrQueueFull  = errors.New("outbox is full")
