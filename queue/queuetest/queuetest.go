@@ -25,7 +25,7 @@ import (
 // Key returns a device key that no file holds.
 func Key(tb testing.TB) *seal.Key {
 	tb.Helper()
-	key, err := seal.Generate()
+	key, err := seal.Generate(seal.X25519)
 	if err != nil {
 		tb.Fatal(err)
 	}

