@@ -61,6 +61,7 @@ var (
 )
 
 func main() {
+	forbidDumps() // before there is anything to dump
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
 	done := make(chan int, 1)
@@ -212,7 +213,8 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 			log.WarnContext(ctx, "service manager not told", slog.Any("err", err))
 		}
 		log.InfoContext(ctx, "ready", slog.String("after", time.Since(began).Round(time.Millisecond).String()), slog.String("camera", c.Camera.Source),
-			slog.String("state", c.State.Dir), slog.String("socket", c.API.Socket), slog.String("key_store", "file"))
+			slog.String("state", c.State.Dir), slog.String("socket", c.API.Socket), slog.String("key_store", "file"),
+			slog.String("core_dumps", dumps()))
 		<-ctx.Done()
 		log.InfoContext(ctx, "stopping")
 		if err := d.notify.Stopping(); err != nil {
