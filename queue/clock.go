@@ -14,8 +14,8 @@ import (
 // A Reading is what a machine knows of time without a clock on the wall: how
 // long it runs. The zero Reading is of a machine that does not know.
 type Reading struct {
-	Boot  string        // names this run of the machine: another one after each restart
-	Since time.Duration // since then, sleep included
+	Boot string        // names this run of the machine: another one after each restart
+	Up   time.Duration // since then, sleep included
 }
 
 // bootFile names this boot of the machine.
@@ -32,7 +32,7 @@ func machine() Reading {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return Reading{}
 	}
-	return Reading{Boot: strings.TrimSpace(string(boot)), Since: time.Duration(now.Nano())}
+	return Reading{Boot: strings.TrimSpace(string(boot)), Up: time.Duration(now.Nano())}
 }
 
 // A moment is all that can be asked of time at once.
@@ -66,7 +66,7 @@ const (
 type clock struct {
 	Format  uint16        `json:"format"`
 	Boot    string        `json:"boot,omitempty"` // of the last moment
-	Since   time.Duration `json:"since"`          // in that boot, ns
+	Up      time.Duration `json:"up"`             // in that boot, ns
 	Elapsed time.Duration `json:"elapsed"`        // proven until then, ns
 
 	Trusted mark `json:"trusted,omitzero"` // the last moment at which the wall clock was trusted
@@ -96,8 +96,8 @@ func decodeClock(b []byte) (clock, error) {
 		return clock{}, fmt.Errorf("clock: format %d", c.Format)
 	case len(c.Boot) > bootMax || len(c.Trusted.Boot) > bootMax:
 		return clock{}, fmt.Errorf("clock: boots named with %d and %d bytes", len(c.Boot), len(c.Trusted.Boot))
-	case c.Since < 0 || c.Since > elapsedMost || c.Elapsed < 0 || c.Elapsed > elapsedMost || c.Trusted.Elapsed < 0 || c.Trusted.Elapsed > c.Elapsed:
-		return clock{}, fmt.Errorf("clock: %d ns, of them %d trusted, at %d: no clock counts so", c.Elapsed, c.Trusted.Elapsed, c.Since)
+	case c.Up < 0 || c.Up > elapsedMost || c.Elapsed < 0 || c.Elapsed > elapsedMost || c.Trusted.Elapsed < 0 || c.Trusted.Elapsed > c.Elapsed:
+		return clock{}, fmt.Errorf("clock: %d ns, of them %d trusted, at %d: no clock counts so", c.Elapsed, c.Trusted.Elapsed, c.Up)
 	}
 	return c, nil
 }
@@ -105,10 +105,10 @@ func decodeClock(b []byte) (clock, error) {
 // at returns the clock at a later moment. Asked about an earlier one, of the
 // same boot or of the wall, it stands still.
 func (c clock) at(m moment) clock {
-	next := clock{Format: Format, Boot: m.Boot, Since: min(max(m.Since, 0), elapsedMost), Elapsed: c.Elapsed, Trusted: c.Trusted}
+	next := clock{Format: Format, Boot: m.Boot, Up: min(max(m.Up, 0), elapsedMost), Elapsed: c.Elapsed, Trusted: c.Trusted}
 	if m.Boot == c.Boot && m.Boot != "" {
-		next.Elapsed += max(next.Since-c.Since, 0)
-		next.Since = max(next.Since, c.Since)
+		next.Elapsed += max(next.Up-c.Up, 0)
+		next.Up = max(next.Up, c.Up)
 	}
 	if m.Trusted {
 		// In the boot of the mark the machine's own count is there, and a wall

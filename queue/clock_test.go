@@ -16,7 +16,7 @@ var noon = time.Date(2026, time.May, 4, 12, 0, 0, 0, time.UTC)
 // at is a moment of a boot, so long after its start, with the wall clock at
 // noon and so much.
 func at(boot string, since, wall time.Duration, trusted bool) queue.Moment {
-	return queue.Moment{Reading: queue.Reading{Boot: boot, Since: since}, Wall: noon.Add(wall), Trusted: trusted}
+	return queue.Moment{Reading: queue.Reading{Boot: boot, Up: since}, Wall: noon.Add(wall), Trusted: trusted}
 }
 
 func TestOnlyWhatCertainlyPassedIsCounted(t *testing.T) {
@@ -118,8 +118,8 @@ func TestAClockThatNobodyWroteIsRefused(t *testing.T) {
 		"no format":                  `{}`,
 		"time below zero":            `{"format":1,"elapsed":-1}`,
 		"more time than there was":   `{"format":1,"elapsed":9223372036854775807}`,
-		"a boot below zero":          `{"format":1,"since":-1}`,
-		"a boot without end":         `{"format":1,"since":9223372036854775807}`,
+		"a boot below zero":          `{"format":1,"up":-1}`,
+		"a boot without end":         `{"format":1,"up":9223372036854775807}`,
 		"a mark below zero":          `{"format":1,"elapsed":5,"trusted":{"elapsed":-1}}`,
 		"a mark ahead of its clock":  `{"format":1,"elapsed":5,"trusted":{"elapsed":6}}`,
 		"a boot with a long name":    `{"format":1,"boot":"` + "0123456789012345678901234567890123456789012345678901234567890123456789" + `"}`,
@@ -177,19 +177,19 @@ func TestThisMachineKnowsItsBoot(t *testing.T) {
 	if one.Boot == "" {
 		t.Skip("no boot id here")
 	}
-	if one.Boot != two.Boot || two.Since < one.Since || one.Since <= 0 {
+	if one.Boot != two.Boot || two.Up < one.Up || one.Up <= 0 {
 		t.Errorf("read %+v and then %+v", one, two)
 	}
 }
 
 func FuzzClock(f *testing.F) {
-	f.Add([]byte(`{"format":1,"boot":"a","since":1,"elapsed":5,"trusted":{"boot":"a","wall":"2026-05-04T12:00:00Z","elapsed":3}}`), "a", int64(2), int64(3), true)
+	f.Add([]byte(`{"format":1,"boot":"a","up":1,"elapsed":5,"trusted":{"boot":"a","wall":"2026-05-04T12:00:00Z","elapsed":3}}`), "a", int64(2), int64(3), true)
 	f.Fuzz(func(t *testing.T, text []byte, boot string, since, wall int64, trusted bool) {
 		c, err := queue.DecodeClock(text)
 		if err != nil {
 			return
 		}
-		m := queue.Moment{Reading: queue.Reading{Boot: boot, Since: time.Duration(since)}, Wall: time.Unix(wall, 0), Trusted: trusted}
+		m := queue.Moment{Reading: queue.Reading{Boot: boot, Up: time.Duration(since)}, Wall: time.Unix(wall, 0), Trusted: trusted}
 		next := queue.ClockAt(c, m)
 		if next.Elapsed < c.Elapsed {
 			t.Errorf("%+v goes back to %+v", c, next)
