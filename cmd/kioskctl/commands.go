@@ -62,16 +62,31 @@ from standard input.`,
 		{name: "unbook", args: "CORRELATION-ID [flags]", summary: "forget a booking and its token", flags: noFlags(unbook)},
 		{name: "status", args: "[flags]", summary: "show the daemon's state", flags: noFlags(status)},
 		{
-			name: "queue", args: "[retry RECORD... | retry --reason WORD | dismiss RECORD --reason TEXT] [flags]",
-			summary: "list the records of the outbox, or decide about dead ones",
-			more: `Dead records were set aside because they could not be delivered; the list says
-why. Once the cause is mended, "retry" has them wait for delivery again, all of
-one reason with --reason. "dismiss" gives one up for good: its pictures are
-erased, and the list keeps the reason you give, which should name nobody.
+			name: "queue", args: "[list | show RECORD | retry RECORD... | retry --reason WORD | drop RECORD --reason TEXT | erasures | verify | export --to FILE --out FILE | compact] [flags]",
+			summary: "list the records of the outbox, decide about them, or look after it",
+			more: `"show" tells what else is known of a record: no name, no picture.
 
-The exit code is 65 if there is no such dead record or its pictures are gone, 75
-if a record is still being delivered or its device key is not here. Of several
-records the last that could not be retried counts.`,
+Dead records were set aside because they could not be delivered; the list says
+why. Once the cause is mended, "retry" has them wait for delivery again, all of
+one reason with --reason.
+
+"drop" erases a record for good, one that waits, too, as when the person has
+withdrawn their consent. The list keeps the reason you give, and that it was
+you: the reason should name nobody. What the gateway has already is not erased
+by this; the answer says what that is. "erasures" lists when the key of what was
+erased was destroyed.
+
+"verify" opens every part of every record. "export" writes the whole outbox to
+a file for support, sealed for the public key in --to: nobody else can open it,
+and this kiosk cannot either. "compact" gives room that lies idle in the outbox
+file back to the disk; the kiosk is out of service meanwhile, so it is refused
+while a session is in progress. Only one of these three runs at a time; an
+interrupt ends the first two.
+
+The exit code is 65 if there is no such record, its pictures are gone, or verify
+finds a part that does not open; 75 if its device key is not here, or the outbox
+is busy with a session or another verify, export or compact. Of several records
+the last that could not be retried counts.`,
 			flags: queueFlags,
 		},
 		{

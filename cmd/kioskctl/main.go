@@ -14,8 +14,9 @@
 //	0   done. A session: completed, or saved for later delivery
 //	1   the session ended otherwise
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session, booking or record
+//	65  a trace does not reproduce or is no trace; no such session, booking or record, or one that does not open
 //	69  the daemon cannot be reached, or failed
+//	73  the file to be written cannot be, or exists
 //	75  busy, full, out of service, stopping, or not ended yet: try later
 //	77  no permission to use the socket
 //
@@ -51,6 +52,7 @@ const (
 	exitUsage       = 64 // EX_USAGE
 	exitData        = 65 // EX_DATAERR
 	exitUnavailable = 69 // EX_UNAVAILABLE
+	exitCannot      = 73 // EX_CANTCREAT
 	exitLater       = 75 // EX_TEMPFAIL
 	exitForbidden   = 77 // EX_NOPERM
 )
@@ -299,8 +301,9 @@ Exit codes:
    0  done. A session: completed, or saved for later delivery
    1  the session ended otherwise
   64  the command line, the launch or the booking is malformed
-  65  a trace does not reproduce or is no trace; no such session, booking or record
+  65  a trace does not reproduce or is no trace; no such session, booking or record, or one that does not open
   69  the daemon cannot be reached, or failed
+  73  the file to be written cannot be, or exists
   75  busy, full, out of service, stopping, or not ended yet: try later
   77  no permission to use the socket
 `

@@ -36,6 +36,12 @@ type fakeKiosk struct {
 	state    func(*api.Status) // what else the status tells; nil: nothing
 	booked   []kiosk.Booking
 	bookErr  error
+
+	by      string // who dropped a record last
+	erased  []kiosk.Erasure
+	found   kiosk.Verification
+	paused  func() // called after each step of a verification or an export; nil: goes on
+	holding bool   // a session is in progress
 }
 
 func (k *fakeKiosk) Launch(_ context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
@@ -132,7 +138,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +357,7 @@ func TestSession(t *testing.T) {
 		},
 		{
 			name: "an outbox that cannot be read", kiosk: &fakeKiosk{unread: kiosk.ErrQueueBad}, args: "queue", code: 75,
-			err: "kioskctl: queue: the outbox cannot be read now: see the kiosk's log\n",
+			err: "kioskctl: queue: the outbox cannot be reached now: see the kiosk's log\n",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -374,6 +380,10 @@ func TestSession(t *testing.T) {
 func TestMalformedCommandLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(t.TempDir(), "private")
+	if err := os.WriteFile(private, []byte("-----BEGIN PRIVATE KEY-----\nSECRET\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -420,12 +430,31 @@ func TestMalformedCommandLines(t *testing.T) {
 		{"a record to be retried that is missing", []string{"queue", "retry"}, "", "queue: RECORD is missing, or --reason for all records of a reason"},
 		{"records to be retried by name and by reason", []string{"queue", "retry", "r", "--reason", "FORBIDDEN"}, "", "queue: RECORD and --reason are both given: give one"},
 		{"a record to be retried that is empty", []string{"queue", "retry", ""}, "", "queue: RECORD is empty"},
-		{"a record to be dismissed that is missing", []string{"queue", "dismiss", "--reason", "came again"}, "", "queue: RECORD is missing"},
-		{"two records to be dismissed", []string{"queue", "dismiss", "r1", "r2", "--reason", "came again"}, "", `queue: "r2" is one argument too many`},
-		{"a record to be dismissed for nothing", []string{"queue", "dismiss", "r"}, "", "queue: --reason is missing"},
-		{"a reason that would break a terminal", []string{"queue", "dismiss", "r", "--reason", "SECRET\x1b[2J"}, "", "queue: --reason has a character that cannot be printed"},
-		{"a reason to list by", []string{"queue", "--reason", "FORBIDDEN"}, "", "queue: --reason goes with retry or dismiss: see kioskctl help queue"},
-		{"a decision that does not exist", []string{"queue", "remove"}, "", `queue: "remove" is one argument too many`},
+		{"a record to be dropped that is missing", []string{"queue", "drop", "--reason", "came again"}, "", "queue: RECORD is missing"},
+		{"two records to be dropped", []string{"queue", "drop", "r1", "r2", "--reason", "came again"}, "", `queue: "r2" is one argument too many`},
+		{"a record to be dropped for nothing", []string{"queue", "drop", "r"}, "", "queue: --reason is missing"},
+		{"a reason that would break a terminal", []string{"queue", "drop", "r", "--reason", "SECRET\x1b[2J"}, "", "queue: --reason has a character that cannot be printed"},
+		{"a reason to list by", []string{"queue", "--reason", "FORBIDDEN"}, "", "queue: --reason goes with retry or drop: see kioskctl help queue"},
+		{"a file to list to", []string{"queue", "--out", "f"}, "", "queue: --to and --out go with export: see kioskctl help queue"},
+		{
+			"a decision that does not exist",
+			[]string{"queue", "remove"},
+			"",
+			`queue: there is no "remove": list, show, retry, drop, erasures, verify, export or compact: see kioskctl help queue`,
+		},
+		{"a record to be shown that is missing", []string{"queue", "show"}, "", "queue: RECORD is missing"},
+		{"a record to verify", []string{"queue", "verify", "r"}, "", `queue: "r" is one argument too many`},
+		{"a record to compact", []string{"queue", "compact", "r"}, "", `queue: "r" is one argument too many`},
+		{"the erasures of a record", []string{"queue", "erasures", "r"}, "", `queue: "r" is one argument too many`},
+		{"an export for nobody", []string{"queue", "export", "--out", "f"}, "", "queue: --to is missing: the public key of whoever may open it"},
+		{"an export to nowhere", []string{"queue", "export", "--to", file}, "", "queue: --out is missing: the file to write"},
+		{"an export for a key that is not there", []string{"queue", "export", "--to", "/nonexistent", "--out", "f"}, "", "queue: --to: open /nonexistent: no such file or directory"},
+		{
+			"an export for a private key",
+			[]string{"queue", "export", "--to", private, "--out", "f"},
+			"",
+			"queue: --to: " + private + " holds a private key: give its public half, as kioskctl keys public prints it",
+		},
 		{"two tokens", []string{"launch", "--correlation-id", "c", "--token", "SECRET", "--token-file", file}, "", "launch: --token and --token-file are both given: give one"},
 		{"a token file that is empty", []string{"launch", "--correlation-id", "c", "--token-file", file}, "", "launch: --token-file: it holds no token"},
 		{"a token from an empty input", []string{"launch", "--correlation-id", "c", "--token", "-"}, "", "launch: --token-file: it holds no token"},

@@ -261,3 +261,119 @@ func replayText(name string, s trace.Summary) string {
 }
 
 func phaseText(p flow.Phase) string { return spaced(string(p)) }
+
+// detailText is one record for somebody who reads it at now.
+func detailText(d kiosk.Detail, now time.Time) string {
+	var b strings.Builder
+	line := func(name, text string) { fmt.Fprintf(&b, "%-10s %s\n", name, text) }
+	line("record", string(d.Record))
+	line("session", dash(string(d.Session)))
+	state := d.State
+	if !d.Changed.IsZero() {
+		state += " since " + clock(d.Changed, now)
+	}
+	line("state", state)
+	if d.Reason != "" || d.Outcome != "" {
+		line("outcome", strings.TrimSpace(string(d.Outcome)+" "+d.Reason))
+	}
+	if d.State == "dead" {
+		line("", "do: "+reasonWords(d.Reason))
+	}
+	review := ""
+	if d.Review {
+		review = ", flagged for review"
+	}
+	line("attempt", fmt.Sprintf("%d%s", d.Attempt, review))
+	age := ""
+	if d.State != "done" {
+		age = fmt.Sprintf(", %s old for certain", span(time.Duration(d.Age)*time.Second))
+		if d.Expires > 0 {
+			age += fmt.Sprintf(", erased in %s at the earliest", span(time.Duration(d.Expires)*time.Second))
+		}
+	}
+	line("queued", clock(d.Queued, now)+age)
+	line("gateway", gatewayText(d))
+	if d.Failures > 0 || !d.NotBefore.IsZero() {
+		tries := fmt.Sprintf("%d in a row came to nothing", d.Failures)
+		if !d.NotBefore.IsZero() {
+			tries += ", the next not before " + clock(d.NotBefore, now)
+		}
+		line("tries", tries)
+	}
+	if d.Key != "" {
+		line("key", d.Key)
+	}
+	if d.Relay != "" {
+		line("relay", d.Relay+", which alone opens the pictures")
+	}
+	name := "parts"
+	for _, p := range d.Parts {
+		opens := "opens"
+		if !p.Opens {
+			opens = "DOES NOT OPEN with this device's keys"
+		}
+		line(name, fmt.Sprintf("%s, %s, %s", p.Name, size(p.Bytes), opens))
+		name = ""
+	}
+	if len(d.Parts) == 0 {
+		line("parts", "none: nothing of the person is left")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// gatewayText says what of a record lies at the gateway.
+func gatewayText(d kiosk.Detail) string {
+	switch {
+	case d.SubmissionID == "":
+		return "knows nothing of it"
+	case d.Confirmed:
+		return "has it, as submission " + d.SubmissionID
+	}
+	return fmt.Sprintf("has %d of its pictures, not confirmed, as submission %s", len(d.Uploaded), d.SubmissionID)
+}
+
+// droppedText says what is left to be done for the person: the kiosk erases
+// what the kiosk has.
+func droppedText(d api.Dropped) string {
+	text := fmt.Sprintf("%s: erased on this kiosk, for good", d.Record)
+	switch {
+	case d.Confirmed:
+		text += fmt.Sprintf("\nThe gateway has it already, as submission %s: if it has to be erased there, too, tell the gateway's operator, who is not told by this.", dash(d.SubmissionID))
+	case len(d.Uploaded) > 0:
+		text += fmt.Sprintf("\nThe gateway has %d of its pictures, not confirmed, as submission %s: if they have to be erased there, too, tell the gateway's operator.", len(d.Uploaded), dash(d.SubmissionID))
+	case d.SubmissionID != "":
+		text += fmt.Sprintf("\nThe gateway knows of it as submission %s, without a picture that is known to have arrived.", d.SubmissionID)
+	}
+	return text
+}
+
+func erasuresText(all []kiosk.Erasure) string {
+	if len(all) == 0 {
+		return "nothing was erased that is still known of"
+	}
+	var rows strings.Builder
+	rows.WriteString("RECORD\tWHY\tREMOVED\tERASED\tKEY\n")
+	for _, e := range all {
+		record, removed := string(e.Record), "-"
+		if e.Booking != "" {
+			record = "booking " + e.Booking
+		}
+		if !e.Removed.IsZero() {
+			removed = e.Removed.Format(time.DateTime)
+		}
+		fmt.Fprintf(&rows, "%s\t%s\t%s\t%s\t%s\n", dash(record), e.Why, removed, e.Erased.Format(time.DateTime), e.Epoch)
+	}
+	return table(rows.String())
+}
+
+func verificationText(v kiosk.Verification) string {
+	text := fmt.Sprintf("%d records of %d parts, %s", v.Records, v.Parts, size(v.Bytes))
+	if len(v.Broken) == 0 {
+		return text + ": every part opens"
+	}
+	text += fmt.Sprintf(": %d do not open with this device's keys, see kioskctl queue show:", len(v.Broken))
+	for _, id := range v.Broken {
+		text += "\n  " + string(id)
+	}
+	return text
+}

@@ -1,7 +1,8 @@
 // Package api is the kiosk's local interface: JSON over HTTP on a Unix socket,
 // for the partner's front end, staff and fleet engines. It launches sessions,
-// tells how they go and end, takes bookings and decisions about records that
-// were set aside, and shows the daemon's state, its metrics and the outbox.
+// tells how they go and end, takes bookings and decisions about records, shows
+// the daemon's state, its metrics and the outbox, and lets support look after
+// the outbox: verify, export and compact it.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -47,7 +48,9 @@ type Options struct {
 	Launcher Launcher
 	Queue    Queue
 	Bookings Bookings // nil: the routes of bookings answer 501
-	Letters  Letters  // nil: the routes that decide about a record answer 501
+	Letters  Letters  // nil: the routes of one record answer 501
+	Ledger   Ledger   // nil: the routes of erasures and keys answer 501
+	Upkeep   Upkeep   // nil: the routes that verify, export and compact answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
 	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
@@ -77,6 +80,7 @@ type Server struct {
 	log     *slog.Logger
 	mux     *http.ServeMux
 	routes  []string
+	upkeep  chan struct{} // one slot: held while the outbox is looked after
 	closing chan struct{} // closed once: streams end
 	close   sync.Once
 }
@@ -87,11 +91,10 @@ func New(o Options) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), closing: make(chan struct{})}
+	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), upkeep: make(chan struct{}, 1), closing: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	allowed := map[string][]string{} // the methods of each path
 	for _, r := range []struct {
 		method, path string
 		handle       http.HandlerFunc
@@ -105,26 +108,48 @@ func New(o Options) (*Server, error) {
 		{http.MethodDelete, "/v1/bookings/{correlationId}", s.deleteBooking},
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/queue", s.getQueue},
+		{http.MethodGet, "/v1/queue/{record}", s.getRecord},
 		{http.MethodPost, "/v1/queue/{record}/retry", s.postRetry},
-		{http.MethodPost, "/v1/queue/{record}/dismiss", s.postDismiss},
+		{http.MethodPost, "/v1/queue/{record}/drop", s.postDrop},
+		{http.MethodGet, "/v1/queue/erasures", s.getErasures},
+		{http.MethodPost, "/v1/queue/verify", s.postVerify},
+		{http.MethodPost, "/v1/queue/export", s.postExport},
+		{http.MethodPost, "/v1/queue/compact", s.postCompact},
+		{http.MethodGet, "/v1/keys", s.getKeys},
 		{http.MethodGet, "/metrics", s.getMetrics},
 		{http.MethodGet, "/healthz", s.getHealth},
 		{http.MethodGet, "/readyz", s.getReady},
 	} {
 		s.routes = append(s.routes, r.method+" "+r.path)
 		s.mux.Handle(r.method+" "+r.path, r.handle)
-		allowed[r.path] = append(allowed[r.path], r.method)
 	}
-	for path, methods := range allowed {
-		s.mux.HandleFunc(path, func(w http.ResponseWriter, q *http.Request) {
-			w.Header().Set("Allow", strings.Join(methods, ", "))
-			s.write(w, q, http.StatusMethodNotAllowed, problem{Message: "only " + strings.Join(methods, " and ") + " is allowed here"})
-		})
-	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
-		s.write(w, q, http.StatusNotFound, problem{Message: "no such route: see openapi.yaml"})
-	})
+	s.mux.HandleFunc("/", s.miss)
 	return s, nil
+}
+
+// takes reports whether a route takes a request like r with that method.
+func (s *Server) takes(r *http.Request, method string) bool {
+	q := r.WithContext(r.Context())
+	q.Method = method
+	_, pattern := s.mux.Handler(q)
+	return pattern != "/"
+}
+
+// miss answers a request that no route takes: with 405 if one of the same path
+// takes other methods.
+func (s *Server) miss(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
+		if method != r.Method && s.takes(r, method) {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		s.write(w, r, http.StatusNotFound, problem{Message: "no such route: see openapi.yaml"})
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	s.write(w, r, http.StatusMethodNotAllowed, problem{Message: "only " + strings.Join(allowed, " and ") + " is allowed here"})
 }
 
 // Routes returns the method and path of every route, such as
@@ -267,9 +292,9 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) outboxDown(w http.ResponseWriter, r *http.Request, err error) {
-	s.log.WarnContext(r.Context(), "outbox not listed", slog.Any("err", err))
+	s.log.WarnContext(r.Context(), "outbox not reached", slog.Any("err", err))
 	w.Header().Set("Retry-After", retryAfter)
-	s.write(w, r, http.StatusServiceUnavailable, problem{Message: "the outbox cannot be read now: see the kiosk's log"})
+	s.write(w, r, http.StatusServiceUnavailable, problem{Message: "the outbox cannot be reached now: see the kiosk's log"})
 }
 
 func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) {

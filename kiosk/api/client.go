@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,8 +32,8 @@ type RefusalError struct {
 	HTTP       int // status
 	Message    string
 	ErrorCode  kiosk.ErrorCode
-	Detail     kiosk.DetailedCode // 0 for all but launches, bookings and dismissals
-	Field      string             // of a launch, booking or dismissal, as the API spells it; "" if no single one is at fault
+	Detail     kiosk.DetailedCode // 0 for all but launches, bookings and drops
+	Field      string             // of a launch, booking or drop, as the API spells it; "" if no single one is at fault
 	Retriable  bool               // the same call may succeed later
 	RetryAfter time.Duration      // the daemon's wish; 0 if none
 }
@@ -48,20 +49,24 @@ func (e *RefusalError) Error() string {
 // use. Its methods return ErrUnreachable, ErrForbidden or a *RefusalError,
 // wrapped or not.
 type Client struct {
-	http *http.Client
+	http    *http.Client
+	patient *http.Client // waits for an answer for as long as the caller does
 }
 
 // NewClient returns a client of the daemon that listens at path. It connects
 // at each call.
 func NewClient(path string) *Client {
 	var d net.Dialer
-	return &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", path)
-		},
-		DisableKeepAlives:     true,
-		ResponseHeaderTimeout: requestTimeout,
-	}}}
+	within := func(timeout time.Duration) *http.Client {
+		return &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return d.DialContext(ctx, "unix", path)
+			},
+			DisableKeepAlives:     true,
+			ResponseHeaderTimeout: timeout,
+		}}
+	}
+	return &Client{http: within(requestTimeout), patient: within(0)}
 }
 
 // Launch starts a session.
@@ -110,16 +115,110 @@ func (c *Client) Retry(ctx context.Context, id kiosk.RecordID) error {
 	return c.call(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(id))+"/retry", nil, nil)
 }
 
-// Dismiss gives a dead letter up for good, for a reason that staff can read
-// later.
-func (c *Client) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
+// Show returns what staff may see of a record, settled ones included.
+func (c *Client) Show(ctx context.Context, id kiosk.RecordID) (kiosk.Detail, error) {
+	var out kiosk.Detail
+	err := c.call(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(id)), nil, &out)
+	return out, err
+}
+
+// Drop erases a record for good, for a reason that staff can read later.
+func (c *Client) Drop(ctx context.Context, id kiosk.RecordID, reason string) (Dropped, error) {
 	body, err := json.Marshal(struct {
 		Reason string `json:"reason"`
 	}{reason})
 	if err != nil {
-		return fmt.Errorf("encode dismissal: %w", err)
+		return Dropped{}, fmt.Errorf("encode drop: %w", err)
 	}
-	return c.call(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(id))+"/dismiss", body, nil)
+	var out Dropped
+	err = c.call(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(id))+"/drop", body, &out)
+	return out, err
+}
+
+// Erasures returns when which record became unreadable, newest first.
+func (c *Client) Erasures(ctx context.Context) ([]kiosk.Erasure, error) {
+	var out []kiosk.Erasure
+	err := c.call(ctx, http.MethodGet, "/v1/queue/erasures", nil, &out)
+	return out, err
+}
+
+// Keys returns how much of the outbox depends on which device key.
+func (c *Client) Keys(ctx context.Context) ([]kiosk.KeyUse, error) {
+	var out []kiosk.KeyUse
+	err := c.call(ctx, http.MethodGet, "/v1/keys", nil, &out)
+	return out, err
+}
+
+// Verify has the daemon open every part of the outbox, and calls fn with each
+// line of progress, the last one without its result. It returns fn's error as
+// it is. A verification that was cut short is a *RefusalError that may be tried
+// again. It ends when ctx does.
+func (c *Client) Verify(ctx context.Context, fn func(VerifyLine) error) (kiosk.Verification, error) {
+	resp, err := send(ctx, c.patient, http.MethodPost, "/v1/queue/verify", "", nil)
+	if err != nil {
+		return kiosk.Verification{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	sc := bufio.NewScanner(resp.Body)
+	sc.Buffer(nil, maxAnswer) // its last line names every broken record
+	for sc.Scan() {
+		var l VerifyLine
+		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
+			return kiosk.Verification{}, fmt.Errorf("%w: a line cannot be read: %w", ErrBroken, errors.Join(sc.Err(), err))
+		}
+		switch {
+		case l.Result != nil:
+			return *l.Result, nil
+		case l.Problem != "":
+			return kiosk.Verification{}, &RefusalError{HTTP: http.StatusServiceUnavailable, Message: l.Problem, Retriable: true}
+		}
+		if err := fn(l); err != nil {
+			return kiosk.Verification{}, err
+		}
+	}
+	return kiosk.Verification{}, fmt.Errorf("%w: %w", ErrBroken, cmp.Or(sc.Err(), io.ErrUnexpectedEOF))
+}
+
+// Export writes the whole outbox to w, sealed for the public key in PEM. What
+// w got is all of it only if Export returns nil.
+func (c *Client) Export(ctx context.Context, w io.Writer, recipient []byte) error {
+	resp, err := send(ctx, c.patient, http.MethodPost, "/v1/queue/export", "application/x-pem-file", recipient)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	from := &broken{from: resp.Body}
+	if _, err := io.Copy(w, from); err != nil {
+		return err //nolint:wrapcheck // w's own, or wrapped by from
+	}
+	return nil
+}
+
+// A broken reader tells its own errors from those of the writer that a copy
+// goes to.
+type broken struct{ from io.Reader }
+
+func (b *broken) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return n, err //nolint:wrapcheck // io.EOF as it is
+}
+
+// Compact has the daemon write the outbox's file anew, for as long as that
+// takes.
+func (c *Client) Compact(ctx context.Context) (kiosk.Compaction, error) {
+	resp, err := send(ctx, c.patient, http.MethodPost, "/v1/queue/compact", "", nil)
+	if err != nil {
+		return kiosk.Compaction{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is lost by it
+	var out kiosk.Compaction
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&out); err != nil {
+		return kiosk.Compaction{}, fmt.Errorf("%w: read the answer: %w", ErrBroken, err)
+	}
+	return out, nil
 }
 
 // Book books a person who is expected.
@@ -226,17 +325,27 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, out
 	return nil
 }
 
-// do sends a request and returns a successful answer, whose body the caller
-// closes.
+// do sends a request with a body of JSON, or none, and returns a successful
+// answer, whose body the caller closes.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	kind := ""
+	if body != nil {
+		kind = "application/json"
+	}
+	return send(ctx, c.http, method, path, kind, body)
+}
+
+// send sends a request with a body of that kind, and returns a successful
+// answer, whose body the caller closes.
+func send(ctx context.Context, c *http.Client, method, path, kind string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://kioskd"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.Do(req)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w: %w", ErrForbidden, cause(err))

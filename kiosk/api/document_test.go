@@ -47,17 +47,29 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	}
 }
 
+// fieldsOf returns the names of a type's fields in JSON.
+func fieldsOf(of reflect.Type) []string {
+	var fields []string
+	for f := range of.Fields() {
+		if f.Anonymous {
+			fields = append(fields, fieldsOf(f.Type)...)
+			continue
+		}
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		fields = append(fields, tag)
+	}
+	return fields
+}
+
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	schemas := readDocument(t).At("components", "schemas")
 	for name, v := range map[string]any{
 		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
+		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
+		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{},
 	} {
-		var fields []string
-		for f := range reflect.TypeOf(v).Fields() {
-			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			fields = append(fields, tag)
-		}
+		fields := fieldsOf(reflect.TypeOf(v))
 		properties := schemas.At(name, "properties")
 		if properties == nil {
 			t.Errorf("openapi.yaml has no properties of %s", name)

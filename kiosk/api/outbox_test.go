@@ -21,7 +21,7 @@ func openQueue(t *testing.T, dir string) *queue.Queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := queue.Open(t.Context(), queue.Options{Path: filepath.Join(dir, "outbox.db"), Key: key})
+	q, err := queue.Open(t.Context(), queue.Options{Path: filepath.Join(dir, "outbox.db"), Keys: seal.NewRing(key)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestStaffDecideAboutADeadLetter(t *testing.T) {
 	result(kiosk.NotCompleted, kiosk.Saved)
 	for _, decide := range []func() error{
 		func() error { return c.Retry(t.Context(), id) },
-		func() error { return c.Dismiss(t.Context(), id, "came again") },
+		func() error { _, err := c.Drop(t.Context(), id, "came again"); return err },
 	} {
 		if err := q.Dead(t.Context(), id, "FORBIDDEN"); err != nil {
 			t.Fatal(err)

@@ -146,7 +146,7 @@ func (s *Server) streamContext(ctx context.Context) (context.Context, context.Ca
 	return ctx, cancel
 }
 
-// lines writes an answer of one JSON event a line. Each line is flushed, and a
+// lines writes an answer of one JSON value a line. Each line is flushed, and a
 // reader who does not take one in time is given up.
 type lines struct {
 	rc  *http.ResponseController
@@ -159,22 +159,28 @@ func newLines(w http.ResponseWriter) *lines {
 	l := &lines{rc: http.NewResponseController(w), enc: json.NewEncoder(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
-	// A ResponseWriter without deadlines (a recorder of a test) has none to lift.
-	if err := l.rc.SetReadDeadline(time.Time{}); err == nil {
-		_ = l.rc.SetWriteDeadline(time.Now().Add(stallTimeout))
-	}
+	unhurried(w)
+	_ = l.rc.SetWriteDeadline(time.Now().Add(stallTimeout))
 	_ = l.rc.Flush() // the header, so that the reader knows it is heard
 	return l
 }
 
 func (l *lines) write(e kiosk.Event) error {
-	_ = l.rc.SetWriteDeadline(time.Now().Add(stallTimeout))
-	if err := l.enc.Encode(e); err != nil {
-		return fmt.Errorf("write event %d: %w", e.Seq, err)
-	}
-	if err := l.rc.Flush(); err != nil {
-		return fmt.Errorf("flush event %d: %w", e.Seq, err)
+	if err := l.encode(e); err != nil {
+		return fmt.Errorf("event %d: %w", e.Seq, err)
 	}
 	l.seq = e.Seq
+	return nil
+}
+
+// encode writes v as a line.
+func (l *lines) encode(v any) error {
+	_ = l.rc.SetWriteDeadline(time.Now().Add(stallTimeout))
+	if err := l.enc.Encode(v); err != nil {
+		return fmt.Errorf("write a line: %w", err)
+	}
+	if err := l.rc.Flush(); err != nil {
+		return fmt.Errorf("flush a line: %w", err)
+	}
 	return nil
 }

@@ -157,8 +157,9 @@ type launched struct {
 }
 
 // A problem is the body of every answer that is not a success. All but the
-// message are only there for launches, bookings and dismissals that were turned
-// down, and retriable for decisions about a record that may succeed later.
+// message are only there for launches, bookings and drops that were turned
+// down, and retriable for whatever else is asked of the outbox and may succeed
+// later.
 type problem struct {
 	Message           string             `json:"message"`
 	ErrorCode         kiosk.ErrorCode    `json:"errorCode,omitempty"`
