@@ -87,10 +87,10 @@ const (
 	readStall = 30 * time.Second // of a body that does not come on
 	roomTime  = 8 * time.Second  // that an upload waits until others have left memory
 
-	mostAnswer  = 1 << 20  // bytes of an answer that is passed on
+	mostAnswer  = 1 << 20   // bytes of an answer that is passed on
 	mostConfirm = 256 << 10 // bytes of a confirmation
-	mostImage   = 4 << 20  // bytes of an image: the contract's
-	mostFrame   = 16 << 10 // bytes by which an envelope may be longer than its image
+	mostImage   = 4 << 20   // bytes of an image: the contract's
+	mostFrame   = 16 << 10  // bytes by which an envelope may be longer than its image
 )
 
 // leastMemory is room for one image of any size: the envelope, and what it
