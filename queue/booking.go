@@ -30,7 +30,9 @@ const (
 // A booking is what the file keeps of one: who is expected is sealed.
 type booking struct {
 	Format uint16    `json:"format"`
-	Key    string    `json:"key"`    // fingerprint of the key it is sealed for
+	Key    string    `json:"key"`    // fingerprint of the device key it is sealed for
+	Slot   *uint32   `json:"slot"`   // of its epoch key
+	Check  uint32    `json:"check"`  // of Slot
 	Booked time.Time `json:"booked"` // wall clock; its life counts from then
 	Sealed []byte    `json:"sealed"` // sealed part "booking", base64
 }
@@ -43,11 +45,15 @@ func decodeBooking(b []byte) (booking, error) {
 	if k.Format != Format {
 		return booking{}, fmt.Errorf("booking: format %d", k.Format)
 	}
+	if k.Check != check(k.Slot, k.Key) {
+		return booking{}, errors.New("booking: epoch key does not read")
+	}
 	return k, nil
 }
 
 func (k booking) binding(tag []byte) seal.Binding {
-	return seal.Binding{Format: k.Format, Record: hex.EncodeToString(tag), Part: bookingPart, Key: k.Key}
+	name := hex.EncodeToString(tag)
+	return seal.Binding{Format: k.Format, Record: name, Correlation: name, Device: k.Key, Part: bookingPart, Key: k.Key}
 }
 
 // A person is the sealed part "booking".
@@ -69,7 +75,7 @@ func decodePerson(b []byte) (person, error) {
 }
 
 // sealBooking returns the value under b's tag.
-func (q *Queue) sealBooking(b kiosk.Booking) ([]byte, error) {
+func (q *Queue) sealBooking(b kiosk.Booking, tag []byte, epoch *seal.Epoch) ([]byte, error) {
 	plain, err := json.Marshal(person{
 		CorrelationID: b.CorrelationID, UserID: b.UserID, UserIDType: b.UserIDType, Locale: b.Locale,
 		Token: b.Token.Value, Expires: b.Token.Expires.UTC().Round(0),
@@ -78,8 +84,9 @@ func (q *Queue) sealBooking(b kiosk.Booking) ([]byte, error) {
 		return nil, errors.New("booking cannot be written as JSON") // the cause could quote it
 	}
 	defer clear(plain)
-	k := booking{Format: Format, Key: q.o.Key.Fingerprint(), Booked: b.Booked.UTC().Round(0)}
-	if k.Sealed, err = q.o.Key.Keep(k.binding(q.tag(b.CorrelationID)).AAD(), plain); err != nil {
+	slot, key := epoch.Slot(), q.o.Keys.Current()
+	k := booking{Format: Format, Key: key.Fingerprint(), Slot: &slot, Check: check(&slot, key.Fingerprint()), Booked: b.Booked.UTC().Round(0)}
+	if k.Sealed, err = (layers{key, epoch}).keep(k.binding(tag), plain); err != nil {
 		return nil, err
 	}
 	return json.Marshal(k)
@@ -92,22 +99,54 @@ func (q *Queue) openBooking(tag, value []byte) (kiosk.Booking, error) {
 	if err != nil {
 		return kiosk.Booking{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 	}
-	plain, err := q.o.Key.Recall(k.binding(tag).AAD(), k.Sealed)
+	l, err := q.layers(k.Key, k.Slot)
 	if err != nil {
-		return kiosk.Booking{}, fmt.Errorf("booking: %w: %w", kiosk.ErrSealBroken, err)
+		return kiosk.Booking{}, err
+	}
+	plain, err := l.recall(k.binding(tag), k.Sealed)
+	if err != nil {
+		return kiosk.Booking{}, err
 	}
 	defer clear(plain)
 	p, err := decodePerson(plain)
 	if err != nil {
 		return kiosk.Booking{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 	}
-	if !bytes.Equal(q.tag(p.CorrelationID), tag) {
+	if !slices.ContainsFunc(q.tags(p.CorrelationID), func(own []byte) bool { return bytes.Equal(own, tag) }) {
 		return kiosk.Booking{}, fmt.Errorf("booking: is another correlation id's: %w", kiosk.ErrSealBroken)
 	}
 	return kiosk.Booking{
 		CorrelationID: p.CorrelationID, UserID: p.UserID, UserIDType: p.UserIDType, Locale: p.Locale,
 		Token: kiosk.UserToken{Value: p.Token, Expires: p.Expires}, Booked: k.Booked,
 	}, nil
+}
+
+// removeBooking removes the value under tag.
+func (w *writing) removeBooking(bookings *bbolt.Bucket, tag, value []byte, why string) error {
+	if k, err := decodeBooking(value); err == nil {
+		w.erase(k.Slot, erasure{booking: hex.EncodeToString(tag), why: why})
+	}
+	w.counts.bookings--
+	return bookings.Delete(tag)
+}
+
+// putBooking keeps b in the place of the value that was under a tag before, if
+// there was one. Each time it is under a new epoch key, so that the token which
+// it had cannot be read any more.
+func (q *Queue) putBooking(w *writing, bookings *bbolt.Bucket, b kiosk.Booking, before placed, l *lease) error {
+	if before.value != nil {
+		if err := w.removeBooking(bookings, before.tag, before.value, whyRenewed); err != nil {
+			return err
+		}
+	}
+	tag := q.tags(b.CorrelationID)[0]
+	value, err := q.sealBooking(b, tag, l.epoch)
+	if err != nil {
+		return err
+	}
+	w.counts.bookings++
+	l.keep(w)
+	return bookings.Put(tag, value)
 }
 
 // Book keeps b, so that a token can be fetched before the person comes. It is
@@ -152,34 +191,29 @@ func (q *Queue) book(ctx context.Context, b kiosk.Booking) error {
 		b.Booked = time.Now()
 	}
 	b.Token = dated(b.Token)
-	tag := q.tag(b.CorrelationID)
-	return q.update(ctx, func(w *writing) error {
-		if len(w.tagged(tag)) > 0 {
+	tags := q.tags(b.CorrelationID)
+	return q.withLease(ctx, func(w *writing, l *lease) error {
+		if len(w.tagged(tags)) > 0 {
 			return kiosk.ErrBooked
 		}
 		bookings, err := w.tx.CreateBucketIfNotExists([]byte(bookingsBucket))
 		if err != nil {
 			return err
 		}
-		token, err := q.reserve(w, bookings, tag, b)
-		if err != nil {
-			return err
-		}
+		before := booked(w.tx, tags)
 		renewed := b
-		renewed.Token = token
-		value, err := q.sealBooking(renewed)
-		if err != nil {
+		if renewed.Token, err = q.reserve(w, bookings, before, b); err != nil {
 			return err
 		}
-		return bookings.Put(tag, value)
+		return q.putBooking(w, bookings, renewed, before, l)
 	})
 }
 
-// reserve makes sure that b may have its place under tag. It returns the token
-// that b has from now on.
-func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, tag []byte, b kiosk.Booking) (kiosk.UserToken, error) {
-	if value := bookings.Get(tag); value != nil {
-		old, err := q.openBooking(tag, value)
+// reserve makes sure that b may have its place, where before is. It returns the
+// token that b has from now on.
+func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, before placed, b kiosk.Booking) (kiosk.UserToken, error) {
+	if before.value != nil {
+		old, err := q.openBooking(before.tag, before.value)
 		switch {
 		case err != nil: // nobody can use it: this one takes its place
 			return b.Token, nil //nolint:nilerr // as said
@@ -198,7 +232,6 @@ func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, tag []byte, b kiosk.
 	if w.counts.bookings >= q.o.MaxBookings {
 		return kiosk.UserToken{}, fmt.Errorf("%d of %d bookings: %w", w.counts.bookings, q.o.MaxBookings, kiosk.ErrQueueFull)
 	}
-	w.counts.bookings++
 	return b.Token, nil
 }
 
@@ -217,14 +250,13 @@ func same(b kiosk.Booking, userID, userIDType string) bool {
 // Unbook removes a booking. It returns kiosk.ErrNoBooking if there is none of
 // the correlation id.
 func (q *Queue) Unbook(ctx context.Context, correlationID string) error {
-	tag := q.tag(correlationID)
+	tags := q.tags(correlationID)
 	err := q.update(ctx, func(w *writing) error {
-		bookings, value := booked(w.tx, tag)
-		if value == nil {
+		was := booked(w.tx, tags)
+		if was.value == nil {
 			return kiosk.ErrNoBooking
 		}
-		w.counts.bookings--
-		return bookings.Delete(tag)
+		return w.removeBooking(was.bookings, was.tag, was.value, whyUnbooked)
 	})
 	if err != nil {
 		return fmt.Errorf("unbook: %w", err)
@@ -232,13 +264,25 @@ func (q *Queue) Unbook(ctx context.Context, correlationID string) error {
 	return nil
 }
 
-// booked returns the bucket of bookings, nil if none was ever made, and the
-// value under tag, nil if there is none.
-func booked(tx *bbolt.Tx, tag []byte) (bookings *bbolt.Bucket, value []byte) {
-	if bookings = tx.Bucket([]byte(bookingsBucket)); bookings != nil {
-		value = bookings.Get(tag)
+// placed is where a booking is.
+type placed struct {
+	bookings   *bbolt.Bucket // nil: none was ever made
+	tag, value []byte        // nil: there is none
+}
+
+// booked returns the booking under one of the tags.
+func booked(tx *bbolt.Tx, tags [][]byte) placed {
+	out := placed{bookings: tx.Bucket([]byte(bookingsBucket))}
+	if out.bookings == nil {
+		return out
 	}
-	return bookings, value
+	for _, tag := range tags {
+		if value := out.bookings.Get(tag); value != nil {
+			out.tag, out.value = tag, value
+			return out
+		}
+	}
+	return out
 }
 
 // Bookings returns who is expected, the oldest booking first, for staff. It
@@ -306,7 +350,7 @@ func (q *Queue) Unfetched(ctx context.Context) ([]kiosk.Booking, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all = slices.DeleteFunc(all, func(b kiosk.Booking) bool {
-		return b.Token.Value != "" && b.Token.Expires.After(soon) || len(q.index.tags[string(q.tag(b.CorrelationID))]) > 0
+		return b.Token.Value != "" && b.Token.Expires.After(soon) || q.index.used(q.tags(b.CorrelationID))
 	})
 	for i := range all {
 		all[i].Token.Value = ""
@@ -332,13 +376,13 @@ func (q *Queue) fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserTo
 		return fmt.Errorf("token of %d bytes, want 1 to %d", n, tokenMax)
 	}
 	token = dated(token)
-	tag := q.tag(b.CorrelationID)
-	return q.update(ctx, func(w *writing) error {
-		bookings, value := booked(w.tx, tag)
-		if value == nil {
+	tags := q.tags(b.CorrelationID)
+	return q.withLease(ctx, func(w *writing, l *lease) error {
+		was := booked(w.tx, tags)
+		if was.value == nil {
 			return kiosk.ErrNoBooking
 		}
-		kept, err := q.openBooking(tag, value)
+		kept, err := q.openBooking(was.tag, was.value)
 		if err != nil {
 			return err
 		}
@@ -346,21 +390,18 @@ func (q *Queue) fetched(ctx context.Context, b kiosk.Booking, token kiosk.UserTo
 			return kiosk.ErrNoBooking
 		}
 		kept.Token = token
-		if value, err = q.sealBooking(kept); err != nil {
-			return err
-		}
-		return bookings.Put(tag, value)
+		return q.putBooking(w, was.bookings, kept, was, l)
 	})
 }
 
 // redeem ends the booking of the person who came, if there is one, and returns
 // parts with its token if s has none.
-func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, parts *sealing, tag []byte) (*sealing, error) {
-	bookings, value := booked(w.tx, tag)
-	if value == nil {
+func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, parts *sealing, tags [][]byte) (*sealing, error) {
+	was := booked(w.tx, tags)
+	if was.value == nil {
 		return parts, nil
 	}
-	b, err := q.openBooking(tag, value)
+	b, err := q.openBooking(was.tag, was.value)
 	if err != nil {
 		q.o.Log.WarnContext(ctx, "booking does not open", slog.String("record", string(s.Record)), slog.Any("err", err))
 		return parts, nil
@@ -369,20 +410,17 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 		q.o.Log.WarnContext(ctx, "correlation id is booked for another user", slog.String("record", string(s.Record)))
 		return parts, nil
 	}
-	w.counts.bookings--
-	if err = bookings.Delete(tag); err != nil {
+	if err = w.removeBooking(was.bookings, was.tag, was.value, whyRedeemed); err != nil {
 		return nil, err
 	}
 	if s.Token != "" || b.Token.Value == "" || !time.Now().Before(b.Token.Expires) {
 		return parts, nil
 	}
-	meta, err := sealMeta(parts.sealer, parts.head, s, b.Token.Value)
-	if err != nil {
+	with := *parts
+	if with.meta, err = parts.sealMeta(b.Token.Value); err != nil {
 		return nil, err
 	}
-	with := *parts
-	with.meta = meta
-	with.size += int64(len(meta) - len(parts.meta))
+	with.size += int64(len(with.meta) - len(parts.meta))
 	return &with, nil
 }
 
@@ -422,8 +460,7 @@ func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
 	if now.Before(q.o.Floor) || !q.o.Trusted() {
 		return false, nil
 	}
-	var old [][]byte
-	renewed := map[string][]byte{}
+	old, renewed := map[string][]byte{}, map[string][]byte{}
 	err := bookings.ForEach(func(tag, value []byte) error {
 		if value == nil { // a bucket, which nothing here made
 			return nil
@@ -432,7 +469,7 @@ func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
 		wrong := k.Booked.Before(q.o.Floor) || k.Booked.After(now.Add(clockSlack))
 		switch {
 		case broken != nil || !wrong && now.Sub(k.Booked) > bookingLife:
-			old = append(old, bytes.Clone(tag))
+			old[string(tag)] = bytes.Clone(value)
 		case wrong:
 			k.Booked = now
 			value, err := json.Marshal(k)
@@ -446,9 +483,8 @@ func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, tag := range old {
-		w.counts.bookings--
-		if err := bookings.Delete(tag); err != nil {
+	for tag, value := range old {
+		if err := w.removeBooking(bookings, []byte(tag), value, whyExpired); err != nil {
 			return false, err
 		}
 	}

@@ -124,7 +124,8 @@ func (q *Queue) write(group []*call) {
 
 // transact runs the calls in one transaction and commits it. If one of them
 // failed, it returns that one and its error, and nothing was written.
-// Otherwise the error is that of all of them.
+// Otherwise the error is that of all of them. What they removed is destroyed,
+// all at once, before any of them is acknowledged.
 func (q *Queue) transact(group ...*call) (failed *call, err error) {
 	if err = q.usable(); err != nil {
 		return nil, err
@@ -136,6 +137,7 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		if begun != nil {
 			return begun
 		}
+		weakBegin(q.db)
 		// Only the holder of the writer's slot changes counts and index, so it
 		// reads them without the lock.
 		w = &writing{tx: tx, counts: q.counts, index: q.index, moved: map[kiosk.RecordID]spot{}}
@@ -163,8 +165,9 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		for id, at := range w.moved {
 			q.index.move(id, at)
 		}
+		gone := q.index.shift(w)
 		q.mu.Unlock()
-		return nil, nil
+		return nil, q.destroy(gone)
 	case panicked(err):
 		err = fmt.Errorf("%w: %w", kiosk.ErrQueueBad, err)
 		q.stop(err, w == nil || panicked(guard(w.tx.Rollback)))

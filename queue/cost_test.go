@@ -40,7 +40,7 @@ func written(tb testing.TB) int64 {
 func TestAPutWritesLittleMoreThanItsPayload(t *testing.T) {
 	const backlog, cycles = 40, 160
 	path := filepath.Join(t.TempDir(), "queue.db")
-	q := queuetest.OpenWith(t, queue.Options{Path: path, Key: queuetest.Key(t)})
+	q := queuetest.OpenWith(t, queue.Options{Path: path, Keys: queuetest.Keys(t)})
 	random := rand.New(rand.NewPCG(1, 2))
 	sample := queuetest.Submission(0, 300_000)
 

@@ -30,7 +30,7 @@ const (
 	holdEnv     = "QUEUETEST_HOLD"      // path of an outbox to open, use and hold
 	readOnlyEnv = "QUEUETEST_READ_ONLY" // directory to mount read-only and try
 	smallEnv    = "QUEUETEST_SMALL"     // directory to mount a small disk on and fill
-	keyEnv      = "QUEUETEST_KEY"       // path of the device key
+	keyEnv      = "QUEUETEST_KEYS"      // directory of the device keys
 )
 
 // TestSecondProcess is no test but what this binary does when another test
@@ -118,6 +118,39 @@ func edited(file []byte, change func(meta []byte)) []byte {
 	return out
 }
 
+// copied returns the path of a copy of the outbox at path, as it is on the disk
+// now, with its epoch file.
+func copied(tb testing.TB, path string) string {
+	tb.Helper()
+	return withEpochs(tb, path, read(tb, path))
+}
+
+// withEpochs returns the path of an outbox with the bytes of file, beside a copy
+// of the epoch files of the one at path.
+func withEpochs(tb testing.TB, path string, file []byte) string {
+	tb.Helper()
+	to := filepath.Join(tb.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(to, file, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	for _, epochs := range epochFiles(tb, path) {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(to), filepath.Base(epochs)), read(tb, epochs), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return to
+}
+
+// epochFiles returns the paths of the epoch files beside the outbox at path.
+func epochFiles(tb testing.TB, path string) []string {
+	tb.Helper()
+	found, err := filepath.Glob(path + ".epochs-*")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return found
+}
+
 // names returns what is in the directory of path.
 func names(tb testing.TB, path string) []string {
 	tb.Helper()
@@ -191,7 +224,7 @@ func TestADamagedFileIsKeptAsideAndTheOutboxComesUp(t *testing.T) {
 			if !bytes.Equal(read(t, q.Quarantined), file) {
 				t.Error("the file kept aside is not the damaged one")
 			}
-			if len(names(t, o.Path)) != 2 {
+			if len(names(t, o.Path)) != 3 || len(epochFiles(t, o.Path)) != 1 {
 				t.Errorf("left behind: %v", names(t, o.Path))
 			}
 			put(t, q, 1, 1000)
@@ -370,8 +403,8 @@ func child(t *testing.T, attr *syscall.SysProcAttr, env ...string) *exec.Cmd {
 }
 
 func childOptions(path string) (queue.Options, error) {
-	key, err := seal.Load(os.Getenv(keyEnv))
-	return queue.Options{Path: path, Key: key}, err
+	keys, err := seal.Store{Dir: os.Getenv(keyEnv), Kind: seal.FileStore}.Open()
+	return queue.Options{Path: path, Keys: keys}, err
 }
 
 // hold opens an outbox, acknowledges a record and waits to be killed.
@@ -400,9 +433,9 @@ func TestAnotherProcessHoldsTheOutboxUntilItIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	o := queue.Options{Path: filepath.Join(dir, "queue.db")}
-	keyPath := filepath.Join(dir, "keys", "device.pem")
+	keyPath := filepath.Join(dir, "keys")
 	var err error
-	if o.Key, err = seal.LoadOrCreate(keyPath); err != nil {
+	if o.Keys, err = (seal.Store{Dir: keyPath, Kind: seal.FileStore}).Create(seal.X25519); err != nil {
 		t.Fatal(err)
 	}
 	cmd := child(t, nil, holdEnv+"="+o.Path, keyEnv+"="+keyPath)
@@ -546,10 +579,7 @@ func TestNoFlippedByteKeepsTheOutboxFromComingUp(t *testing.T) {
 // aside.
 func survive(t *testing.T, o queue.Options, file []byte) bool {
 	t.Helper()
-	o.Path = filepath.Join(t.TempDir(), "queue.db")
-	if err := os.WriteFile(o.Path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	o.Path = withEpochs(t, o.Path, file)
 	walked := queue.Walk(t.Context(), bytes.NewReader(file), int64(len(file)))
 	q, err := queue.Open(t.Context(), o)
 	if errors.Is(walked, kiosk.ErrQueueNewer) {

@@ -29,16 +29,17 @@ const (
 type place struct {
 	path   string
 	dir    *os.File
-	expire time.Time // when to give up on locks
+	expire time.Time              // when to give up on locks
+	epochs func() (string, error) // makes an epoch file and returns its id
 }
 
 // enter locks the directory of path, making it durably if it is missing.
-func enter(ctx context.Context, path string) (*place, error) {
+func enter(ctx context.Context, path string, epochs func() (string, error)) (*place, error) {
 	dir, err := seal.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	p := &place{path: path, dir: dir, expire: time.Now().Add(lockWait)}
+	p := &place{path: path, dir: dir, expire: time.Now().Add(lockWait), epochs: epochs}
 	if err := lock(ctx, dir, unix.LOCK_EX, p.expire); err != nil {
 		dir.Close()
 		return nil, err
@@ -69,19 +70,27 @@ func (p *place) claim(ctx context.Context) (*os.File, error) {
 	return file, nil
 }
 
-// fresh makes a sound, empty outbox under a temporary name and returns it
-// open and locked. A first initialisation that a power cut tore would
-// otherwise stay "invalid database" for ever.
-func (p *place) fresh() (*os.File, error) {
-	name := filepath.Join(p.dir.Name(), "."+filepath.Base(p.path)+".new")
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// temporary is the name under which an outbox is made. A first initialisation
+// that a power cut tore would otherwise stay "invalid database" for ever.
+func (p *place) temporary() string {
+	return filepath.Join(p.dir.Name(), "."+filepath.Base(p.path)+".new")
+}
+
+// fresh makes a sound, empty outbox under name and returns it open and locked.
+// The epoch file that it names is durable before it.
+func (p *place) fresh(name string) (*os.File, error) {
+	epochs, err := p.epochs()
+	if err != nil {
+		return nil, fmt.Errorf("epoch file: %w", err)
+	}
+	if err = os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	db, err := bbolt.Open(name, 0o600, boltOptions())
 	if err != nil {
 		return nil, err
 	}
-	err = db.Update(initialise)
+	err = db.Update(func(tx *bbolt.Tx) error { return initialise(tx, epochs) })
 	if closed := db.Close(); err == nil {
 		err = closed
 	}
@@ -99,8 +108,8 @@ func (p *place) fresh() (*os.File, error) {
 	return file, nil
 }
 
-// initialise writes what an empty outbox holds.
-func initialise(tx *bbolt.Tx) error {
+// initialise writes what an empty outbox holds, whose epoch file has the id.
+func initialise(tx *bbolt.Tx, epochs string) error {
 	for _, name := range []string{pendingBucket, deadBucket, historyBucket} {
 		if _, err := tx.CreateBucket([]byte(name)); err != nil {
 			return err
@@ -113,12 +122,19 @@ func initialise(tx *bbolt.Tx) error {
 	if err := outbox.Put([]byte(magicKey), []byte(magic)); err != nil {
 		return err
 	}
-	return outbox.Put([]byte(formatKey), []byte{0, Format})
+	if err := outbox.Put([]byte(formatKey), []byte{0, Format}); err != nil {
+		return err
+	}
+	return outbox.Put([]byte(epochsKey), nameEpochs(epochs))
 }
 
 // create puts an empty outbox where there is none.
 func (p *place) create() (*os.File, error) {
-	file, err := p.fresh()
+	name := p.temporary()
+	if weakInPlace() {
+		name = p.path
+	}
+	file, err := p.fresh(name)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +156,7 @@ func (p *place) install(file *os.File) (*os.File, error) {
 // replace moves the file aside and puts an empty outbox in its place. The
 // empty one is made first: where that fails, nothing has moved.
 func (p *place) replace() (file *os.File, aside string, err error) {
-	if file, err = p.fresh(); err != nil {
+	if file, err = p.fresh(p.temporary()); err != nil {
 		return nil, "", err
 	}
 	aside = p.path + ".bad-" + time.Now().UTC().Format("20060102T150405Z")
@@ -158,9 +174,10 @@ func (p *place) replace() (file *os.File, aside string, err error) {
 	return file, aside, nil
 }
 
-// lastAside returns the newest damaged file beside the outbox, "" if none.
-func (p *place) lastAside() (string, error) {
-	found, err := filepath.Glob(globEscape(p.path) + ".bad-*")
+// lastAside returns the newest damaged file beside the outbox at path, "" if
+// none.
+func lastAside(path string) (string, error) {
+	found, err := filepath.Glob(globEscape(path) + ".bad-*")
 	if err != nil || len(found) == 0 {
 		return "", err
 	}

@@ -21,10 +21,11 @@ type index struct {
 	spots   map[kiosk.RecordID]spot
 	tags    map[string][]kiosk.RecordID // by the tag of their correlation id
 	pending []string                    // keys in pending, in their order
+	slots   map[uint32]int              // how many records and bookings are under each epoch key: more than one in a changed file only
 }
 
 func newIndex() *index {
-	return &index{spots: map[kiosk.RecordID]spot{}, tags: map[string][]kiosk.RecordID{}}
+	return &index{spots: map[kiosk.RecordID]spot{}, tags: map[string][]kiosk.RecordID{}, slots: map[uint32]int{}}
 }
 
 // add notes what the file has under key, unless the id is known already.
@@ -72,6 +73,11 @@ type counts struct {
 	bookings int
 }
 
+// used reports whether a record has one of the tags.
+func (x *index) used(tags [][]byte) bool {
+	return slices.ContainsFunc(tags, func(tag []byte) bool { return len(x.tags[string(tag)]) > 0 })
+}
+
 // A writing is a transaction under way and what it changes in memory once it
 // is committed. Its calls see what those before them did.
 type writing struct {
@@ -79,6 +85,8 @@ type writing struct {
 	counts counts
 	index  *index                  // as committed
 	moved  map[kiosk.RecordID]spot // since then
+	taken  []uint32                // epoch keys under which something is from now on
+	left   []erasure               // epoch keys under which something is no longer
 }
 
 // find returns the bucket and the key of record id, if it is in one of the
@@ -99,17 +107,19 @@ func (w *writing) move(id kiosk.RecordID, bucket string, key []byte) {
 	w.moved[id] = spot{bucket: bucket, key: string(key)}
 }
 
-// tagged returns the records whose correlation id has the tag.
-func (w *writing) tagged(tag []byte) []kiosk.RecordID {
+// tagged returns the records whose correlation id has one of the tags.
+func (w *writing) tagged(tags [][]byte) []kiosk.RecordID {
 	var out []kiosk.RecordID
-	for _, id := range w.index.tags[string(tag)] {
-		if _, is := w.moved[id]; !is {
-			out = append(out, id)
+	for _, tag := range tags {
+		for _, id := range w.index.tags[string(tag)] {
+			if _, is := w.moved[id]; !is {
+				out = append(out, id)
+			}
 		}
-	}
-	for id, at := range w.moved {
-		if got, _ := splitKey([]byte(at.key)); string(got) == string(tag) {
-			out = append(out, id)
+		for id, at := range w.moved {
+			if got, _ := splitKey([]byte(at.key)); string(got) == string(tag) {
+				out = append(out, id)
+			}
 		}
 	}
 	return out

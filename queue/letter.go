@@ -53,26 +53,19 @@ func (q *Queue) resume(record *bbolt.Bucket, k []byte) (head, error) {
 	if weigh(record) == 0 {
 		return head{}, kiosk.ErrNoImages
 	}
-	h, err := readHead(record, k)
-	if err != nil {
-		return head{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	var f found
+	if err := q.find(&f, record, k); err != nil {
+		return head{}, err
 	}
-	if h.Key != q.o.Key.Fingerprint() {
-		return head{}, fmt.Errorf("sealed for key %q: %w", h.Key, kiosk.ErrSealBroken)
-	}
+	h := f.head
 	sealed := record.Get([]byte(marksKey))
 	if sealed == nil {
 		h.State = state(record, kiosk.Marks{})
 		return h, nil
 	}
-	plain, err := q.o.Key.Recall(h.binding(marksKey).AAD(), sealed)
+	p, err := f.openMarks(bytes.Clone(sealed))
 	if err != nil {
-		return head{}, fmt.Errorf("marks: %w: %w", kiosk.ErrSealBroken, err)
-	}
-	defer clear(plain)
-	p, err := decodeProgress(plain)
-	if err != nil {
-		return head{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		return head{}, err
 	}
 	p.Pace = pace{}
 	h.State = state(record, p.marks())
@@ -81,7 +74,7 @@ func (q *Queue) resume(record *bbolt.Bucket, k []byte) (head, error) {
 		return head{}, errors.New("marks cannot be written as JSON") // the cause could quote them
 	}
 	defer clear(again)
-	if sealed, err = q.o.Key.Keep(h.binding(marksKey).AAD(), again); err != nil {
+	if sealed, err = f.layers.keep(h.binding(f.tag, marksKey), again); err != nil {
 		return head{}, err
 	}
 	return h, record.Put([]byte(marksKey), sealed)
@@ -107,7 +100,7 @@ func (q *Queue) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) e
 		if err != nil {
 			h = head{Record: id}
 		}
-		return q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.ExitError, Reason: reason})
+		return q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.ExitError, Reason: reason}, whyDropped)
 	})
 	if err != nil {
 		return fmt.Errorf("dismiss %s: %w", id, err)
@@ -151,7 +144,7 @@ func (q *Queue) thin(w *writing) ([]kiosk.RecordID, error) {
 	}
 	var ids []kiosk.RecordID
 	for _, one := range old {
-		if err := q.settle(w, dead, one.key, one.head, kiosk.Receipt{Action: kiosk.Retry, Reason: kiosk.NeedsRecapture}); err != nil {
+		if err := q.settle(w, dead, one.key, one.head, kiosk.Receipt{Action: kiosk.Retry, Reason: kiosk.NeedsRecapture}, whySettled); err != nil {
 			return nil, err
 		}
 		ids = append(ids, one.head.Record)

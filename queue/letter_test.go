@@ -220,7 +220,7 @@ func TestWhatCannotBeRevivedIsNamed(t *testing.T) {
 	}
 	shut(t, q)
 	other := o
-	other.Key = queuetest.Key(t)
+	other.Keys = queuetest.Keys(t)
 	q = open(t, other)
 	for id, want := range map[kiosk.RecordID]error{
 		"nobody": kiosk.ErrNoRecord, settled.Record: kiosk.ErrNoRecord,

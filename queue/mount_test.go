@@ -54,12 +54,12 @@ func mount(source, target, kind string, flags uintptr, data string) error {
 func TestAReadOnlyMountIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	keyPath := filepath.Join(dir, "keys", "device.pem")
-	key, err := seal.LoadOrCreate(keyPath)
+	keyPath := filepath.Join(dir, "keys")
+	keys, err := seal.Store{Dir: keyPath, Kind: seal.FileStore}.Create(seal.X25519)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := open(t, queue.Options{Path: filepath.Join(dir, "sound.db"), Key: key})
+	q := open(t, queue.Options{Path: filepath.Join(dir, "sound.db"), Keys: keys})
 	put(t, q, 1, 1000)
 	shut(t, q)
 	if err := os.WriteFile(filepath.Join(dir, "damaged.db"), []byte("damaged"), 0o600); err != nil {
@@ -100,11 +100,8 @@ func tryReadOnly() error {
 func TestAFullDiskLosesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	keyPath := filepath.Join(dir, "device.pem")
-	if _, err := seal.LoadOrCreate(filepath.Join(dir, "keys", "device.pem")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(filepath.Join(dir, "keys", "device.pem"), keyPath); err != nil {
+	keyPath := filepath.Join(dir, "keys")
+	if _, err := (seal.Store{Dir: keyPath, Kind: seal.FileStore}).Create(seal.X25519); err != nil {
 		t.Fatal(err)
 	}
 	disk := filepath.Join(dir, "disk")

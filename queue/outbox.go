@@ -33,30 +33,43 @@ func (q *Queue) Put(ctx context.Context, s *kiosk.Submission) error {
 	if err := validate(s); err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
-	parts, err := q.seal(s)
-	if err != nil {
-		return fmt.Errorf("put %s: %w", s.Record, err)
-	}
-	tag := q.tag(s.CorrelationID)
-	err = q.update(ctx, func(w *writing) error {
-		if _, k := w.find(s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
-			return errUnchanged
-		}
-		return q.add(ctx, w, s, parts, tag)
-	})
-	if err != nil {
+	if err := q.put(ctx, s); err != nil {
 		return fmt.Errorf("put %s: %w", s.Record, err)
 	}
 	q.signal()
 	return nil
 }
 
-// add stores the parts of s, which is no record yet.
-func (q *Queue) add(ctx context.Context, w *writing, s *kiosk.Submission, parts *sealing, tag []byte) error {
-	if err := q.succeed(w, s, tag); err != nil {
+func (q *Queue) put(ctx context.Context, s *kiosk.Submission) error {
+	lease, err := q.lease()
+	if err != nil {
 		return err
 	}
-	parts, err := q.redeem(ctx, w, s, parts, tag)
+	tags := q.tags(s.CorrelationID)
+	parts, err := q.seal(s, tags[0], lease.epoch)
+	if err == nil {
+		err = q.update(ctx, func(w *writing) error {
+			lease.kept = false
+			if _, k := w.find(s.Record, pendingBucket, deadBucket, historyBucket); k != nil {
+				return errUnchanged
+			}
+			said := q.add(ctx, w, s, parts, tags)
+			if said == nil {
+				lease.keep(w)
+			}
+			return said
+		})
+	}
+	q.end(lease, err)
+	return err
+}
+
+// add stores the parts of s, which is no record yet.
+func (q *Queue) add(ctx context.Context, w *writing, s *kiosk.Submission, parts *sealing, tags [][]byte) error {
+	if err := q.succeed(w, s, tags); err != nil {
+		return err
+	}
+	parts, err := q.redeem(ctx, w, s, parts, tags)
 	if err != nil {
 		return err
 	}
@@ -64,7 +77,7 @@ func (q *Queue) add(ctx context.Context, w *writing, s *kiosk.Submission, parts 
 		return fmt.Errorf("%d of %d records, %d of %d bytes: %w",
 			w.counts.records, q.o.MaxRecords, w.counts.bytes, q.o.MaxBytes, kiosk.ErrQueueFull)
 	}
-	return parts.store(w, tag)
+	return parts.store(w)
 }
 
 func validate(s *kiosk.Submission) error {
@@ -94,72 +107,115 @@ func validate(s *kiosk.Submission) error {
 // A sealing is a submission ready to be stored.
 type sealing struct {
 	head   head
+	tag    []byte
+	epoch  *seal.Epoch
 	sealer *seal.Sealer
+	body   body // but for the token
 	meta   []byte
 	images map[kiosk.Document][]byte
 	size   int64 // what weigh will say
 }
 
-func (q *Queue) seal(s *kiosk.Submission) (*sealing, error) {
+// seal returns s ready to be stored under the epoch key, whose correlation id
+// has the tag.
+func (q *Queue) seal(s *kiosk.Submission, tag []byte, epoch *seal.Epoch) (*sealing, error) {
+	slot, device := epoch.Slot(), q.o.Keys.Current()
 	out := &sealing{
 		head: head{
 			Format: Format, Record: s.Record, Session: s.Session, Attempt: s.Attempt, Review: s.Review,
 			// Wall clock without its monotonic reading, as it will be read back.
-			Key: q.o.Key.Fingerprint(), Queued: time.Now().UTC().Round(0), State: stateQueued,
+			Key: device.Fingerprint(), Slot: &slot, Queued: time.Now().UTC().Round(0), State: stateQueued,
 		},
-		images: map[kiosk.Document][]byte{},
+		tag: tag, epoch: epoch, images: map[kiosk.Document][]byte{},
 	}
-	sealer, err := seal.NewSealer(q.o.Key.Public())
-	if err != nil {
+	if q.o.Relay != nil {
+		out.head.Relay = q.o.Relay.Fingerprint()
+	}
+	var err error
+	if out.sealer, err = seal.NewSealer(device.Public()); err != nil {
+		return nil, err
+	}
+	out.body = body{
+		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
+		UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Queued: out.head.Queued,
+		Images: map[kiosk.Document]int64{},
+	}
+	if out.body.Metadata, err = q.metadata(out.head, s); err != nil {
 		return nil, err
 	}
 	for document, image := range s.Images {
-		part := out.head.binding(imagePrefix + string(document)).AAD()
-		if out.images[document], err = sealer.Seal(part, image); err != nil {
+		out.body.Images[document] = int64(len(image))
+		if out.images[document], err = q.sealImage(out, s, imagePrefix+string(document), image); err != nil {
 			return nil, fmt.Errorf("%s: %w", document, err)
 		}
 		out.size += int64(len(out.images[document]))
 	}
-	if out.meta, err = sealMeta(sealer, out.head, s, s.Token); err != nil {
+	if out.meta, err = out.sealMeta(s.Token); err != nil {
 		return nil, err
 	}
-	out.sealer = sealer
 	out.size += int64(len(out.meta))
 	return out, nil
 }
 
-func sealMeta(sealer *seal.Sealer, h head, s *kiosk.Submission, token string) ([]byte, error) {
-	b := body{
-		Session: s.Session, AttemptsLeft: s.AttemptsLeft, Review: s.Review, CorrelationID: s.CorrelationID,
-		Token: token, UserID: s.UserID, UserIDType: s.UserIDType, Locale: s.Locale, Metadata: s.Metadata,
-		Queued: h.Queued, Images: map[kiosk.Document]int64{},
+// metadata returns what is kept of the metadata of s: what the relay opens, if
+// there is one.
+func (q *Queue) metadata(h head, s *kiosk.Submission) (json.RawMessage, error) {
+	if q.o.Relay == nil || len(s.Metadata) == 0 {
+		return s.Metadata, nil
 	}
-	for document, image := range s.Images {
-		b.Images[document] = int64(len(image))
+	if !json.Valid(s.Metadata) {
+		return nil, errors.New("metadata is not JSON")
 	}
+	envelope, err := seal.SealEnvelope(q.o.Relay, h.envelope(s.CorrelationID, metadataPart), s.Metadata)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return json.Marshal(map[string][]byte{sealedMetadata: envelope})
+}
+
+func (q *Queue) sealImage(p *sealing, s *kiosk.Submission, part string, image []byte) ([]byte, error) {
+	aad := p.head.binding(p.tag, part).AAD()
+	var sealed []byte
+	var err error
+	if q.o.Relay != nil {
+		sealed, err = seal.SealEnvelope(q.o.Relay, p.head.envelope(s.CorrelationID, part), image)
+	} else {
+		sealed, err = p.sealer.Seal(aad, image)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.epoch.Wrap(aad, sealed)
+}
+
+// sealMeta returns the part "meta" with the token.
+func (s *sealing) sealMeta(token string) ([]byte, error) {
+	b := s.body
+	b.Token = token
 	plain, err := json.Marshal(b)
 	if err != nil {
 		return nil, errors.New("metadata is not JSON") // the cause could quote it
 	}
 	defer clear(plain)
-	sealed, err := sealer.Seal(h.binding(metaKey).AAD(), plain)
+	aad := s.head.binding(s.tag, metaKey).AAD()
+	sealed, err := s.sealer.Seal(aad, plain)
 	if err != nil {
 		return nil, fmt.Errorf("meta: %w", err)
 	}
-	return sealed, nil
+	return s.epoch.Wrap(aad, sealed)
 }
 
 // store writes a record. Each image has a bucket of its own: a bucket's values
 // share pages, and pages are written whole, so marking a step would otherwise
 // write the images again.
-func (s *sealing) store(w *writing, tag []byte) error {
+func (s *sealing) store(w *writing) error {
 	pending := w.tx.Bucket([]byte(pendingBucket))
 	pending.FillPercent = 0.9 // keys come in order
 	n, err := pending.NextSequence()
 	if err != nil {
 		return err
 	}
-	k := recordKey(n, tag, s.head.Record)
+	k := recordKey(n, s.tag, s.head.Record)
 	record, err := pending.CreateBucket(k)
 	if err != nil {
 		return err
@@ -186,8 +242,8 @@ func (s *sealing) store(w *writing, tag []byte) error {
 }
 
 // succeed settles earlier attempts that waited for the capture s.
-func (q *Queue) succeed(w *writing, s *kiosk.Submission, tag []byte) error {
-	for _, id := range w.tagged(tag) {
+func (q *Queue) succeed(w *writing, s *kiosk.Submission, tags [][]byte) error {
+	for _, id := range w.tagged(tags) {
 		dead, k := w.find(id, deadBucket)
 		if k == nil {
 			continue
@@ -196,7 +252,7 @@ func (q *Queue) succeed(w *writing, s *kiosk.Submission, tag []byte) error {
 		if err != nil || h.Reason != kiosk.NeedsRecapture || h.Session != s.Session || h.Attempt >= s.Attempt {
 			continue
 		}
-		if err := q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.Retry, Reason: h.Reason}); err != nil {
+		if err := q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.Retry, Reason: h.Reason}, whySettled); err != nil {
 			return err
 		}
 	}
@@ -207,9 +263,9 @@ func (q *Queue) succeed(w *writing, s *kiosk.Submission, tag []byte) error {
 // correlation id. The file holds a keyed hash of it only. History is bounded:
 // an id that fell out of it is no longer known.
 func (q *Queue) Used(ctx context.Context, correlationID string) (bool, error) {
-	tag := q.tag(correlationID)
+	tags := q.tags(correlationID)
 	used := false
-	err := q.peek(ctx, func() { used = len(q.index.tags[string(tag)]) > 0 })
+	err := q.peek(ctx, func() { used = q.index.used(tags) })
 	if err != nil {
 		return false, fmt.Errorf("look up correlation id: %w", err)
 	}
@@ -233,35 +289,23 @@ func (q *Queue) Pending(ctx context.Context) ([]kiosk.RecordID, error) {
 
 // Job returns all of a pending record but its images. It returns
 // kiosk.ErrNoRecord if none is pending under id, and kiosk.ErrSealBroken if
-// the record does not open.
+// the record does not open. Where images and metadata are sealed for a relay,
+// Metadata is an object whose only member, "livekiosk_sealed", is the envelope
+// of the metadata in base64.
 func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
-	var h head
 	var meta, marks []byte
-	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
-		h = found
+	f, err := q.read(ctx, id, func(record *bbolt.Bucket) {
 		meta, marks = bytes.Clone(record.Get([]byte(metaKey))), bytes.Clone(record.Get([]byte(marksKey)))
-		return nil
 	})
 	if err != nil {
 		return kiosk.Job{}, fmt.Errorf("job %s: %w", id, err)
 	}
-	b, err := q.body(h, meta)
+	b, p, err := f.open(meta, marks)
 	if err != nil {
-		return kiosk.Job{}, fmt.Errorf("job %s: %w", id, err)
-	}
-	var p progress
-	if marks != nil {
-		plain, err := q.o.Key.Recall(h.binding(marksKey).AAD(), marks)
-		if err != nil {
-			return kiosk.Job{}, fmt.Errorf("job %s: marks: %w: %w", id, kiosk.ErrSealBroken, err)
-		}
-		defer clear(plain)
-		if p, err = decodeProgress(plain); err != nil {
-			return kiosk.Job{}, fmt.Errorf("job %s: %w: %w", id, kiosk.ErrSealBroken, err)
-		}
+		return kiosk.Job{}, fmt.Errorf("job %s: %w", id, q.still(f, err))
 	}
 	return kiosk.Job{
-		Record: id, Session: b.Session, Attempt: h.Attempt, AttemptsLeft: b.AttemptsLeft,
+		Record: id, Session: b.Session, Attempt: f.head.Attempt, AttemptsLeft: b.AttemptsLeft,
 		CorrelationID: b.CorrelationID, Token: b.Token, UserID: b.UserID, UserIDType: b.UserIDType,
 		Locale: b.Locale, Metadata: b.Metadata, Queued: b.Queued,
 		Marks: p.marks(),
@@ -269,19 +313,26 @@ func (q *Queue) Job(ctx context.Context, id kiosk.RecordID) (kiosk.Job, error) {
 }
 
 // Image returns one image of a pending record, which the caller owns and
-// clears. It lies in the memory of into, which is replaced where it is too
-// small, or elsewhere; nil: always elsewhere. It returns kiosk.ErrNoRecord if
+// clears, or, of a record that is sealed for a relay, the envelope with it. It
+// lies in the memory of into, which is replaced where it is too small, or
+// elsewhere; nil: always elsewhere. It returns kiosk.ErrNoRecord if
 // the record is not pending or was put without that document, and
 // kiosk.ErrSealBroken if the image does not open.
 func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Document, into *[]byte) ([]byte, error) {
+	image, err := q.image(ctx, id, document, into)
+	if err != nil {
+		return nil, fmt.Errorf("image %s of %s: %w", document, id, err)
+	}
+	return image, nil
+}
+
+func (q *Queue) image(ctx context.Context, id kiosk.RecordID, document kiosk.Document, into *[]byte) ([]byte, error) {
 	if into == nil {
 		into = new([]byte)
 	}
 	part := imagePrefix + string(document)
-	var h head
 	var meta, sealed []byte
-	err := q.read(ctx, id, func(record *bbolt.Bucket, found head) error {
-		h = found
+	f, err := q.read(ctx, id, func(record *bbolt.Bucket) {
 		if image := record.Bucket([]byte(part)); image != nil {
 			if value := image.Get([]byte(sealedKey)); value != nil {
 				*into = append((*into)[:0], value...)
@@ -291,35 +342,43 @@ func (q *Queue) Image(ctx context.Context, id kiosk.RecordID, document kiosk.Doc
 		if sealed == nil {
 			meta = bytes.Clone(record.Get([]byte(metaKey)))
 		}
-		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("image %s of %s: %w", document, id, err)
+		return nil, err
 	}
 	if sealed == nil {
 		var b body
-		if b, err = q.body(h, meta); err != nil {
-			return nil, fmt.Errorf("image %s of %s: %w", document, id, err)
+		if b, _, err = f.open(meta, nil); err != nil {
+			return nil, q.still(f, err)
 		}
 		if _, was := b.Images[document]; was {
-			return nil, fmt.Errorf("image %s of %s: is gone: %w", document, id, kiosk.ErrSealBroken)
+			return nil, fmt.Errorf("is gone: %w", kiosk.ErrSealBroken)
 		}
-		return nil, fmt.Errorf("image %s of %s: was not captured: %w", document, id, kiosk.ErrNoRecord)
+		return nil, fmt.Errorf("was not captured: %w", kiosk.ErrNoRecord)
 	}
-	image, err := q.o.Key.Open(h.binding(part).AAD(), sealed)
+	image, err := f.openImage(part, sealed)
 	if err != nil {
-		return nil, fmt.Errorf("image %s of %s: %w: %w", document, id, kiosk.ErrSealBroken, err)
+		return nil, q.still(f, err)
 	}
 	return image, nil
+}
+
+// A found record is one that was read, with what opens its parts.
+type found struct {
+	at     spot
+	head   head
+	tag    []byte
+	layers layers
 }
 
 // read calls fn with a pending record. Whatever cannot be read of the record
 // is kiosk.ErrSealBroken: it is that record's trouble and not the file's,
 // which was walked when it was opened.
-func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Bucket, head) error) error {
+func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Bucket)) (found, error) {
 	q.mu.Lock()
 	at := q.index.spots[id]
 	q.mu.Unlock()
+	f := found{at: at}
 	err := q.view(ctx, func(tx *bbolt.Tx) error {
 		if at.bucket != pendingBucket {
 			return kiosk.ErrNoRecord
@@ -329,29 +388,77 @@ func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Buck
 		if record == nil { // not pending any more since then
 			return kiosk.ErrNoRecord
 		}
-		h, err := readHead(record, k)
-		if err != nil {
-			return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		if err := q.find(&f, record, k); err != nil {
+			return err
 		}
-		return fn(record, h)
+		fn(record)
+		return nil
 	})
 	if panicked(err) {
+		return found{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	return f, err
+}
+
+// find fills in the record under k.
+func (q *Queue) find(f *found, record *bbolt.Bucket, k []byte) (err error) {
+	if f.head, err = readHead(record, k); err != nil {
 		return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	f.tag, _ = splitKey(k)
+	f.layers, err = q.layers(f.head.Key, f.head.Slot)
+	return err
+}
+
+// still returns why a record did not open: its key was destroyed since it was
+// read, if it is where it was no more.
+func (q *Queue) still(f found, err error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.index.spots[f.head.Record] != f.at {
+		return kiosk.ErrNoRecord
 	}
 	return err
 }
 
-func (q *Queue) body(h head, sealed []byte) (body, error) {
-	plain, err := q.o.Key.Open(h.binding(metaKey).AAD(), sealed)
+// open opens "meta" and, unless they are nil, "marks".
+func (f found) open(meta, marks []byte) (body, progress, error) {
+	plain, err := f.layers.open(f.head.binding(f.tag, metaKey), meta)
 	if err != nil {
-		return body{}, fmt.Errorf("meta: %w: %w", kiosk.ErrSealBroken, err)
+		return body{}, progress{}, err
 	}
 	defer clear(plain)
 	b, err := decodeBody(plain)
 	if err != nil {
-		return body{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		return body{}, progress{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 	}
-	return b, nil
+	if marks == nil {
+		return b, progress{}, nil
+	}
+	p, err := f.openMarks(marks)
+	return b, p, err
+}
+
+func (f found) openMarks(marks []byte) (progress, error) {
+	plain, err := f.layers.recall(f.head.binding(f.tag, marksKey), marks)
+	if err != nil {
+		return progress{}, err
+	}
+	defer clear(plain)
+	p, err := decodeProgress(plain)
+	if err != nil {
+		return progress{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	}
+	return p, nil
+}
+
+// openImage opens an image, or unwraps its envelope.
+func (f found) openImage(part string, wrapped []byte) ([]byte, error) {
+	b := f.head.binding(f.tag, part)
+	if f.head.Relay == "" {
+		return f.layers.open(b, wrapped)
+	}
+	return f.layers.unwrap(b, wrapped)
 }
 
 // Mark replaces a pending record's marks. They are durable when Mark returns
@@ -375,17 +482,16 @@ func (q *Queue) mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks, plai
 			return kiosk.ErrNoRecord
 		}
 		record := pending.Bucket(k)
-		h, err := readHead(record, k)
-		if err != nil {
-			return fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+		var f found
+		if err := q.find(&f, record, k); err != nil {
+			return err
 		}
-		if h.Key != q.o.Key.Fingerprint() {
-			return fmt.Errorf("sealed for key %s: %w", h.Key, kiosk.ErrSealBroken)
-		}
-		sealed, err := q.o.Key.Keep(h.binding(marksKey).AAD(), plain)
+		h := f.head
+		sealed, err := f.layers.keep(h.binding(f.tag, marksKey), plain)
 		if err != nil {
 			return err
 		}
+		weakMark(q.db)
 		h.State, h.SubmissionID, h.Changed = state(record, m), m.SubmissionID, time.Now().UTC().Round(0)
 		if err := h.put(record); err != nil {
 			return err
@@ -428,6 +534,9 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 	default:
 		return fmt.Errorf("settle %s: unknown action %q", id, r.Action)
 	}
+	if err := q.weakSettle(ctx, id); err != nil {
+		return fmt.Errorf("settle %s: %w", id, err)
+	}
 	err := q.update(ctx, func(w *writing) error {
 		bucket, k := w.find(id, pendingBucket, deadBucket)
 		if k == nil {
@@ -441,7 +550,7 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 			// The gateway's word stands even where the head no longer reads.
 			h = head{Record: id, Session: r.Session}
 		}
-		return q.settle(w, bucket, k, h, r)
+		return q.settle(w, bucket, k, h, r, whySettled)
 	})
 	if err != nil {
 		return fmt.Errorf("settle %s: %w", id, err)
@@ -450,14 +559,15 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 }
 
 // settle moves the record under k in bucket, whose head is h, to history.
-func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r kiosk.Receipt) error {
+func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r kiosk.Receipt, why string) error {
 	w.counts.tally(h, weigh(bucket.Bucket(k)), -1)
+	w.erase(h.Slot, erasure{record: h.Record, why: why})
 	if err := bucket.DeleteBucket(k); err != nil {
 		return err
 	}
 	kept, err := json.Marshal(receipt{
 		Format: Format, Record: h.Record, Session: h.Session, Attempt: h.Attempt, Review: h.Review,
-		SubmissionID: first(r.SubmissionID, h.SubmissionID), Action: r.Action, Reason: shorten(r.Reason),
+		SubmissionID: first(r.SubmissionID, h.SubmissionID), Slot: h.Slot, Action: r.Action, Reason: shorten(r.Reason),
 		Queued: h.Queued, Settled: time.Now().UTC().Round(0),
 	})
 	if err != nil {
@@ -583,6 +693,8 @@ func (q *Queue) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receip
 			return err
 		}
 		w.move(id, deadBucket, k)
+		w.erase(h.Slot, erasure{record: id, why: whyRecapture})
+		h.Slot = nil
 		h.State, h.Reason, h.Changed = stateDead, kiosk.NeedsRecapture, time.Now().UTC().Round(0)
 		h.SubmissionID = first(r.SubmissionID, h.SubmissionID)
 		w.counts.tally(h, 0, 1)

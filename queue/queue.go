@@ -1,5 +1,7 @@
 // Package queue is the outbox: captures on their way to the gateway, in one
-// bbolt file, sealed to the device's key.
+// bbolt file, sealed to the device's key. Each lies under an epoch key of its
+// own besides, which is outside that file and destroyed with it: what is
+// removed cannot be read any more, wherever copies of it remain.
 //
 // A capture is durable when Put returns nil, and stays until Settle removes it,
 // Dead sets it aside, or Recapture leaves no more of it than that a new one is
@@ -34,7 +36,7 @@ import (
 const (
 	ImageMax    = 4 << 20   // one JPEG
 	MetadataMax = 256 << 10 // Submission.Metadata
-	RecordMax   = 2*ImageMax + MetadataMax + 64<<10
+	RecordMax   = 2*ImageMax + MetadataMax*3/2 + 64<<10
 	SessionMax  = 3 * RecordMax // three attempts
 )
 
@@ -45,20 +47,39 @@ const growBy = 1 << 20
 // probeSlow is when a probe's commit is worth a warning.
 const probeSlow = time.Second
 
-// Options say where an outbox lies and how large it may grow. Path and Key are
+// Options say where an outbox lies and how large it may grow. Path and Keys are
 // required; zero values of the others are replaced as noted.
 type Options struct {
-	Path string    // of the bbolt file; its directory is made with mode 0700 if missing
-	Key  *seal.Key // the device's key
+	Path   string     // of the bbolt file; its directory is made with mode 0700 if missing
+	Keys   *seal.Ring // the device's keys: new records are sealed for the current one, older ones open what they sealed
+	Epochs string     // directory of the epoch file, made with mode 0700 if missing; "": that of Path
+
+	// Relay is who alone can read images and metadata: they are sealed for it,
+	// and what Image and Job return of them is for it to open. nil: they are
+	// sealed for the device, which delivers them in the clear.
+	Relay *seal.Public
 
 	MaxRecords int   // records kept, dead letters with images included; 0: 1000; at least 3
 	MaxBytes   int64 // sealed bytes kept, dead letters included; 0: 512 MiB; at least SessionMax
 	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
 	HistoryMax int   // settled records remembered, and dead letters without images kept; 0: 2000; at least 1
 
+	// MaxAge is how long a record is kept that never came to an end, pending or
+	// dead, counted in time that has certainly passed; 0: 60 days.
+	MaxAge time.Duration
+
 	MaxBookings int         // bookings kept; 0: 500; at least 1
 	Floor       time.Time   // a wall clock before this is wrong and removes no booking; zero: 2025
 	Trusted     func() bool // whether the wall clock is right enough to remove bookings by; called from any goroutine; nil: it is
+
+	// Preflight tries the file where a fault in it ends no more than a child
+	// process: see the function of that name, which the child calls. f is the
+	// file, open and locked, whose lock belongs to its open file description. An
+	// error that wraps kiosk.ErrQueueBad has the file moved aside, any other one
+	// leaves it as it is. nil: it is not tried.
+	Preflight func(ctx context.Context, f *os.File) error
+
+	Clock func() Reading // how long the machine runs; called from any goroutine; nil: asks the kernel
 
 	Log *slog.Logger // nil: none
 }
@@ -68,8 +89,8 @@ func (o Options) Validate() error {
 	switch {
 	case o.Path == "":
 		return errors.New("outbox: path is missing")
-	case o.Key == nil:
-		return errors.New("outbox: key is missing")
+	case o.Keys == nil:
+		return errors.New("outbox: keys are missing")
 	case o.MaxRecords != 0 && o.MaxRecords < 3:
 		return fmt.Errorf("outbox: max records is %d: must be at least 3, the attempts of a session", o.MaxRecords)
 	case o.MaxBytes != 0 && o.MaxBytes < SessionMax:
@@ -78,6 +99,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("outbox: reserve is %d: must not be negative", o.Reserve)
 	case o.HistoryMax < 0:
 		return fmt.Errorf("outbox: history max is %d: must be at least 1", o.HistoryMax)
+	case o.MaxAge < 0:
+		return fmt.Errorf("outbox: max age is %v: must not be negative", o.MaxAge)
 	case o.MaxBookings < 0:
 		return fmt.Errorf("outbox: max bookings is %d: must be at least 1", o.MaxBookings)
 	}
@@ -97,6 +120,12 @@ func (o Options) withDefaults() Options {
 	if o.HistoryMax == 0 {
 		o.HistoryMax = 2000
 	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 60 * 24 * time.Hour
+	}
+	if o.Epochs == "" {
+		o.Epochs = filepath.Dir(o.Path)
+	}
 	if o.MaxBookings == 0 {
 		o.MaxBookings = 500
 	}
@@ -105,6 +134,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Trusted == nil {
 		o.Trusted = func() bool { return true }
+	}
+	if o.Clock == nil {
+		o.Clock = machine
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -118,14 +150,16 @@ type Queue struct {
 	// an alarm: records may be in there that nobody delivers. Read-only.
 	Quarantined string
 
-	// Orphans is how many records Open found that are sealed for another
-	// device key. It is an alarm: they cannot be delivered. Read-only.
+	// Orphans is how many records Open found that are sealed for a device key
+	// which is not in Options.Keys. It is an alarm: they cannot be delivered.
+	// Read-only.
 	Orphans int
 
-	o    Options
-	db   *bbolt.DB
-	file *os.File
-	tags []byte // key of the correlation tags
+	o       Options
+	db      *bbolt.DB
+	file    *os.File
+	epochs  *seal.Epochs
+	taggers []tagger // one for each device key, the current one first
 
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
@@ -134,9 +168,10 @@ type Queue struct {
 	waiting  []*call // for the writer's slot
 	counts   counts
 	index    *index
-	broken   [][]byte // tags of the bookings that did not open when listed last
-	stopped  error    // why nothing works any more; nil: it does
-	panicked bool     // bbolt's locks may be held for ever
+	broken   [][]byte        // tags of the bookings that did not open when listed last
+	erased   []kiosk.Erasure // what no line in the file tells yet, oldest first
+	stopped  error           // why nothing works any more; nil: it does
+	panicked bool            // bbolt's locks may be held for ever
 
 	closing sync.Once
 	closed  error
@@ -149,22 +184,26 @@ type Queue struct {
 // A damaged file is moved to its name with ".bad-" and the time appended, an
 // empty outbox takes its place, and Quarantined tells. These are errors and
 // leave every byte where it is: kiosk.ErrQueueBusy, kiosk.ErrQueueNewer (also
-// for the bbolt file of another program), a read-only mount, a full disk, and
-// a damaged file that cannot be moved, which is kiosk.ErrQueueBad.
+// for the bbolt file of another program), a read-only mount, a full disk, an
+// epoch file that is missing or damaged while there are records, and a damaged
+// file that cannot be moved, which is kiosk.ErrQueueBad.
+//
+// Before anything else Open destroys each epoch key that no record and no
+// booking has: a crash may have come between a removal and its destroying.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	o = o.withDefaults()
-	tags, err := o.Key.Derive("correlation tag")
+	taggers, err := newTaggers(o.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("open outbox: %w", err)
 	}
 	q := &Queue{
-		o:      o,
-		tags:   tags,
-		writer: make(chan struct{}, 1),
-		wake:   make(chan struct{}, 1),
+		o:       o,
+		taggers: taggers,
+		writer:  make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
 	}
 	if err := q.open(ctx); err != nil {
 		return nil, fmt.Errorf("open outbox %s: %w", o.Path, err)
@@ -174,13 +213,13 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	}
 	if q.Orphans > 0 {
 		o.Log.ErrorContext(ctx, "outbox has records sealed for another device key",
-			slog.Int("records", q.Orphans), slog.String("device_key", o.Key.Fingerprint()))
+			slog.Int("records", q.Orphans), slog.String("device_key", o.Keys.Current().Fingerprint()))
 	}
 	return q, nil
 }
 
 func (q *Queue) open(ctx context.Context) error {
-	place, err := enter(ctx, q.o.Path)
+	place, err := enter(ctx, q.o.Path, q.newEpochs)
 	if err != nil {
 		return err
 	}
@@ -194,7 +233,7 @@ func (q *Queue) open(ctx context.Context) error {
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		// An empty place beside a damaged file: moving it aside was cut short.
-		if q.Quarantined, err = place.lastAside(); err != nil {
+		if q.Quarantined, err = lastAside(q.o.Path); err != nil {
 			return err
 		}
 		if file, err = place.create(); err != nil {
@@ -214,22 +253,35 @@ func (q *Queue) open(ctx context.Context) error {
 // load takes a locked file as the outbox, if it is sound. It closes the file
 // if it is not.
 func (q *Queue) load(ctx context.Context, file *os.File) error {
-	if err := survey(ctx, file); err != nil {
+	err := survey(ctx, file)
+	if err == nil && q.o.Preflight != nil {
+		err = q.o.Preflight(ctx, file)
+	}
+	if err != nil {
 		file.Close()
 		return err
 	}
-	err := guard(func() error {
+	var named string // the id of the epoch file
+	err = guard(func() error {
 		options := boltOptions()
 		options.MaxSize = int(min(2*q.o.MaxBytes+SessionMax, 1<<46))
 		options.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return file, nil }
-		db, err := bbolt.Open(q.o.Path, 0o600, options)
-		if err != nil {
-			return err
+		db, opened := bbolt.Open(q.o.Path, 0o600, options)
+		if opened != nil {
+			return opened
 		}
 		db.AllocSize = growBy
 		q.db, q.file = db, file
-		return db.View(q.count)
+		return db.View(func(tx *bbolt.Tx) (err error) {
+			if named, err = epochsOf(tx); err != nil {
+				return err
+			}
+			return q.count(tx)
+		})
 	})
+	if err == nil {
+		err = q.begin(ctx, named)
+	}
 	if err == nil {
 		return nil
 	}
@@ -247,7 +299,10 @@ func (q *Queue) load(ctx context.Context, file *os.File) error {
 // boltOptions are bbolt's options for every file here. The page size is part
 // of the format, so that a file moves between boards.
 func boltOptions() *bbolt.Options {
-	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, PageSize: pageSize}
+	return &bbolt.Options{
+		Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, PageSize: pageSize,
+		NoSync: weakNoSync(),
+	}
 }
 
 // count fills in what the file holds.
@@ -261,8 +316,14 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 			h, err := readHead(record, k)
 			q.counts.tally(h, weigh(record), 1)
 			sealed := record.Get([]byte(metaKey)) != nil
-			if err == nil && sealed && h.Key != q.o.Key.Fingerprint() {
+			if err != nil {
+				return nil //nolint:nilerr // that record's trouble
+			}
+			if _, here := q.o.Keys.Key(h.Key); sealed && !here {
 				q.Orphans++
+			}
+			if h.Slot != nil {
+				q.index.slots[*h.Slot]++
 			}
 			return nil
 		})
@@ -276,8 +337,11 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 		return nil
 	})
 	if bookings := tx.Bucket([]byte(bookingsBucket)); err == nil && bookings != nil {
-		err = bookings.ForEach(func(_, _ []byte) error {
+		err = bookings.ForEach(func(_, v []byte) error {
 			q.counts.bookings++
+			if k, broken := decodeBooking(v); broken == nil && k.Slot != nil {
+				q.index.slots[*k.Slot]++
+			}
 			return nil
 		})
 	}
@@ -298,10 +362,10 @@ func (q *Queue) Close() error {
 			// bbolt may hold its own locks for ever, and its mapping with them. That
 			// keeps the file, and the lock on it, alive after Close, so the lock,
 			// which the next Open needs, is given up by itself.
-			q.closed = errors.Join(syscall.Flock(int(q.file.Fd()), syscall.LOCK_UN), q.file.Close())
+			q.closed = errors.Join(syscall.Flock(int(q.file.Fd()), syscall.LOCK_UN), q.file.Close(), q.epochs.Close())
 			return
 		}
-		q.closed = q.db.Close()
+		q.closed = errors.Join(q.db.Close(), q.epochs.Close())
 	})
 	return q.closed
 }

@@ -32,7 +32,7 @@ func TestTheOutboxKeepsItsContract(t *testing.T) {
 
 func options(tb testing.TB) queue.Options {
 	tb.Helper()
-	return queue.Options{Path: filepath.Join(tb.TempDir(), "queue.db"), Key: queuetest.Key(tb)}
+	return queue.Options{Path: filepath.Join(tb.TempDir(), "queue.db"), Keys: queuetest.Keys(tb)}
 }
 
 func open(tb testing.TB, o queue.Options) *queue.Queue {
@@ -75,15 +75,16 @@ func succeed(id kiosk.RecordID) kiosk.Receipt {
 
 func TestOptionsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
-	key := queuetest.Key(t)
+	keys := queuetest.Keys(t)
 	for want, o := range map[string]queue.Options{
-		"path":        {Key: key},
-		"key":         {Path: "x"},
-		"max records": {Path: "x", Key: key, MaxRecords: 2},
-		"max bytes":   {Path: "x", Key: key, MaxBytes: queue.SessionMax - 1},
-		"reserve":     {Path: "x", Key: key, Reserve: -1},
-		"history max": {Path: "x", Key: key, HistoryMax: -1},
-		"bookings":    {Path: "x", Key: key, MaxBookings: -1},
+		"path":        {Keys: keys},
+		"keys":        {Path: "x"},
+		"max records": {Path: "x", Keys: keys, MaxRecords: 2},
+		"max bytes":   {Path: "x", Keys: keys, MaxBytes: queue.SessionMax - 1},
+		"reserve":     {Path: "x", Keys: keys, Reserve: -1},
+		"history max": {Path: "x", Keys: keys, HistoryMax: -1},
+		"max age":     {Path: "x", Keys: keys, MaxAge: -1},
+		"bookings":    {Path: "x", Keys: keys, MaxBookings: -1},
 	} {
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", want, err)
@@ -505,7 +506,7 @@ func TestAnotherDevicesRecordsAreToldAndBlockNothing(t *testing.T) {
 	theirs := put(t, q, 1, 1000)
 	shut(t, q)
 
-	o.Key = queuetest.Key(t)
+	o.Keys = queuetest.Keys(t)
 	q = open(t, o)
 	defer shut(t, q)
 	if q.Orphans != 1 || q.Quarantined != "" {
@@ -536,13 +537,10 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 	o := options(t)
 	q := open(t, o)
 	defer shut(t, q)
-	copied := func(want ...kiosk.RecordID) *queue.Queue {
+	reopened := func(want ...kiosk.RecordID) *queue.Queue {
 		t.Helper()
 		c := o
-		c.Path = filepath.Join(t.TempDir(), "copy.db")
-		if err := os.WriteFile(c.Path, read(t, o.Path), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		c.Path = copied(t, o.Path)
 		got := queuetest.OpenWith(t, c)
 		if got.Quarantined != "" {
 			t.Fatalf("the copy with %v is damaged", want)
@@ -553,46 +551,46 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 		}
 		return got
 	}
-	copied()
+	reopened()
 	a := put(t, q, 1, 20_000)
-	got, err := copied(a.Record).Image(t.Context(), a.Record, kiosk.Selfie, nil)
+	got, err := reopened(a.Record).Image(t.Context(), a.Record, kiosk.Selfie, nil)
 	if err != nil || !bytes.Equal(got, a.Images[kiosk.Selfie]) {
 		t.Errorf("the image in the copy: %v", err)
 	}
 	b := put(t, q, 2, 20_000)
-	copied(a.Record, b.Record)
+	reopened(a.Record, b.Record)
 	if err := q.Mark(t.Context(), b.Record, kiosk.Marks{SubmissionID: "sub"}); err != nil {
 		t.Fatal(err)
 	}
-	job, err := copied(a.Record, b.Record).Job(t.Context(), b.Record)
+	job, err := reopened(a.Record, b.Record).Job(t.Context(), b.Record)
 	if err != nil || job.Marks.SubmissionID != "sub" {
 		t.Errorf("the mark in the copy: %+v, %v", job, err)
 	}
 	if err := q.Settle(t.Context(), a.Record, succeed(a.Record)); err != nil {
 		t.Fatal(err)
 	}
-	copied(b.Record)
+	reopened(b.Record)
 	if err := q.Recapture(t.Context(), b.Record, kiosk.Receipt{SubmissionID: "sub", Action: kiosk.Retry}); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := copied().Entries(t.Context())
+	entries, err := reopened().Entries(t.Context())
 	if err != nil || len(entries) != 2 || entries[0].Reason != kiosk.NeedsRecapture {
 		t.Errorf("the dead letter in the copy: %+v, %v", entries, err)
 	}
 	if err := q.SetOutages(t.Context(), []kiosk.Outage{{Service: kiosk.GatewayService}}); err != nil {
 		t.Fatal(err)
 	}
-	if outages, err := copied().Outages(t.Context()); err != nil || len(outages) != 1 {
+	if outages, err := reopened().Outages(t.Context()); err != nil || len(outages) != 1 {
 		t.Errorf("the outage in the copy: %v, %v", outages, err)
 	}
 	book(t, q, 3, kiosk.UserToken{})
-	if got := expected(t, copied()); got != "3" {
+	if got := expected(t, reopened()); got != "3" {
 		t.Errorf("booked in the copy: %q", got)
 	}
 	if err := q.Fetched(t.Context(), queuetest.Booking(3), kiosk.UserToken{Value: "token-canary"}); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := copied().Unfetched(t.Context()); err != nil || len(all) != 0 {
+	if all, err := reopened().Unfetched(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("without a token in the copy: %d, %v", len(all), err)
 	}
 	c := queuetest.Submission(3, 1000)
@@ -600,7 +598,7 @@ func TestEveryAcknowledgedRecordIsInACopyOfTheFile(t *testing.T) {
 	if err := q.Put(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	last := copied(c.Record)
+	last := reopened(c.Record)
 	if job, err := last.Job(t.Context(), c.Record); err != nil || job.Token != "token-canary" || expected(t, last) != "" {
 		t.Errorf("the booked person in the copy: token %t, %q still booked, %v", job.Token != "", expected(t, last), err)
 	}

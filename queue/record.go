@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ const (
 	formatKey  = "format"
 	probeKey   = "probe"
 	outagesKey = "outages"
+	epochsKey  = "epochs"
 
 	headKey     = "head"
 	metaKey     = "meta"
@@ -44,7 +46,10 @@ const (
 	imagePrefix = "image/"
 	sealedKey   = "sealed"
 
-	bookingPart = "booking"
+	bookingPart  = "booking"
+	metadataPart = "metadata" // for a relay
+
+	sealedMetadata = "livekiosk_sealed" // the member of what stands in for metadata that is sealed for a relay
 )
 
 // The states of a record, as heads and entries spell them.
@@ -81,12 +86,38 @@ func splitKey(k []byte) (tag []byte, id kiosk.RecordID) {
 	return k[sequenceSize : sequenceSize+tagSize], kiosk.RecordID(k[sequenceSize+tagSize:])
 }
 
+// A tagger makes tags with one device key.
+type tagger struct{ key []byte }
+
+// newTaggers returns one for each key of the ring, the current one first.
+func newTaggers(ring *seal.Ring) ([]tagger, error) {
+	var out []tagger
+	for _, key := range ring.All() {
+		secret, err := key.Derive("correlation tag")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, tagger{secret})
+	}
+	return out, nil
+}
+
 // tag is what is kept of a correlation id: enough to know it again with the
 // device key, and nothing without.
-func (q *Queue) tag(correlationID string) []byte {
-	mac := hmac.New(sha256.New, q.tags)
+func (t tagger) tag(correlationID string) []byte {
+	mac := hmac.New(sha256.New, t.key)
 	mac.Write([]byte(correlationID))
 	return mac.Sum(nil)[:tagSize]
+}
+
+// tags are what a correlation id may have been kept as, under each device key.
+// The first is that of the current key, under which it is kept from now on.
+func (q *Queue) tags(correlationID string) [][]byte {
+	out := make([][]byte, len(q.taggers))
+	for i, t := range q.taggers {
+		out[i] = t.tag(correlationID)
+	}
+	return out
 }
 
 // A head is what is readable of a record without the device key: what the
@@ -99,8 +130,11 @@ type head struct {
 	Session      kiosk.SessionID `json:"session"`
 	Attempt      int             `json:"attempt"`
 	Review       bool            `json:"review,omitempty"`
-	Key          string          `json:"key"`    // fingerprint of the key it is sealed for
-	Queued       time.Time       `json:"queued"` // wall clock, for people
+	Key          string          `json:"key"`             // fingerprint of the device key it is sealed for
+	Relay        string          `json:"relay,omitempty"` // fingerprint of the relay's key that images and metadata are sealed for
+	Slot         *uint32         `json:"slot,omitempty"`  // of its epoch key; nil: it has no parts
+	Check        uint32          `json:"check,omitempty"` // of Slot
+	Queued       time.Time       `json:"queued"`          // wall clock, for people
 	State        string          `json:"state"`
 	SubmissionID string          `json:"submission_id,omitempty"`
 	Changed      time.Time       `json:"changed,omitzero"` // of State
@@ -117,6 +151,8 @@ func decodeHead(b []byte) (head, error) {
 		return head{}, fmt.Errorf("head: format %d", h.Format)
 	case h.Attempt < 1 || h.Attempt > 1<<16:
 		return head{}, fmt.Errorf("head: attempt %d", h.Attempt)
+	case h.Check != check(h.Slot, string(h.Record)):
+		return head{}, errors.New("head: epoch key does not read")
 	}
 	switch h.State {
 	case stateQueued, stateSubmitted, stateUploaded, stateConfirmed, stateDead:
@@ -139,6 +175,7 @@ func readHead(bucket *bbolt.Bucket, k []byte) (head, error) {
 }
 
 func (h head) put(bucket *bbolt.Bucket) error {
+	h.Check = check(h.Slot, string(h.Record))
 	b, err := json.Marshal(h)
 	if err != nil {
 		return err
@@ -166,9 +203,21 @@ func weigh(record *bbolt.Bucket) int64 {
 	return size
 }
 
-// binding is where a part of the record belongs.
-func (h head) binding(part string) seal.Binding {
-	return seal.Binding{Format: h.Format, Attempt: uint32(h.Attempt), Record: string(h.Record), Part: part, Key: h.Key}
+// binding is where a part of the record belongs, whose correlation id has the
+// tag.
+func (h head) binding(tag []byte, part string) seal.Binding {
+	return seal.Binding{
+		Format: h.Format, Attempt: uint32(h.Attempt), Record: string(h.Record),
+		Correlation: hex.EncodeToString(tag), Device: h.Key, Part: part, Key: h.Key,
+	}
+}
+
+// envelope is where a part belongs that only a relay opens.
+func (h head) envelope(correlationID, part string) seal.Binding {
+	return seal.Binding{
+		Format: h.Format, Attempt: uint32(h.Attempt), Record: string(h.Record),
+		Correlation: correlationID, Device: h.Key, Part: part, Key: h.Relay,
+	}
 }
 
 // A body is the sealed part "meta": all of a submission but its images.
@@ -236,6 +285,7 @@ type receipt struct {
 	Attempt      int             `json:"attempt"`
 	Review       bool            `json:"review,omitempty"`
 	SubmissionID string          `json:"submission_id,omitempty"`
+	Slot         *uint32         `json:"slot,omitempty"` // of the epoch key that was destroyed with it
 	Action       kiosk.Action    `json:"action"`
 	Reason       string          `json:"reason,omitempty"`
 	Queued       time.Time       `json:"queued"`

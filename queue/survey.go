@@ -41,6 +41,7 @@ const (
 	keyMax    = 32768 // bbolt's own limit
 	nestedMax = 16    // buckets in buckets
 	levelsMax = 64    // pages from the root of a bucket to a leaf
+	noteMax   = 64    // bytes of the values that tell what kind of file this is
 )
 
 // A damageError says where a file breaks the rules.
@@ -81,6 +82,9 @@ func walk(ctx context.Context, r io.ReaderAt, size int64) error {
 		return fmt.Errorf("bbolt file of another program: %w", kiosk.ErrQueueNewer)
 	case !known:
 		return damaged("no format")
+	}
+	if _, err := readEpochs([]byte(w.found[outboxBucket+"/"+epochsKey])); err != nil {
+		return damaged("%v", err)
 	}
 	for _, name := range []string{pendingBucket, deadBucket, historyBucket} {
 		if _, ok := w.found[name]; !ok {
@@ -358,7 +362,7 @@ func (w *walker) leaf(p *page, low, high []byte, path []string, depth int) ([]by
 
 // note keeps the few values that tell what kind of file this is.
 func (w *walker) note(p *page, key []byte, off, n int64, path []string) error {
-	if len(path) != 1 || path[0] != outboxBucket || n > int64(len(magic)) {
+	if len(path) != 1 || path[0] != outboxBucket || n > noteMax {
 		return nil
 	}
 	v, err := w.slice(p, off, n)

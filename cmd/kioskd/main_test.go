@@ -67,7 +67,7 @@ func (l *lab) hold() *queue.Queue {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	q, err := queue.Open(l.t.Context(), queue.Options{Path: c.queuePath(), Key: key})
+	q, err := queue.Open(l.t.Context(), queue.Options{Path: c.queuePath(), Keys: seal.NewRing(key)})
 	if err != nil {
 		l.t.Fatal(err)
 	}

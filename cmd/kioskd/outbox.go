@@ -66,7 +66,7 @@ func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
 	}
 	q, err := queue.Open(ctx, queue.Options{
-		Path: o.c.queuePath(), Key: key, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		Path: o.c.queuePath(), Keys: seal.NewRing(key), MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
 		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Log: o.log,
 	})
 	if err != nil {

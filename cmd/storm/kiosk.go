@@ -74,7 +74,7 @@ func openOutbox(ctx context.Context, dir string) (*queue.Queue, error) {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
 	return queue.Open(ctx, queue.Options{
-		Path: filepath.Join(dir, "outbox.db"), Key: key, MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
+		Path: filepath.Join(dir, "outbox.db"), Keys: seal.NewRing(key), MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
 	})
 }
 

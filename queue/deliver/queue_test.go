@@ -28,7 +28,7 @@ func TestTheRealOutboxIsDrainedAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	const records = 12
 	w := newWorld(t, gatewaysim.Options{Faults: "urls=503 upload=lostx3 confirm=lostx2 confirm=reset status=503x2"})
-	o := queue.Options{Path: filepath.Join(t.TempDir(), "outbox.db"), Key: queuetest.Key(t)}
+	o := queue.Options{Path: filepath.Join(t.TempDir(), "outbox.db"), Keys: queuetest.Keys(t)}
 	q, err := queue.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

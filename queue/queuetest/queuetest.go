@@ -32,11 +32,17 @@ func Key(tb testing.TB) *seal.Key {
 	return key
 }
 
+// Keys returns a ring of one such key.
+func Keys(tb testing.TB) *seal.Ring {
+	tb.Helper()
+	return seal.NewRing(Key(tb))
+}
+
 // Open returns an empty outbox in a directory of its own, closed when the test
 // ends.
 func Open(tb testing.TB) *queue.Queue {
 	tb.Helper()
-	return OpenWith(tb, queue.Options{Path: filepath.Join(tb.TempDir(), "queue.db"), Key: Key(tb)})
+	return OpenWith(tb, queue.Options{Path: filepath.Join(tb.TempDir(), "queue.db"), Keys: Keys(tb)})
 }
 
 // OpenWith returns the outbox that o asks for, closed when the test ends.
