@@ -16,8 +16,22 @@ func (o *outbox) Revive(ctx context.Context, id kiosk.RecordID) error {
 	return o.undecided(q.Revive(ctx, id))
 }
 
-// Dismiss implements api.Letters.
-func (o *outbox) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
+// Show implements api.Letters.
+func (o *outbox) Show(ctx context.Context, id kiosk.RecordID) (kiosk.Detail, error) {
+	entries, err := o.Entries(ctx)
+	if err != nil {
+		return kiosk.Detail{}, err
+	}
+	for _, e := range entries {
+		if e.Record == id {
+			return kiosk.Detail{Entry: e}, nil
+		}
+	}
+	return kiosk.Detail{}, kiosk.ErrNoRecord
+}
+
+// Drop implements api.Letters.
+func (o *outbox) Drop(ctx context.Context, id kiosk.RecordID, _, reason string) error {
 	q, err := o.get()
 	if err != nil {
 		return err
