@@ -2,7 +2,6 @@ package seal
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hkdf"
@@ -214,7 +213,7 @@ func (k *Key) MarshalText() ([]byte, error) { return []byte(k.public.fingerprint
 // HKDF-SHA256 over it with the info string "livekiosk derive", 0 and label.
 // Different labels give independent bytes.
 func (k *Key) Derive(label string) ([]byte, error) {
-	secret, err := k.private.Bytes()
+	secret, err := k.secret()
 	if err != nil {
 		return nil, fmt.Errorf("derive %s: %w", label, err)
 	}
@@ -224,6 +223,13 @@ func (k *Key) Derive(label string) ([]byte, error) {
 		return nil, fmt.Errorf("derive %s: %w", label, err)
 	}
 	return out, nil
+}
+
+// secret returns the bytes of the private half, 32 of either KEM. The caller
+// clears them: a copy, since those of a hybrid key are the key's own memory.
+func (k *Key) secret() ([]byte, error) {
+	own, err := k.private.Bytes()
+	return bytes.Clone(own), err
 }
 
 // parseKey reads a key file.
@@ -266,7 +272,7 @@ func parseKey(text []byte) (*Key, error) {
 
 // file returns what parseKey reads. The caller clears it.
 func (k *Key) file() ([]byte, error) {
-	secret, err := k.private.Bytes()
+	secret, err := k.secret()
 	if err != nil {
 		return nil, err
 	}
@@ -274,8 +280,8 @@ func (k *Key) file() ([]byte, error) {
 	if k.KEM() == Hybrid {
 		return pem.EncodeToMemory(&pem.Block{Type: pemHybridPrivate, Headers: map[string]string{pemKEM: string(Hybrid)}, Bytes: secret}), nil
 	}
-	var exchange crypto.PrivateKey
-	if exchange, err = ecdh.X25519().NewPrivateKey(secret); err != nil {
+	exchange, err := ecdh.X25519().NewPrivateKey(secret)
+	if err != nil {
 		return nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(exchange)

@@ -8,24 +8,23 @@ import (
 	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"livekiosk/queue/seal"
 )
 
-func generate(tb testing.TB) *seal.Key {
+func generate(tb testing.TB) *seal.Key { return generateFor(tb, seal.X25519) }
+func hybrid(tb testing.TB) *seal.Key   { return generateFor(tb, seal.Hybrid) }
+
+func generateFor(tb testing.TB, kem seal.KEM) *seal.Key {
 	tb.Helper()
-	key, err := seal.Generate(seal.X25519)
+	key, err := seal.Generate(kem)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,24 +46,34 @@ func open(k *seal.Key, aad, part []byte) ([]byte, error) { return k.Open(aad, by
 
 // kinds are the ways to close a part, and to open it.
 var kinds = map[string]struct {
+	kem  seal.KEM
+	enc  int // bytes before the nonce or the ciphertext
 	seal func(k *seal.Key, aad, plaintext []byte) ([]byte, error)
 	open func(k *seal.Key, aad, part []byte) ([]byte, error)
 }{
-	"sealed":          {func(k *seal.Key, aad, plaintext []byte) ([]byte, error) { return sealed(k, false, aad, plaintext) }, open},
-	"sealed with AES": {func(k *seal.Key, aad, plaintext []byte) ([]byte, error) { return sealed(k, true, aad, plaintext) }, open},
-	"kept":            {(*seal.Key).Keep, (*seal.Key).Recall},
+	"x25519":          {seal.X25519, 33, sealedOn(false), open},
+	"x25519 with AES": {seal.X25519, 33, sealedOn(true), open},
+	"hybrid":          {seal.Hybrid, 1121, sealedOn(false), open},
+	"hybrid with AES": {seal.Hybrid, 1121, sealedOn(true), open},
+	"kept":            {seal.X25519, 33, (*seal.Key).Keep, (*seal.Key).Recall},
+	"kept by hybrid":  {seal.Hybrid, 33, (*seal.Key).Keep, (*seal.Key).Recall},
+}
+
+func sealedOn(aes bool) func(k *seal.Key, aad, plaintext []byte) ([]byte, error) {
+	return func(k *seal.Key, aad, plaintext []byte) ([]byte, error) { return sealed(k, aes, aad, plaintext) }
 }
 
 func TestAPartOpensOnlyWithItsKeyInItsPlace(t *testing.T) {
 	for name, kind := range kinds {
-		t.Run(name, func(t *testing.T) { opensOnlyInItsPlace(t, kind.seal, kind.open) })
+		t.Run(name, func(t *testing.T) { opensOnlyInItsPlace(t, kind.kem, kind.enc, kind.seal, kind.open) })
 	}
 }
 
-func opensOnlyInItsPlace(t *testing.T, closes, opens func(k *seal.Key, aad, b []byte) ([]byte, error)) {
+func opensOnlyInItsPlace(t *testing.T, kem seal.KEM, enc int, closes, opens func(k *seal.Key, aad, b []byte) ([]byte, error)) {
 	t.Helper()
-	key, other := generate(t), generate(t)
-	place := seal.Binding{Format: 1, Attempt: 2, Record: "s1-2", Part: "image/SELFIE", Key: key.Fingerprint()}
+	key, other := generateFor(t, kem), generateFor(t, kem)
+	place := place
+	place.Key = key.Fingerprint()
 	plaintext := []byte("a face")
 	sealed, err := closes(key, place.AAD(), plaintext)
 	if err != nil {
@@ -101,11 +110,15 @@ func opensOnlyInItsPlace(t *testing.T, closes, opens func(k *seal.Key, aad, b []
 		"another part":                       {key, with(func(b *seal.Binding) { b.Part = "meta" }), sealed},
 		"another attempt":                    {key, with(func(b *seal.Binding) { b.Attempt = 1 }), sealed},
 		"another key id":                     {key, with(func(b *seal.Binding) { b.Key = other.Fingerprint() }), sealed},
+		"another device":                     {key, with(func(b *seal.Binding) { b.Device = other.Fingerprint() }), sealed},
+		"another correlation id":             {key, with(func(b *seal.Binding) { b.Correlation = "c-18" }), sealed},
 		"another format":                     {key, with(func(b *seal.Binding) { b.Format = 2 }), sealed},
 		"bytes moved between record, part":   {key, with(func(b *seal.Binding) { b.Record, b.Part = "s1-2i", "mage/SELFIE" }), sealed},
+		"correlation id moved to the record": {key, with(func(b *seal.Binding) { b.Record, b.Correlation = "s1-2c-17", "" }), sealed},
 		"another suite":                      {key, place.AAD(), flipped(0)},
 		"a changed encapsulated key or salt": {key, place.AAD(), flipped(5)},
-		"a changed byte":                     {key, place.AAD(), flipped(40)},
+		"the end of the encapsulated key":    {key, place.AAD(), flipped(enc - 2)},
+		"a changed byte":                     {key, place.AAD(), flipped(enc + 7)},
 		"a changed tag":                      {key, place.AAD(), flipped(len(sealed) - 1)},
 		"a byte missing":                     {key, place.AAD(), sealed[:len(sealed)-1]},
 		"nothing":                            {key, place.AAD(), nil},
@@ -128,8 +141,8 @@ func TestTheAssociatedDataIsAsWrittenDown(t *testing.T) {
 }
 
 func TestTheSamePartSealsDifferentlyEachTime(t *testing.T) {
-	key := generate(t)
 	for name, kind := range kinds {
+		key := generateFor(t, kind.kem)
 		one, err := kind.seal(key, nil, []byte("x"))
 		if err != nil {
 			t.Fatal(err)
@@ -138,8 +151,8 @@ func TestTheSamePartSealsDifferentlyEachTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Equal(one[1:33], two[1:33]) || bytes.Equal(one[33:], two[33:]) {
-			t.Errorf("two parts %s of one plaintext are equal: they tell that the plaintexts are", name)
+		if bytes.Equal(one[1:kind.enc], two[1:kind.enc]) || bytes.Equal(one[kind.enc:], two[kind.enc:]) {
+			t.Errorf("two parts of one plaintext are equal as %s: they tell that the plaintexts are", name)
 		}
 	}
 }
@@ -197,50 +210,64 @@ func TestAKeptPartIsAsWrittenDown(t *testing.T) {
 	}
 }
 
-// TestAPartSealedWithAESIsAsWrittenDown opens two parts of a record with
-// FORMAT.md's words and the standard library only.
-func TestAPartSealedWithAESIsAsWrittenDown(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "device.pem")
-	key, err := seal.LoadOrCreate(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(text)
-	private, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(block.Bytes[len(block.Bytes)-32:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := seal.NewSealerOn(key.Public(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"meta", "image"} {
-		part, err := s.Seal([]byte("place"), []byte(want))
+// TestASealedPartIsAsWrittenDown opens two parts of a record with the package's
+// words and public libraries only.
+func TestASealedPartIsAsWrittenDown(t *testing.T) {
+	for suite, tc := range map[byte]struct {
+		kem hpke.KEM
+		of  seal.KEM
+		enc int
+		aes bool
+	}{
+		0x01: {hpke.DHKEM(ecdh.X25519()), seal.X25519, 32, false},
+		0x03: {hpke.DHKEM(ecdh.X25519()), seal.X25519, 32, true},
+		0x04: {hpke.MLKEM768X25519(), seal.Hybrid, 1120, false},
+		0x05: {hpke.MLKEM768X25519(), seal.Hybrid, 1120, true},
+	} {
+		path := filepath.Join(t.TempDir(), "device.pem")
+		key, err := seal.Make(path, tc.of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		recipient, err := hpke.NewRecipient(part[1:33], private, hpke.HKDFSHA256(), hpke.ExportOnly(), []byte("livekiosk seal\x00\x03"))
+		secret := decode(t, path).Bytes
+		private, err := tc.kem.NewPrivateKey(secret[len(secret)-32:])
 		if err != nil {
 			t.Fatal(err)
 		}
-		exported, err := recipient.Export("livekiosk parts", 32)
+		s, err := seal.NewSealerOn(key.Public(), tc.aes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cipherBlock, err := aes.NewCipher(exported)
-		if err != nil {
-			t.Fatal(err)
-		}
-		gcm, err := cipher.NewGCM(cipherBlock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := gcm.Open(nil, part[33:45], part[45:], []byte("place")); err != nil || part[0] != 3 || string(got) != want {
-			t.Errorf("opened %q, %v, of suite %d", got, err, part[0])
+		for _, want := range []string{"meta", "image"} {
+			part, err := s.Seal([]byte("place"), []byte(want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			enc, rest := part[1:1+tc.enc], part[1+tc.enc:]
+			recipient, err := hpke.NewRecipient(enc, private, hpke.HKDFSHA256(), hpke.ExportOnly(), append([]byte("livekiosk seal\x00"), suite))
+			if err != nil {
+				t.Fatal(err)
+			}
+			exported, err := recipient.Export("livekiosk parts", 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var aead cipher.AEAD
+			if tc.aes {
+				block, err := aes.NewCipher(exported)
+				if err != nil {
+					t.Fatal(err)
+				}
+				aead, err = cipher.NewGCM(block)
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if aead, err = chacha20poly1305.New(exported); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := aead.Open(nil, rest[:12], rest[12:], []byte("place")); err != nil || part[0] != suite || string(got) != want {
+				t.Errorf("opened %q, %v, of suite %d", got, err, part[0])
+			}
 		}
 	}
 }
@@ -251,7 +278,7 @@ func TestARecordThatWasOpenedLatelyOpensAgain(t *testing.T) {
 	key := generate(t)
 	var parts [][]byte
 	for n := range 300 {
-		part, err := sealed(key, true, []byte("place"), []byte{byte(n)})
+		part, err := sealed(key, n%2 == 0, []byte("place"), []byte{byte(n)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,139 +320,12 @@ func TestDerivedBytesDependOnKeyAndLabelOnly(t *testing.T) {
 	}
 }
 
-func TestNoFormattingShowsTheKey(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys", "device.pem")
-	key, err := seal.LoadOrCreate(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(text)
-	secret := block.Bytes[len(block.Bytes)-32:]
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		got := fmt.Sprintf(verb, key)
-		numbers := strings.Trim(fmt.Sprintf("%d", secret), "[]")
-		if strings.Contains(got, hex.EncodeToString(secret)) || strings.Contains(got, numbers) || bytes.Contains([]byte(got), secret) {
-			t.Errorf("%s prints the private key", verb)
-		}
-	}
-}
-
-func TestAKeyFileIsMadeOnceAndPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state", "keys", "device.pem")
-	if _, err := seal.Load(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("loading a missing key: %v", err)
-	}
-	var group sync.WaitGroup
-	keys := make([]*seal.Key, 8)
-	for i := range keys {
-		group.Go(func() {
-			key, err := seal.LoadOrCreate(path)
-			if err != nil {
-				t.Error(err)
-			}
-			keys[i] = key
-		})
-	}
-	group.Wait()
-	if t.Failed() {
-		return
-	}
-	for _, key := range keys {
-		if key.Fingerprint() != keys[0].Fingerprint() {
-			t.Error("two callers got two keys")
-		}
-	}
-	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
-		info, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm() != want {
-			t.Errorf("%s has mode %04o, want %04o", filepath.Base(name), info.Mode().Perm(), want)
-		}
-	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 1 {
-		t.Errorf("%d files beside the key, want none", len(entries)-1)
-	}
-
-	part, err := sealed(keys[0], true, nil, []byte("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := seal.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := again.Open(nil, part); err != nil {
-		t.Errorf("the key read back does not open what it sealed: %v", err)
-	}
-}
-
-func TestABadKeyFileIsRefusedAndLeftAlone(t *testing.T) {
-	good := filepath.Join(t.TempDir(), "keys", "device.pem")
-	if _, err := seal.LoadOrCreate(good); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, tc := range map[string]struct {
-		text []byte
-		mode fs.FileMode
-		want string
-	}{
-		"readable by the group": {text, 0o640, "mode 0640"},
-		"readable by everybody": {text, 0o604, "mode 0604"},
-		"empty":                 {nil, 0o600, "restore it"},
-		"cut short":             {text[:60], 0o600, "restore it"},
-		"zeros":                 {make([]byte, 119), 0o600, "restore it"},
-		"another kind of key":   {bytes.ReplaceAll(text, []byte("PRIVATE KEY"), []byte("RSA PRIVATE KEY")), 0o600, "restore it"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "device.pem")
-			if err := os.WriteFile(path, tc.text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(path, tc.mode); err != nil {
-				t.Fatal(err)
-			}
-			_, err := seal.LoadOrCreate(path)
-			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v, want it to name the file and say %q", err, tc.want)
-			}
-			after, err := os.ReadFile(path)
-			if err != nil || !bytes.Equal(after, tc.text) {
-				t.Errorf("the file changed (%v)", err)
-			}
-		})
-	}
-}
-
-func TestADirectoryThatOthersWriteToGetsNoKey(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := seal.LoadOrCreate(filepath.Join(dir, "device.pem")); err == nil || !strings.Contains(err.Error(), "chmod 0700") {
-		t.Errorf("got %v", err)
-	}
-}
-
 // FuzzOpen holds that no bytes but the sealed ones open.
 func FuzzOpen(f *testing.F) {
-	key := generate(f)
+	keys := map[seal.KEM]*seal.Key{seal.X25519: generate(f), seal.Hybrid: hybrid(f)}
 	parts := map[string][]byte{}
 	for name, kind := range kinds {
-		part, err := kind.seal(key, nil, []byte("x"))
+		part, err := kind.seal(keys[kind.kem], nil, []byte("x"))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -433,28 +333,41 @@ func FuzzOpen(f *testing.F) {
 		f.Add(part[:len(part)-2])
 	}
 	f.Add([]byte(nil))
-	f.Add(append([]byte{1}, make([]byte, 64)...))
-	f.Add(append([]byte{2}, make([]byte, 64)...))
-	f.Add(append([]byte{3}, make([]byte, 64)...))
+	for suite := range byte(6) {
+		f.Add(append([]byte{suite}, make([]byte, 64)...))
+		f.Add(append([]byte{suite}, make([]byte, 1200)...))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for name, kind := range kinds {
-			if got, err := kind.open(key, nil, b); err == nil && !bytes.Equal(b, parts[name]) {
-				t.Errorf("%x opened to %x as one that was %s", b, got, name)
+			if got, err := kind.open(keys[kind.kem], nil, bytes.Clone(b)); err == nil && !bytes.Equal(b, parts[name]) {
+				t.Errorf("%x opened to %x as %s", b, got, name)
 			}
 		}
 	})
 }
 
-func BenchmarkSeal(b *testing.B) {
-	key := generate(b)
+// BenchmarkSealAndWrap is what storing a record of one image of this size costs
+// here: a sealer of its own, the part sealed, and wrapped.
+func BenchmarkSealAndWrap(b *testing.B) {
+	e := epochs(b, b.TempDir(), 1)
+	p := take(b, e)
+	aad := place.AAD()
 	for name, kind := range kinds {
-		for _, size := range []int{300, 150_000, 300_000, 4 << 20} {
-			b.Run(fmt.Sprintf("kind=%s/size=%d", name, size), func(b *testing.B) {
+		if kind.enc == 33 && strings.HasPrefix(name, "kept") {
+			continue
+		}
+		key := generateFor(b, kind.kem)
+		for _, size := range []int{300, 300_000} {
+			b.Run(fmt.Sprintf("kind=%s/size=%d", strings.ReplaceAll(name, " ", "-"), size), func(b *testing.B) {
 				plaintext := make([]byte, size)
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := kind.seal(key, nil, plaintext); err != nil {
+					part, err := kind.seal(key, aad, plaintext)
+					if err == nil {
+						_, err = p.WrapOn(strings.HasSuffix(name, "AES"), aad, part)
+					}
+					if err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -463,23 +376,34 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-func BenchmarkOpen(b *testing.B) {
-	key := generate(b)
+// BenchmarkUnwrapAndOpen is what an image costs when it is delivered.
+func BenchmarkUnwrapAndOpen(b *testing.B) {
+	e := epochs(b, b.TempDir(), 1)
+	p := take(b, e)
 	for name, kind := range kinds {
-		for _, size := range []int{300, 150_000} {
-			b.Run(fmt.Sprintf("kind=%s/size=%d", name, size), func(b *testing.B) {
-				part, err := kind.seal(key, nil, make([]byte, size))
+		key := generateFor(b, kind.kem)
+		b.Run("kind="+strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
+			part, err := kind.seal(key, nil, make([]byte, 300_000))
+			if err != nil {
+				b.Fatal(err)
+			}
+			wrapped, err := p.WrapOn(!strings.HasPrefix(name, "x25519") || strings.HasSuffix(name, "AES"), nil, part)
+			if err != nil {
+				b.Fatal(err)
+			}
+			work := make([]byte, len(wrapped))
+			b.SetBytes(300_000)
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(work, wrapped)
+				part, err := p.Unwrap(nil, work)
+				if err == nil {
+					_, err = kind.open(key, nil, part)
+				}
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.SetBytes(int64(size))
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := kind.open(key, nil, part); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
+			}
+		})
 	}
 }
