@@ -65,7 +65,8 @@ type world struct {
 	direct *gateway.Client
 	relay  *httptest.Server
 	key    *seal.Key
-	device string // fingerprint of the kiosk's key
+	device string                    // fingerprint of the kiosk's key
+	images map[kiosk.Document][]byte // of every session
 	tap    *tap
 	log    *lines
 	now    *clock
@@ -119,6 +120,7 @@ func newKey(tb testing.TB, kem seal.KEM) *seal.Key {
 func newWorld(t *testing.T, opts gatewaysim.Options) *world {
 	t.Helper()
 	w := &world{key: newKey(t, seal.X25519), device: newKey(t, seal.X25519).Fingerprint(), tap: &tap{}, log: &lines{}, now: &clock{at: time.Now()}}
+	w.images = map[kiosk.Document][]byte{kiosk.Selfie: picture(t, 1), kiosk.AdditionalSelfie: picture(t, 2)}
 	opts.Now = w.now.read
 	w.World = partnertest.New(t, opts)
 	w.relay = w.serve(t, seal.NewRing(w.key))
@@ -179,22 +181,20 @@ func envelope(tb testing.TB, pub *seal.Public, b seal.Binding, plaintext []byte)
 }
 
 // upload brings a session to the point where it can be confirmed, and returns
-// the submission and the images.
-func (w *world) upload(t *testing.T, who kiosk.Credentials) (string, map[kiosk.Document][]byte) {
+// the submission.
+func (w *world) upload(t *testing.T, who kiosk.Credentials) string {
 	t.Helper()
 	targets, err := w.Targets(t.Context(), who)
 	if err != nil {
 		t.Fatal(err)
 	}
-	images := map[kiosk.Document][]byte{}
-	for i, d := range kiosk.Documents() {
-		images[d] = picture(t, byte(i))
-		up := kiosk.Upload{Target: targets.Documents[d], JPEG: w.envelope(t, w.part(who.CorrelationID, "image/"+string(d)), images[d])}
+	for _, d := range kiosk.Documents() {
+		up := kiosk.Upload{Target: targets.Documents[d], JPEG: w.envelope(t, w.part(who.CorrelationID, "image/"+string(d)), w.images[d])}
 		if err := w.Upload(t.Context(), up); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return targets.SubmissionID, images
+	return targets.SubmissionID
 }
 
 // metadata is what the queue sends of sealed metadata.
@@ -238,7 +238,7 @@ func TestASealedSessionIsVerified(t *testing.T) {
 			t.Errorf("upload URL lives %v, want the gateway's 10m", target.ExpiresIn)
 		}
 	}
-	id, images := w.upload(t, who)
+	id := w.upload(t, who)
 	plain := []byte(`{"review":false,"secret":"m3ta"}`)
 	if err := w.Confirm(t.Context(), who, id, metadata(w.envelope(t, w.part("c-1", "metadata"), plain))); err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestASealedSessionIsVerified(t *testing.T) {
 	if len(confirmed) != 1 {
 		t.Fatalf("%d submissions were confirmed, want 1", len(confirmed))
 	}
-	for d, img := range images {
+	for d, img := range w.images {
 		sum := sha256.Sum256(img)
 		if got := confirmed[0].Documents[string(d)]; got.SHA256 != hex.EncodeToString(sum[:]) || got.Size != int64(len(img)) {
 			t.Errorf("%s at the gateway is not the image that was captured", d)
@@ -280,19 +280,21 @@ func TestASealedSessionIsVerified(t *testing.T) {
 	w.silent(t, who.Token, "c-1", "X-Amz", "m3ta", path.Base(targets.Documents[kiosk.Selfie].URL))
 }
 
-// fault scripts what goes wrong next.
+// fault scripts what goes wrong next, and nothing else.
 func (w *world) fault(t *testing.T, script string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+"/sim/faults", strings.NewReader(script))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _ = resp.Body.Close(); resp.StatusCode/100 != 2 {
-		t.Fatalf("fault %s: HTTP %d", script, resp.StatusCode)
+	for _, method := range []string{http.MethodDelete, http.MethodPost} {
+		req, err := http.NewRequestWithContext(t.Context(), method, w.URL+"/sim/faults", strings.NewReader(script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode/100 != 2 {
+			t.Fatalf("fault %s: HTTP %d", script, resp.StatusCode)
+		}
 	}
 }
 
@@ -313,7 +315,7 @@ func TestWhatCannotBeOpenedIsKeptByTheKiosk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := picture(t, 1)
+	whole := w.images[kiosk.Selfie]
 	good := w.envelope(t, w.part("c", "image/SELFIE"), whole)
 	changed := bytes.Clone(good)
 	changed[len(changed)-1] ^= 1
@@ -371,7 +373,7 @@ func TestAnImageThatNoGatewayTakesIsCapturedAnew(t *testing.T) {
 func TestAConfirmationThatDoesNotFitGoesNoFurther(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{})
 	who := w.initiate(t, "c")
-	id, _ := w.upload(t, who)
+	id := w.upload(t, who)
 	other := w.part("c", "metadata")
 	other.Record, other.Attempt = "r-2", 2
 	foreign := w.part("c", "metadata")
@@ -413,7 +415,7 @@ func TestAConfirmationThatDoesNotFitGoesNoFurther(t *testing.T) {
 func TestImagesOfTwoCapturesAreNotConfirmedAsOne(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{})
 	who := w.initiate(t, "c")
-	id, _ := w.upload(t, who)
+	id := w.upload(t, who)
 	targets, err := w.Targets(t.Context(), who)
 	if err != nil || targets.SubmissionID != id {
 		t.Fatalf("targets = %s, %v; want the same submission again", targets.SubmissionID, err)
@@ -504,7 +506,7 @@ func TestWhatWasSealedForAnOlderKeyStillOpens(t *testing.T) {
 	who := w.initiate(t, "c")
 	young := newKey(t, seal.Hybrid)
 	w.Client = w.client(t, w.serve(t, seal.NewRing(young, w.key)).URL)
-	id, _ := w.upload(t, who) // for the old one
+	id := w.upload(t, who) // for the old one
 	m := metadata(envelope(t, young.Public(), w.part("c", "metadata"), []byte(`{}`)))
 	if err := w.Confirm(t.Context(), who, id, m); err != nil {
 		t.Errorf("confirm with metadata for the new key: %v", err)
@@ -520,7 +522,7 @@ func TestTheGatewaysFailuresComeThrough(t *testing.T) {
 			t.Run(call+"="+fault, func(t *testing.T) {
 				c := "c-" + call + fault[:3] + fault[len(fault)-1:]
 				who := w.initiate(t, c)
-				id, _ := w.upload(t, who)
+				id := w.upload(t, who)
 				ask := func(cl *gateway.Client, sealed bool) *kiosk.GatewayError {
 					t.Helper()
 					targets, err := cl.Targets(t.Context(), who)
@@ -528,7 +530,7 @@ func TestTheGatewaysFailuresComeThrough(t *testing.T) {
 						t.Fatal(err)
 					}
 					w.fault(t, call+"="+fault)
-					img, m := picture(t, 1), json.RawMessage(`{}`)
+					img, m := w.images[kiosk.Selfie], json.RawMessage(`{}`)
 					if sealed {
 						img, m = w.envelope(t, w.part(c, "image/SELFIE"), img), metadata(w.envelope(t, w.part(c, "metadata"), m))
 					}
@@ -564,9 +566,10 @@ func TestAnOutageBehindTheRelayIsOne(t *testing.T) {
 				continue // the same as reset, but that it took effect
 			}
 			t.Run(call+"="+fault, func(t *testing.T) {
+				w.fault(t, "")
 				c := "c-" + call + "-" + fault
 				who := w.initiate(t, c)
-				id, _ := w.upload(t, who)
+				id := w.upload(t, who)
 				targets, err := w.Targets(t.Context(), who)
 				if err != nil {
 					t.Fatal(err)
@@ -576,7 +579,7 @@ func TestAnOutageBehindTheRelayIsOne(t *testing.T) {
 				case "urls":
 					_, err = w.Targets(t.Context(), who)
 				case "upload":
-					err = w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: w.envelope(t, w.part(c, "image/SELFIE"), picture(t, 1))})
+					err = w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: w.envelope(t, w.part(c, "image/SELFIE"), w.images[kiosk.Selfie])})
 				case "confirm":
 					err = w.Confirm(t.Context(), who, id, metadata(w.envelope(t, w.part(c, "metadata"), []byte(`{}`))))
 				case "status":
