@@ -39,8 +39,9 @@ type fakeKiosk struct {
 	erased   []kiosk.Erasure
 	keys     []kiosk.KeyUse
 	found    kiosk.Verification
-	export   []string // what is written of it, one by one
-	pause    func()   // called after each step of an upkeep; nil: goes on
+	export   []string              // what is written of it, one by one
+	begun    func()                // called when an upkeep begins; nil: not
+	verify   func(context.Context) // called after each record that is verified; nil: not
 	log      *api.Events
 }
 
@@ -188,13 +189,14 @@ func (k *fakeKiosk) KeyUses(context.Context) ([]kiosk.KeyUse, error) { return k.
 // Verify finds what it was told to, in three records. It is broken after the
 // first with errLater.
 func (k *fakeKiosk) Verify(ctx context.Context, each func(done, total int)) (kiosk.Verification, error) {
+	k.start()
 	if k.broken != nil && !errors.Is(k.broken, errLater) {
 		return kiosk.Verification{}, k.broken
 	}
 	for i := range 3 {
 		each(i+1, 3)
-		if k.pause != nil {
-			k.pause()
+		if k.verify != nil {
+			k.verify(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -214,6 +216,7 @@ func (k *fakeKiosk) Export(_ context.Context, w io.Writer, recipient []byte) (st
 	if string(recipient) != "public key" {
 		return "", fmt.Errorf("export: %w: SECRET", api.ErrRecipient)
 	}
+	k.start()
 	if k.broken != nil && !errors.Is(k.broken, errLater) {
 		return "k9", k.broken
 	}
@@ -221,14 +224,19 @@ func (k *fakeKiosk) Export(_ context.Context, w io.Writer, recipient []byte) (st
 		if _, err := io.WriteString(w, part); err != nil {
 			return "k9", err
 		}
-		if k.pause != nil {
-			k.pause()
-		}
 	}
 	return "k9", k.broken
 }
 
+// start tells that an upkeep has begun.
+func (k *fakeKiosk) start() {
+	if k.begun != nil {
+		k.begun()
+	}
+}
+
 func (k *fakeKiosk) Compact(context.Context) (kiosk.Compaction, error) {
+	k.start()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, r := range k.results {
@@ -341,20 +349,18 @@ func TestAnswers(t *testing.T) {
 		w.kiosk.entries = append(w.kiosk.entries, kiosk.Entry{Record: "s4-1", Session: "s4", Attempt: 1, State: "confirmed", SubmissionID: "sub-4", Bytes: 300, Queued: time.Unix(0, 0).UTC()})
 	}
 	underUpkeep := func(w *world) { // until the test ends
-		begun, end := make(chan struct{}), make(chan struct{})
-		var once, done sync.Once
-		w.kiosk.pause = func() {
-			once.Do(func() { close(begun) })
+		begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		w.kiosk.begun = sync.OnceFunc(func() {
+			close(begun)
 			<-end
-		}
-		ended := make(chan struct{})
+		})
 		go func() {
 			defer close(ended)
 			w.server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.WithoutCancel(w.t.Context()), "POST", "/v1/queue/verify", http.NoBody))
 		}()
 		<-begun
 		w.t.Cleanup(func() {
-			done.Do(func() { close(end) })
+			close(end)
 			<-ended
 		})
 	}
