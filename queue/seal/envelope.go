@@ -17,7 +17,7 @@ const (
 // is set to pub's. Correlation is not part of the message; whoever opens it has
 // to know it. Record, Device and Part are, in the clear, and have at most 256
 // bytes each. The result is new memory; plaintext stays the caller's.
-func SealEnvelope(pub *Public, b Binding, plaintext []byte) ([]byte, error) {
+func SealEnvelope(pub *Public, b Binding, plaintext []byte) ([]byte, error) { //nolint:revive // the opposite of OpenEnvelope
 	b.Key = pub.fingerprint
 	head := binary.BigEndian.AppendUint16([]byte(envelopeMagic), b.Format)
 	head = binary.BigEndian.AppendUint32(head, b.Attempt)

@@ -109,7 +109,7 @@ func (e *Epochs) create(dir, base string, text []byte) (err error) {
 	}
 	defer parent.Close()
 	making := epochMaking(dir, base)
-	if err := shred(making); err != nil { // of a start that ended half-way
+	if err = shred(making); err != nil { // of a start that ended half-way
 		return err
 	}
 	f, err := os.OpenFile(making, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -215,12 +216,12 @@ func TestADestroyedKeyUnwrapsNothing(t *testing.T) {
 // TestNoSlotLiesInTwoSectors holds that a torn write takes one key at most.
 func TestNoSlotLiesInTwoSectors(t *testing.T) {
 	dir := t.TempDir()
-	e := epochs(t, dir, 100)
+	e := epochs(t, dir, 40)
 	was, err := os.ReadFile(epochFile(dir, e))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
+	for range 40 {
 		p := take(t, e)
 		if err := e.Destroy([]uint32{p.Slot()}); err != nil {
 			t.Fatal(err)
@@ -311,7 +312,7 @@ func TestBeginErasesWhatNothingUses(t *testing.T) {
 	e := epochs(t, dir, 8)
 	var wrapped [][]byte
 	for i := range 8 {
-		wrapped = append(wrapped, wrap(t, take(t, e), "", fmt.Sprint(i)))
+		wrapped = append(wrapped, wrap(t, take(t, e), "", strconv.Itoa(i)))
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
@@ -335,7 +336,7 @@ func TestBeginErasesWhatNothingUses(t *testing.T) {
 	}
 	for i, w := range wrapped {
 		got, err := unwrapsWith(e, uint32(i), "", w)
-		if used[uint32(i)] && (err != nil || got != fmt.Sprint(i)) {
+		if used[uint32(i)] && (err != nil || got != strconv.Itoa(i)) {
 			t.Errorf("key %d is used and unwraps %q, %v", i, got, err)
 		}
 		if !used[uint32(i)] && err == nil {
@@ -578,7 +579,9 @@ func TestACreationThatEndsAnywhereLeavesNothingInTheWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer e.Close()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
 	}) {
 		files, err := filepath.Glob(filepath.Join(left, base+".epochs-*"))
 		if err != nil {
@@ -610,7 +613,7 @@ func TestAChangeThatEndsAnywhereKeepsEveryKeyThatIsUsed(t *testing.T) {
 		e := epochs(t, dir, 10)
 		var wrapped [][]byte
 		for i := range 10 {
-			wrapped = append(wrapped, wrap(t, take(t, e), "", fmt.Sprint(i)))
+			wrapped = append(wrapped, wrap(t, take(t, e), "", strconv.Itoa(i)))
 		}
 		for at, left := range snapshots(t, dir, func(step func(string)) {
 			e.Watch(step)
@@ -642,13 +645,9 @@ func TestNothingPrintsAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets := [][]byte{slots[4096:][:32]}
-	ring, err := seal.Store{Dir: dir, Kind: seal.FileStore}.Create(seal.X25519)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ring, err = (seal.Store{Dir: dir, Kind: seal.FileStore}).Rotate(seal.Hybrid); err != nil {
-		t.Fatal(err)
-	}
+	s := seal.Store{Dir: dir, Kind: seal.FileStore}
+	must(t)(s.Create(seal.X25519))
+	ring := must(t)(s.Rotate(seal.Hybrid))
 	for _, name := range []string{"device.key", "old-" + ring.All()[1].Fingerprint() + ".key"} {
 		block := decode(t, filepath.Join(dir, name))
 		secrets = append(secrets, block.Bytes[len(block.Bytes)-32:])
@@ -705,7 +704,7 @@ func FuzzOpenEpochs(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer got.Close()
+		t.Cleanup(func() { _ = got.Close() })
 		if got.Slots() != (len(b)-4096)/32 || got.Slots() < 1 {
 			t.Fatalf("%d slots in %d bytes", got.Slots(), len(b))
 		}

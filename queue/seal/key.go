@@ -85,8 +85,8 @@ func parsePublic(text []byte) (*Public, error) {
 	kem, raw := X25519, block.Bytes
 	switch block.Type {
 	case pemPublic:
-		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
+		parsed, damage := x509.ParsePKIXPublicKey(block.Bytes)
+		if damage != nil {
 			return nil, errors.New("is damaged")
 		}
 		exchange, ok := parsed.(*ecdh.PublicKey)

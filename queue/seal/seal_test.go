@@ -19,8 +19,15 @@ import (
 	"livekiosk/queue/seal"
 )
 
-func generate(tb testing.TB) *seal.Key { return generateFor(tb, seal.X25519) }
-func hybrid(tb testing.TB) *seal.Key   { return generateFor(tb, seal.Hybrid) }
+func generate(tb testing.TB) *seal.Key {
+	tb.Helper()
+	return generateFor(tb, seal.X25519)
+}
+
+func hybrid(tb testing.TB) *seal.Key {
+	tb.Helper()
+	return generateFor(tb, seal.Hybrid)
+}
 
 func generateFor(tb testing.TB, kem seal.KEM) *seal.Key {
 	tb.Helper()

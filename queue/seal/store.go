@@ -38,15 +38,15 @@ func Make(path string, kem KEM) (*Key, error) {
 	}
 	defer dir.Close()
 	making := makingPath(path)
-	if err := key.write(making); err != nil {
+	if err = key.write(making); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
 	// Unlike a rename, a link replaces nothing.
 	err = os.Link(making, path)
-	if err := cmp.Or(os.Remove(making), err); err != nil {
+	if err = cmp.Or(err, os.Remove(making)); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	if err := dir.Sync(); err != nil {
+	if err = dir.Sync(); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
 	return key, nil
@@ -185,7 +185,7 @@ func (s Store) Open() (*Ring, error) {
 	}
 	defer dir.Close()
 	if s.Kind == FileStore {
-		if err := onlyOurs(dir); err != nil {
+		if err = onlyOurs(dir); err != nil {
 			return nil, fmt.Errorf("key store: %w", err)
 		}
 	}

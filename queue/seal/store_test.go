@@ -37,6 +37,7 @@ func prints(r *seal.Ring) (all []string) {
 
 // must returns the ring, or ends the test.
 func must(tb testing.TB) func(*seal.Ring, error) *seal.Ring {
+	tb.Helper()
 	return func(r *seal.Ring, err error) *seal.Ring {
 		tb.Helper()
 		if err != nil {
