@@ -103,6 +103,18 @@ the last that could not be retried counts.`,
 			flags: noFlags(replay),
 		},
 		{
+			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
+			more: `Runs until it is stopped, on a machine of the partner's and not on a kiosk. To
+kiosks in relay mode it is the gateway. It opens images and metadata with the
+key, in memory, and hands them on to the gateway behind it; it keeps nothing.
+
+"kioskctl keys create --out FILE" makes the key; kiosks are given its public
+half. A new key is given first, and the old one after it for as long as kiosks
+still hold what was sealed for it. The exit code is 65 if a key or certificate
+cannot be used.`,
+			flags: relayFlags,
+		},
+		{
 			name: "version", args: "", summary: "print the version of this command",
 			flags: noFlags(func(_ context.Context, c call, args []string) error {
 				if err := words(args); err != nil {

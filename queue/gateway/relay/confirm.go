@@ -72,9 +72,9 @@ func (r *Relay) confirm(x *exchange) *reply {
 	}
 	var of capture
 	if envelope != nil {
-		b, metadata, err := r.open(x.Header.Get(correlation), envelope)
-		if err != nil {
-			return refuse(http.StatusInternalServerError, "RELAY_CANNOT_OPEN").because(err)
+		b, metadata, broken := r.open(x.Header.Get(correlation), envelope)
+		if broken != nil {
+			return refuse(http.StatusInternalServerError, "RELAY_CANNOT_OPEN").because(broken)
 		}
 		defer clear(metadata)
 		x.device, of = b.Device, captureOf(b)

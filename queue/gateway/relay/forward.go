@@ -162,12 +162,13 @@ const life = 10 * time.Minute
 
 // readdress replaces the upload URLs of an answer, and nothing else.
 func (r *Relay) readdress(x *exchange, body []byte, asked time.Time) ([]byte, error) {
-	var out, data map[string]json.RawMessage
-	if json.Unmarshal(body, &out) != nil || out == nil {
+	out := object(body)
+	if out == nil {
 		return nil, errGarbled
 	}
 	// A success that says it is none, and one without documents, name no URL.
-	if json.Unmarshal(out["data"], &data) != nil || data == nil || len(data["documents"]) == 0 {
+	data := object(out["data"])
+	if len(data["documents"]) == 0 {
 		return body, nil
 	}
 	var documents map[string]map[string]json.RawMessage
@@ -204,6 +205,15 @@ func (r *Relay) readdress(x *exchange, body []byte, asked time.Time) ([]byte, er
 	return body, nil
 }
 
+// object returns the fields of a JSON object, and nil for anything else.
+func object(raw json.RawMessage) map[string]json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		return nil
+	}
+	return fields
+}
+
 // address returns the relay's URL for a ticket, as JSON.
 func (r *Relay) address(x *exchange, k ticket) (json.RawMessage, error) {
 	if _, err := r.storable(k.URL); err != nil {
@@ -220,7 +230,7 @@ func (r *Relay) address(x *exchange, k ticket) (json.RawMessage, error) {
 			base = "https://" + x.Host
 		}
 	}
-	return json.Marshal(strings.TrimSuffix(base, "/") + ticketPath + s)
+	return json.Marshal(base + ticketPath + s)
 }
 
 // storable parses an upload URL of the gateway's, and reports why it must not

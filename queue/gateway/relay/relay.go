@@ -73,6 +73,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -83,9 +84,10 @@ import (
 // Limits of one call. A kiosk hears nothing for 30 s at most before it gives a
 // call up, so that the relay must have given up before.
 const (
-	askTime   = 25 * time.Second // of a call to the gateway or its store, answer included
-	readStall = 30 * time.Second // of a body that does not come on
-	roomTime  = 8 * time.Second  // that an upload waits until others have left memory
+	askTime    = 25 * time.Second // of a call to the gateway or its store, answer included
+	readStall  = 30 * time.Second // of a body that does not come on
+	writeStall = 30 * time.Second // of an answer that is not taken
+	roomTime   = 8 * time.Second  // that an upload waits until others have left memory
 
 	mostAnswer  = 1 << 20   // bytes of an answer that is passed on
 	mostConfirm = 256 << 10 // bytes of a confirmation
@@ -183,13 +185,7 @@ func New(opts Options) (*Relay, error) {
 		most: cmp.Or(opts.Memory, 256<<20), log: opts.Log,
 	}
 	r.memory = semaphore.NewWeighted(r.most)
-	if opts.BaseURL != "" {
-		base, err := root(opts.BaseURL)
-		if err != nil {
-			return nil, fmt.Errorf("base URL: %w", err)
-		}
-		r.base = base.String()
-	}
+	r.base = strings.TrimSuffix(opts.BaseURL, "/")
 	if r.tickets, err = newTickets(opts.Keys.Current()); err != nil {
 		return nil, err
 	}

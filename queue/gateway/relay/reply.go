@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // A reply is what a call is answered.
@@ -31,6 +32,7 @@ func (a *reply) write(w http.ResponseWriter) {
 		}
 	}
 	h.Set("Cache-Control", "no-store")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeStall)) // where there is no connection, as in a test, it does not apply
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the kiosk may have gone
