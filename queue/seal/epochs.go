@@ -526,11 +526,7 @@ func (p *Epoch) LogValue() slog.Value { return slog.Uint64Value(uint64(p.slot)) 
 func (p *Epoch) Wrap(aad, sealed []byte) ([]byte, error) { return p.wrap(hasAES(), aad, sealed) }
 
 func (p *Epoch) wrap(aes bool, aad, sealed []byte) ([]byte, error) {
-	suite := epochChaCha
-	if aes {
-		suite = epochAES
-	}
-	aead, err := p.cipher(suite)
+	suite, aead, err := p.wrapper(aes)
 	if err != nil {
 		return nil, fmt.Errorf("wrap: %w", err)
 	}
@@ -538,6 +534,16 @@ func (p *Epoch) wrap(aes bool, aad, sealed []byte) ([]byte, error) {
 	out[0] = suite
 	rand.Read(out[1:])
 	return aead.Seal(out, out[1:], sealed, aad), nil
+}
+
+// wrapper returns the suite to wrap with and its cipher.
+func (p *Epoch) wrapper(aes bool) (byte, cipher.AEAD, error) {
+	suite := epochChaCha
+	if aes {
+		suite = epochAES
+	}
+	aead, err := p.cipher(suite)
+	return suite, aead, err
 }
 
 // Unwrap returns what Wrap of the same key wrapped with the same aad. The

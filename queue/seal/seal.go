@@ -74,6 +74,19 @@
 //	…       the sealed part, bound to all of these and to Correlation, which
 //	        the opener has to know
 //
+// What is too long for the memory is a stream:
+//
+//	16      "livekiosk stream"
+//	…       Format, Attempt, Record, Device, Part and Key as in an envelope
+//	1       suite, of a sealed part
+//	k       encapsulated key
+//	…       chunks: 65536 bytes of plaintext, the last one 0 to 65536, sealed,
+//	        each with 16 bytes more for its tag
+//
+// Its key is the 32 bytes that HPKE exports for "livekiosk stream". The nonce of
+// a chunk is its number, from 0, in 11 bytes, and 01 for the last one, else 00;
+// the associated data of each is that of the stream.
+//
 // # Files
 //
 // A key file is PEM with one block. X25519: "PRIVATE KEY", PKCS #8, as openssl
@@ -99,6 +112,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sys/cpu"
@@ -118,14 +132,16 @@ const (
 )
 
 const (
-	saltSize        = 32   // bytes of a kept part's salt
-	encX25519       = 32   // bytes of an encapsulated key
-	encHybrid       = 1120 // the same: 1088 of ML-KEM-768, 32 of X25519
-	nonce           = 12   // bytes of GCM's and ChaCha20-Poly1305's
-	tag             = 16   // bytes of theirs
-	keptOverhead    = 1 + saltSize + tag
-	mostShared      = 128 // for how many records a Key knows the cipher: more than are delivered at a time
-	exportedPurpose = "livekiosk parts"
+	saltSize     = 32   // bytes of a kept part's salt
+	encX25519    = 32   // bytes of an encapsulated key
+	encHybrid    = 1120 // the same: 1088 of ML-KEM-768, 32 of X25519
+	nonce        = 12   // bytes of GCM's and ChaCha20-Poly1305's
+	tag          = 16   // bytes of theirs
+	keptOverhead = 1 + saltSize + tag
+	mostShared   = 128 // for how many records a Key knows the cipher: more than are delivered at a time
+
+	partsPurpose  = "livekiosk parts"
+	streamPurpose = "livekiosk stream"
 )
 
 // Overhead is how many bytes longer a sealed or kept part is at most than its
@@ -156,6 +172,14 @@ func hasAES() bool {
 	return cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSE41 || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL
 }
 
+// encapsulated returns how many bytes an encapsulated key of the KEM has.
+func encapsulated(kem KEM) int {
+	if kem == Hybrid {
+		return encHybrid
+	}
+	return encX25519
+}
+
 // newCipher returns AES-256-GCM or ChaCha20-Poly1305.
 func newCipher(withAES bool, key []byte) (cipher.AEAD, error) {
 	if !withAES {
@@ -183,7 +207,7 @@ func newSealer(pub *Public, withAES bool) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	aead, err := exported(suite, sender.Export)
+	aead, err := exported(suite, partsPurpose, sender.Export)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -197,13 +221,34 @@ func (s *Sealer) Seal(aad, plaintext []byte) ([]byte, error) {
 	return s.seal(nil, aad, plaintext), nil
 }
 
+// SealUnder returns plaintext sealed as Seal does, and that wrapped as Wrap of
+// the epoch key does, both bound to aad. The result lies in the memory of into
+// where that has room; its bytes are lost in any case. plaintext stays the
+// caller's.
+func (s *Sealer) SealUnder(p *Epoch, into, aad, plaintext []byte) ([]byte, error) {
+	suite, aead, err := p.wrapper(hasAES())
+	if err != nil {
+		return nil, fmt.Errorf("wrap: %w", err)
+	}
+	out := slices.Grow(into[:0], EpochOverhead+len(s.head)+nonce+len(plaintext)+tag)[:1+nonce]
+	out[0] = suite
+	rand.Read(out[1:])
+	out = s.append(out, aad, plaintext)
+	return aead.Seal(out[:1+nonce], out[1:1+nonce], out[1+nonce:], aad), nil
+}
+
 // seal is Seal with something before the part.
 func (s *Sealer) seal(before, aad, plaintext []byte) []byte {
-	once := len(before) + len(s.head)
-	sealed := make([]byte, once+nonce, once+nonce+len(plaintext)+tag)
-	copy(sealed[copy(sealed, before):], s.head)
-	rand.Read(sealed[once:])
-	return s.aead.Seal(sealed, sealed[once:], plaintext, aad)
+	return s.append(append(make([]byte, 0, len(before)+len(s.head)+nonce+len(plaintext)+tag), before...), aad, plaintext)
+}
+
+// append appends the sealed part to dst.
+func (s *Sealer) append(dst, aad, plaintext []byte) []byte {
+	dst = append(dst, s.head...)
+	once := len(dst)
+	dst = append(dst, make([]byte, nonce)...)
+	rand.Read(dst[once:])
+	return s.aead.Seal(dst, dst[once:], plaintext, aad)
 }
 
 // Open returns the plaintext of a part that was sealed for k and bound to
@@ -218,26 +263,16 @@ func (k *Key) Open(aad, sealed []byte) ([]byte, error) {
 }
 
 func (k *Key) open(aad, sealed []byte) ([]byte, error) {
-	once := 1 + encX25519
-	if k.KEM() == Hybrid {
-		once = 1 + encHybrid
-	}
+	once := 1 + encapsulated(k.KEM())
 	if len(sealed) < once+nonce+tag {
 		return nil, fmt.Errorf("%d bytes are too few for one", len(sealed))
-	}
-	suite := sealed[0]
-	if suite != suiteOf(k.KEM(), true) && suite != suiteOf(k.KEM(), false) {
-		return nil, fmt.Errorf("is of suite %d, which is not sealed for a key of %s", suite, k.KEM())
 	}
 	head := sha256.Sum256(sealed[:once])
 	aead, known := k.known(head)
 	if !known {
-		recipient, err := hpke.NewRecipient(sealed[1:once], k.private, hpke.HKDFSHA256(), hpke.ExportOnly(), info(suite))
-		if err == nil {
-			aead, err = exported(suite, recipient.Export)
-		}
-		if err != nil {
-			return nil, errBroken
+		var err error
+		if aead, err = k.agree(sealed[:once], partsPurpose); err != nil {
+			return nil, err
 		}
 	}
 	ciphertext := sealed[once+nonce:]
@@ -249,6 +284,19 @@ func (k *Key) open(aad, sealed []byte) ([]byte, error) {
 		k.learn(head, aead)
 	}
 	return plaintext, nil
+}
+
+// agree returns the cipher that the suite and the encapsulated key of head mean.
+func (k *Key) agree(head []byte, purpose string) (cipher.AEAD, error) {
+	suite := head[0]
+	if suite != suiteOf(k.KEM(), true) && suite != suiteOf(k.KEM(), false) {
+		return nil, fmt.Errorf("is of suite %d, which is not sealed for a key of %s", suite, k.KEM())
+	}
+	recipient, err := hpke.NewRecipient(head[1:], k.private, hpke.HKDFSHA256(), hpke.ExportOnly(), info(suite))
+	if err != nil {
+		return nil, errBroken
+	}
+	return exported(suite, purpose, recipient.Export)
 }
 
 // known returns the cipher of a record that was opened lately.
@@ -275,10 +323,10 @@ func (k *Key) learn(head [sha256.Size]byte, aead cipher.AEAD) {
 	k.shared[head], k.recent = aead, append(k.recent, head)
 }
 
-// exported returns the cipher of a record's parts. Its nonces are random: few
-// parts have the same key.
-func exported(suite byte, export func(context string, length int) ([]byte, error)) (cipher.AEAD, error) {
-	key, err := export(exportedPurpose, sha256.Size)
+// exported returns the cipher of a suite for a purpose. That of a record's parts
+// has random nonces: few parts have the same key.
+func exported(suite byte, purpose string, export func(context string, length int) ([]byte, error)) (cipher.AEAD, error) {
+	key, err := export(purpose, sha256.Size)
 	if err != nil {
 		return nil, err
 	}
