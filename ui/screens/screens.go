@@ -15,6 +15,7 @@ import (
 	"gioui.org/font"
 	"gioui.org/font/opentype"
 	"gioui.org/layout"
+	"gioui.org/op/clip"
 	"gioui.org/op/paint"
 	"gioui.org/text"
 	"gioui.org/unit"
@@ -58,6 +59,7 @@ type Screens struct {
 	glass    mirror
 	video    paint.ImageOp // what glass drew last
 	videoKey videoKey
+	nothing  paint.ImageOp // one transparent pixel
 
 	clipped []string // texts that did not fit, for the tests
 }
@@ -82,6 +84,7 @@ func New(tap func(kiosk.Tap)) (*Screens, error) {
 		buttons: new([controls]widget.Clickable),
 		scroll:  layout.List{Axis: layout.Vertical},
 		icons:   map[iconKey]shape{},
+		nothing: paint.NewImageOp(image.NewRGBA(image.Rect(0, 0, 1, 1))),
 	}, nil
 }
 
@@ -99,7 +102,8 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.buttons = new([controls]widget.Clickable)
 		s.scroll.Position = layout.Position{}
 	}
-	if v.Screen != kiosk.GuidingScreen {
+	guiding := v.Screen == kiosk.GuidingScreen
+	if !guiding {
 		s.forget()
 	}
 	s.bounds = [controls]image.Rectangle{}
@@ -115,6 +119,14 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	gtx.Constraints = layout.Exact(size)
 	f.Context = gtx
 	paint.Fill(f.Ops, f.p.Back)
+	if !guiding {
+		// Every other screen is drawn without textures, and a driver keeps the
+		// one it used last, which has been deleted, until it uses another.
+		pixel := clip.Rect(image.Rect(0, 0, 1, 1)).Push(f.Ops)
+		f.nothing.Add(f.Ops)
+		paint.PaintOp{}.Add(f.Ops)
+		pixel.Pop()
+	}
 
 	switch v.Screen {
 	case kiosk.ConsentScreen:
