@@ -674,20 +674,63 @@ func BenchmarkDecode(b *testing.B) {
 
 func TestClearLeavesNothingOfTheLastFace(t *testing.T) {
 	models := inferencetest.Models(t)
-	a, err := inference.New(inference.Options{
-		Detector: models.Detector, Landmarks: models.Landmarks, PAD: models.PAD,
+	of := func(o inference.Options) []inference.Model {
+		return []inference.Model{o.Detector, o.Landmarks, o.PAD}
+	}
+	seen := map[inference.Model]bool{} // whether the last run of a network saw anything
+	watched := inference.Options{
+		Detector: seer{models.Detector, seen}, Landmarks: seer{models.Landmarks, seen}, PAD: seer{models.PAD, seen},
 		Decoder: &inferencetest.Still{Picture: portraits(t)[0].placed(image.Pt(640, 360), image.Pt(320, 180), 150, 0)},
-	})
+	}
+	a, err := inference.New(watched)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Assess(&kiosk.Frame{ID: 1, Size: image.Pt(640, 360)}); err != nil {
 		t.Fatal(err)
 	}
-	a.Clear()
-	for _, m := range []inference.Model{models.Detector, models.Landmarks, models.PAD} {
-		if slices.ContainsFunc(m.Input(), func(v float32) bool { return v != 0 }) {
-			t.Error("a model's input still holds the face")
+	for i, m := range of(models) {
+		if !seen[m] {
+			t.Fatalf("network %d was not asked", i)
+		}
+	}
+	if err := a.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range of(models) {
+		if seen[m] || something(m.Input()) {
+			t.Errorf("network %d still holds the face: in its input %v, inside %v", i, something(m.Input()), seen[m])
+		}
+	}
+}
+
+// A seer is a network that tells whether it saw anything.
+type seer struct {
+	inference.Model
+
+	seen map[inference.Model]bool
+}
+
+func (m seer) Run() error {
+	m.seen[m.Model] = something(m.Input())
+	return m.Model.Run()
+}
+
+func something(in []float32) bool {
+	return slices.ContainsFunc(in, func(v float32) bool { return v != 0 })
+}
+
+// BenchmarkClear is what the end of a session costs.
+func BenchmarkClear(b *testing.B) {
+	options := inferencetest.Models(b)
+	options.Decoder = decoder(b)
+	a, err := inference.New(options)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := a.Clear(); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
