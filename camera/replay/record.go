@@ -34,16 +34,17 @@ func openRecording(o Options, period time.Duration) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
+	var data []byte
+	defer func() { clear(data[:cap(data)]) }()
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		path := filepath.Join(o.Clip, e.Name())
-		data, err := readFrame(path)
-		if err != nil {
+		if data, err = readFrame(data, path); err != nil {
 			return nil, err
 		}
-		c, err := jpeg.DecodeConfig(bytes.NewReader(data))
+		c, err := jpeg.DecodeConfig(bytes.NewReader(opening(data))) // the decoder keeps what it reads
 		if err != nil {
 			return nil, fmt.Errorf("%s is no JPEG frame: %w", path, err)
 		}
@@ -62,20 +63,42 @@ func openRecording(o Options, period time.Duration) (*recording, error) {
 	return r, nil
 }
 
-func readFrame(path string) ([]byte, error) {
+// readFrame reads the file path into the memory of buf where that is enough,
+// and erases it where it is not. No other memory ever holds a part of the file.
+func readFrame(buf []byte, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return buf, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, frameLimit+1))
+	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return buf, err
 	}
-	if len(data) > frameLimit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, frameLimit)
+	n := info.Size()
+	if n > frameLimit {
+		return buf, fmt.Errorf("%s is larger than %d bytes", path, frameLimit)
 	}
-	return data, nil
+	if int64(cap(buf)) < n {
+		clear(buf[:cap(buf)])
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if _, err := io.ReadFull(f, buf); err != nil {
+		return buf, fmt.Errorf("%s: %w", path, err)
+	}
+	return buf, nil
+}
+
+// opening returns the marker segments before the first scan of a JPEG image
+// (ITU-T T.81, B.1.1), with that scan's marker and length, and so no pixels. Of
+// what is no JPEG image, it returns some.
+func opening(data []byte) []byte {
+	p := 2
+	for p+4 <= len(data) && data[p] == 0xff && data[p+1] != 0xda {
+		p += 2 + int(data[p+2])<<8 + int(data[p+3])
+	}
+	return data[:min(p+4, len(data))]
 }
 
 func (r *recording) length() int {
@@ -86,11 +109,8 @@ func (r *recording) length() int {
 }
 
 func (r *recording) frame(dst []byte, i int) ([]byte, image.Point, error) {
-	data, err := readFrame(r.paths[min(i, len(r.paths)-1)])
-	if err != nil {
-		return nil, r.size, err
-	}
-	return append(dst, data...), r.size, nil
+	data, err := readFrame(dst, r.paths[min(i, len(r.paths)-1)])
+	return data, r.size, err
 }
 
 func (r *recording) image(at time.Duration) *image.RGBA {
@@ -98,10 +118,11 @@ func (r *recording) image(at time.Duration) *image.RGBA {
 	if !r.once {
 		i %= len(r.paths)
 	}
-	data, err := readFrame(r.paths[min(i, len(r.paths)-1)])
+	data, err := readFrame(nil, r.paths[min(i, len(r.paths)-1)])
 	if err != nil {
 		return nil
 	}
+	defer clear(data)
 	img, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil

@@ -90,7 +90,8 @@ func (o Options) Validate() error {
 type film interface {
 	// length is the number of frames until it starts over; 0 if it never does.
 	length() int
-	// frame appends the JPEG of frame i to dst and returns its size in pixels.
+	// frame returns the JPEG of frame i and its size in pixels. It uses the
+	// memory of dst, which holds nothing, where that is enough.
 	frame(dst []byte, i int) ([]byte, image.Point, error)
 	// image is what one sees at a time, in memory of its own; nil if that
 	// cannot be read.
