@@ -13,6 +13,8 @@ package jpeg
 // #cgo nocallback kiosk_decode
 // #cgo noescape kiosk_encode
 // #cgo nocallback kiosk_encode
+// #cgo noescape kiosk_erase_freed
+// #cgo nocallback kiosk_erase_freed
 // #include "turbo.h"
 import "C"
 
@@ -33,6 +35,12 @@ var (
 	errClosed = errors.New("jpeg: used after Close")
 	errMemory = errors.New("jpeg: libjpeg-turbo has no memory for a handle")
 )
+
+// EraseFreed has the C library overwrite all memory that is freed from now on,
+// by whichever C code of this process: libjpeg-turbo leaves rows of pixels in
+// its own, as a renderer in software does whole textures. It reports false
+// where the C library cannot; glibc can.
+func EraseFreed() bool { return C.kiosk_erase_freed() != 0 }
 
 // A Decoder decodes JPEG images. It is not safe for concurrent use.
 type Decoder struct {

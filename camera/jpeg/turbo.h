@@ -1,6 +1,7 @@
 // Calls of TurboJPEG 2.1 that return their results by value, so that no Go
 // variable has to move to the heap for them.
 
+#include <malloc.h>
 #include <string.h>
 #include <turbojpeg.h>
 
@@ -45,4 +46,15 @@ static kiosk_jpeg kiosk_encode(tjhandle h, const unsigned char *src, int width, 
 	j.rc = tjCompress2(h, src, width, pitch, height, TJPF_RGBA, &dst, &j.n, subsampling, quality,
 			   TJFLAG_NOREALLOC);
 	return j;
+}
+
+// kiosk_erase_freed sets every byte of freed memory to 0xff, and that of new
+// memory to the complement: 0.
+static int kiosk_erase_freed(void)
+{
+#ifdef M_PERTURB
+	return mallopt(M_PERTURB, 0xff);
+#else
+	return 0;
+#endif
 }
