@@ -169,6 +169,9 @@ func New(opts Options) (*Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.service, err)
 		}
+		if s.service == kiosk.StoreService {
+			t.WriteBufferSize = uploadBuffer
+		}
 		*s.line = newLine(s.service, http.Client{Transport: t}, cl, opts.Log)
 	}
 	return c, nil

@@ -21,6 +21,16 @@ const leastRate = 1024
 // second's worth within bounds.
 func chunk(bytesPerSecond int) int { return min(max(bytesPerSecond/8, 256), 16<<10) }
 
+// uploadBuffer is the size of a connection's buffer for what is uploaded. The
+// garbage collector gives an object of more than 32 KiB pages of its own, so
+// that they can be given back with all that is in them: see CloseIdle.
+const uploadBuffer = 64 << 10
+
+// CloseIdle closes the connections to the object store that no upload uses, so
+// that the garbage collector gets their buffers. Those hold parts of the last
+// image that went through them, and net/http lets nobody erase them.
+func (c *Client) CloseIdle() { c.store.http.CloseIdleConnections() }
+
 // Upload puts one JPEG image to its target (call 4). However slow the network,
 // it goes on while bytes move, and gives up when none did for half a minute.
 // Time spent waiting for its share of the cap does not count.
