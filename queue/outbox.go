@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -61,6 +62,9 @@ func (q *Queue) put(ctx context.Context, s *kiosk.Submission) error {
 		})
 	}
 	q.end(lease, err)
+	if err == nil {
+		q.recycle(parts) // the transaction that referred to them is over
+	}
 	return err
 }
 
@@ -132,7 +136,7 @@ func (q *Queue) seal(s *kiosk.Submission, tag []byte, epoch *seal.Epoch) (*seali
 		out.head.Relay = q.o.Relay.Fingerprint()
 	}
 	var err error
-	if out.sealer, err = seal.NewSealer(device.Public()); err != nil {
+	if out.sealer, err = q.sealer(); err != nil {
 		return nil, err
 	}
 	out.body = body{
@@ -143,18 +147,56 @@ func (q *Queue) seal(s *kiosk.Submission, tag []byte, epoch *seal.Epoch) (*seali
 	if out.body.Metadata, err = q.metadata(out.head, s); err != nil {
 		return nil, err
 	}
-	for document, image := range s.Images {
-		out.body.Images[document] = int64(len(image))
-		if out.images[document], err = q.sealImage(out, s, imagePrefix+string(document), image); err != nil {
-			return nil, fmt.Errorf("%s: %w", document, err)
-		}
-		out.size += int64(len(out.images[document]))
+	if err = q.sealImages(out, s); err != nil {
+		return nil, err
 	}
 	if out.meta, err = out.sealMeta(s.Token); err != nil {
 		return nil, err
 	}
 	out.size += int64(len(out.meta))
+	go q.prepare() // while this one is being flushed
 	return out, nil
+}
+
+// sealer returns what seals the parts of one record for the device.
+func (q *Queue) sealer() (*seal.Sealer, error) {
+	select {
+	case ready := <-q.ready:
+		return ready, nil
+	default:
+		return seal.NewSealer(q.o.Keys.Current().Public())
+	}
+}
+
+// prepare makes the sealer of the next record, which takes as long as sealing
+// one of 300 KB.
+func (q *Queue) prepare() {
+	if len(q.ready) > 0 {
+		return
+	}
+	next, err := seal.NewSealer(q.o.Keys.Current().Public())
+	if err != nil {
+		return // whoever needs one is told
+	}
+	select {
+	case q.ready <- next:
+	default:
+	}
+}
+
+// buffer returns memory for a sealed image.
+func (q *Queue) buffer() []byte {
+	if b, is := q.buffers.Get().(*[]byte); is {
+		return *b
+	}
+	return nil
+}
+
+// recycle takes back the memory of what was stored.
+func (q *Queue) recycle(p *sealing) {
+	for _, image := range p.images {
+		q.buffers.Put(&image)
+	}
 }
 
 // metadata returns what is kept of the metadata of s: what the relay opens, if
@@ -173,19 +215,41 @@ func (q *Queue) metadata(h head, s *kiosk.Submission) (json.RawMessage, error) {
 	return json.Marshal(map[string][]byte{sealedMetadata: envelope})
 }
 
+// sealImages seals the images of s, all at the same time: they are nearly all
+// of a record.
+func (q *Queue) sealImages(p *sealing, s *kiosk.Submission) error {
+	var sealed [2][]byte // as many as there are documents
+	var failed [len(sealed)]error
+	var group sync.WaitGroup
+	for i, document := range kiosk.Documents() {
+		if image, is := s.Images[document]; is {
+			group.Go(func() { sealed[i], failed[i] = q.sealImage(p, s, imagePrefix+string(document), image) })
+		}
+	}
+	group.Wait()
+	for i, document := range kiosk.Documents() {
+		switch {
+		case failed[i] != nil:
+			return fmt.Errorf("%s: %w", document, failed[i])
+		case sealed[i] != nil:
+			p.body.Images[document] = int64(len(s.Images[document]))
+			p.images[document] = sealed[i]
+			p.size += int64(len(sealed[i]))
+		}
+	}
+	return nil
+}
+
 func (q *Queue) sealImage(p *sealing, s *kiosk.Submission, part string, image []byte) ([]byte, error) {
 	aad := p.head.binding(p.tag, part).AAD()
-	var sealed []byte
-	var err error
-	if q.o.Relay != nil {
-		sealed, err = seal.SealEnvelope(q.o.Relay, p.head.envelope(s.CorrelationID, part), image)
-	} else {
-		sealed, err = p.sealer.Seal(aad, image)
+	if q.o.Relay == nil {
+		return p.sealer.SealUnder(p.epoch, q.buffer(), aad, image)
 	}
+	envelope, err := seal.SealEnvelope(q.o.Relay, p.head.envelope(s.CorrelationID, part), image)
 	if err != nil {
 		return nil, err
 	}
-	return p.epoch.Wrap(aad, sealed)
+	return p.epoch.Wrap(aad, envelope)
 }
 
 // sealMeta returns the part "meta" with the token.
@@ -197,12 +261,11 @@ func (s *sealing) sealMeta(token string) ([]byte, error) {
 		return nil, errors.New("metadata is not JSON") // the cause could quote it
 	}
 	defer clear(plain)
-	aad := s.head.binding(s.tag, metaKey).AAD()
-	sealed, err := s.sealer.Seal(aad, plain)
+	sealed, err := s.sealer.SealUnder(s.epoch, nil, s.head.binding(s.tag, metaKey).AAD(), plain)
 	if err != nil {
 		return nil, fmt.Errorf("meta: %w", err)
 	}
-	return s.epoch.Wrap(aad, sealed)
+	return sealed, nil
 }
 
 // store writes a record. Each image has a bucket of its own: a bucket's values

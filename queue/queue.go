@@ -159,7 +159,9 @@ type Queue struct {
 	db      *bbolt.DB
 	file    *os.File
 	epochs  *seal.Epochs
-	taggers []tagger // one for each device key, the current one first
+	taggers []tagger          // one for each device key, the current one first
+	ready   chan *seal.Sealer // of the next record
+	buffers sync.Pool         // of *[]byte: memory of sealed images
 
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
@@ -202,6 +204,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q := &Queue{
 		o:       o,
 		taggers: taggers,
+		ready:   make(chan *seal.Sealer, 1),
 		writer:  make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
