@@ -62,6 +62,7 @@ var (
 
 func main() {
 	forbidDumps() // before there is anything to dump
+	eraseFreed()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
 	done := make(chan int, 1)

@@ -39,6 +39,13 @@ import (
 // show of a 16:9 picture, at a quarter of the decoding price.
 const previewShort = 360
 
+// How long no frame comes before inference looks whether it is still alive,
+// while the camera rests, and before the visitor is taken to be gone.
+const (
+	resting = 5 * time.Second
+	absent  = 500 * time.Millisecond
+)
+
 // A daemon is all parts, connected. This file is the only place that names
 // concrete adapters.
 type daemon struct {
@@ -57,6 +64,9 @@ type daemon struct {
 	dog     *systemd.Watchdog
 	notify  systemd.Notifier
 	told    string          // to the service manager; the station's goroutine only
+	visitor kiosk.SessionID // on the display; the station's goroutine only
+	left    chan struct{}   // a visitor has
+	sent    chan struct{}   // an image was
 	decoder *camera.Decoder // the analyser's
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
@@ -72,6 +82,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(), clock: newClock(log),
+		left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
 	}
 	d.dog.Log = log
 	defer func() {
@@ -151,6 +162,7 @@ func (d *daemon) parts() []part {
 		{"outbox", d.deliver},
 		{"api", d.server.Run},
 		{"screen", d.draw},
+		{"memory", d.wash},
 	}
 }
 
@@ -191,6 +203,10 @@ func (d *daemon) watch(on bool) {
 // would ask for first.
 func (d *daemon) show(v kiosk.View) {
 	d.views.show(v)
+	if d.visitor != "" && v.Session != d.visitor {
+		hint(d.left)
+	}
+	d.visitor = v.Session
 	status := "session: " + string(v.Screen)
 	switch {
 	case v.Screen == kiosk.IdleScreen:
@@ -218,17 +234,24 @@ func (d *daemon) infer(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
+	patience := resting
 	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
-		for { // the camera may rest for hours
+		for {
 			beat()
-			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			short, cancel := context.WithTimeout(ctx, patience)
 			f, none := d.latest.Take(short)
 			cancel()
 			if none == nil || ctx.Err() != nil {
+				patience = absent
 				return f, none
 			}
-			a.Clear() // nobody is there: nothing of the last visitor stays
-			d.decoder.Clear()
+			if patience == absent { // nothing of the last visitor stays
+				patience = resting
+				d.decoder.Clear()
+				if err := a.Clear(); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}, d.station.Assessed)
 	return errors.Join(err, unload())
@@ -378,6 +401,9 @@ func (d *daemon) delivery() (deliver.Stats, bool) {
 
 // emit tells an event to those who follow and to the metrics.
 func (d *daemon) emit(e kiosk.Event) {
+	if e.Kind == kiosk.EventUploaded {
+		hint(d.sent)
+	}
 	d.metrics.observe(e)
 	d.events.Publish(e)
 }
