@@ -278,7 +278,7 @@ var errFile = errors.New("nothing was kept")
 // It returns its size in bytes. Its errors are write's, or wrap errFile.
 func create(name string, write func(io.Writer) error) (size int64, err error) {
 	fail := func(err error) (int64, error) { return 0, fmt.Errorf("%w: %w", errFile, err) }
-	if _, err := os.Lstat(name); err == nil { // before anything is asked for
+	if _, err = os.Lstat(name); err == nil { // before anything is asked for
 		return fail(fmt.Errorf("%s: %w", name, os.ErrExist))
 	}
 	dir, err := os.Open(filepath.Dir(name))
@@ -296,7 +296,7 @@ func create(name string, write func(io.Writer) error) (size int64, err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err := write(f); err != nil {
+	if err = write(f); err != nil {
 		if _, own := errors.AsType[*fs.PathError](err); own {
 			return fail(err)
 		}

@@ -371,9 +371,10 @@ func verificationText(v kiosk.Verification) string {
 	if len(v.Broken) == 0 {
 		return text + ": every part opens"
 	}
-	text += fmt.Sprintf(": %d do not open with this device's keys, see kioskctl queue show:", len(v.Broken))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d do not open with this device's keys, see kioskctl queue show:", text, len(v.Broken))
 	for _, id := range v.Broken {
-		text += "\n  " + string(id)
+		b.WriteString("\n  " + string(id))
 	}
-	return text
+	return b.String()
 }
