@@ -90,7 +90,7 @@ const (
 	roomTime   = 8 * time.Second  // that an upload waits until others have left memory
 
 	mostAnswer  = 1 << 20   // bytes of an answer that is passed on
-	mostConfirm = 256 << 10 // bytes of a confirmation
+	mostConfirm = 512 << 10 // bytes of a confirmation
 	mostImage   = 4 << 20   // bytes of an image: the contract's
 	mostFrame   = 16 << 10  // bytes by which an envelope may be longer than its image
 )

@@ -395,7 +395,7 @@ func TestAConfirmationThatDoesNotFitGoesNoFurther(t *testing.T) {
 		"what is no JSON":             {metadata(w.envelope(t, w.part("c", "metadata"), []byte(`{`))), 400, "INVALID_CONFIRM_UPLOAD_REQUEST", kiosk.Final},
 		"those of another capture":    {metadata(w.envelope(t, other, []byte(`{}`))), 400, "RELAY_PARTS_DISAGREE", kiosk.Final},
 		"those of another kiosk":      {metadata(w.envelope(t, foreign, []byte(`{}`))), 400, "RELAY_PARTS_DISAGREE", kiosk.Final},
-		"more than a kiosk ever says": {metadata(w.envelope(t, w.part("c", "metadata"), bytes.Repeat([]byte("1"), 256<<10))), 400, "INVALID_CONFIRM_UPLOAD_REQUEST", kiosk.Final},
+		"more than a kiosk ever says": {metadata(w.envelope(t, w.part("c", "metadata"), bytes.Repeat([]byte("1"), 512<<10))), 400, "INVALID_CONFIRM_UPLOAD_REQUEST", kiosk.Final},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := failure(t, w.Confirm(t.Context(), who, id, test.metadata))
