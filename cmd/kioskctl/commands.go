@@ -90,6 +90,11 @@ the last that could not be retried counts.`,
 			flags: queueFlags,
 		},
 		{
+			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
+			summary: "look after the device keys, and make those of relays and support",
+			more:    keysHelp, flags: keysFlags,
+		},
+		{
 			name: "events", args: "[flags]", summary: "show the events of all sessions",
 			more: "Only the newest few thousand are kept, and none over a restart of the daemon.",
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {

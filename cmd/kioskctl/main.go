@@ -14,11 +14,11 @@
 //	0   done. A session: completed, or saved for later delivery
 //	1   the session ended otherwise
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session, booking or record, or one that does not open
+//	65  a trace does not reproduce or is no trace; no such session, booking, record or key, or one that does not open
 //	69  the daemon cannot be reached, or failed
 //	73  the file to be written cannot be, or exists
-//	75  busy, full, out of service, stopping, or not ended yet: try later
-//	77  no permission to use the socket
+//	75  busy, full, out of service, stopping, not ended yet, or still needed: try later
+//	77  no permission to use the socket or the key store
 //
 // What is on a command line can be read by every user of the machine while the
 // command runs. Give a user token by --token-file, or by "--token -" on
@@ -301,9 +301,9 @@ Exit codes:
    0  done. A session: completed, or saved for later delivery
    1  the session ended otherwise
   64  the command line, the launch or the booking is malformed
-  65  a trace does not reproduce or is no trace; no such session, booking or record, or one that does not open
+  65  a trace does not reproduce or is no trace; no such session, booking, record or key, or one that does not open
   69  the daemon cannot be reached, or failed
   73  the file to be written cannot be, or exists
-  75  busy, full, out of service, stopping, or not ended yet: try later
-  77  no permission to use the socket
+  75  busy, full, out of service, stopping, not ended yet, or still needed: try later
+  77  no permission to use the socket or the key store
 `

@@ -39,6 +39,7 @@ type fakeKiosk struct {
 
 	by      string // who dropped a record last
 	erased  []kiosk.Erasure
+	uses    []kiosk.KeyUse
 	found   kiosk.Verification
 	paused  func() // called after each step of a verification or an export; nil: goes on
 	holding bool   // a session is in progress

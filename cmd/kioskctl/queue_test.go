@@ -58,7 +58,7 @@ func (k *fakeKiosk) Drop(_ context.Context, id kiosk.RecordID, by, reason string
 
 func (k *fakeKiosk) Erasures(context.Context) ([]kiosk.Erasure, error) { return k.erased, k.unread }
 
-func (k *fakeKiosk) KeyUses(context.Context) ([]kiosk.KeyUse, error) { return nil, k.unread }
+func (k *fakeKiosk) KeyUses(context.Context) ([]kiosk.KeyUse, error) { return k.uses, k.unread }
 
 func (k *fakeKiosk) Verify(ctx context.Context, each func(done, total int)) (kiosk.Verification, error) {
 	if k.unread != nil {

@@ -10,6 +10,11 @@ import (
 	"syscall"
 )
 
+// ErrOwner means that a file or directory of keys belongs to another user than
+// this process's or root. Even root is refused: what root writes there, its
+// owner cannot read.
+var ErrOwner = errors.New("belongs to another user")
+
 // openPrivate opens a file that holds secrets. It must be regular, belong to
 // this user or root, and have none of the bits of others in its mode.
 func openPrivate(path string, flag int, others fs.FileMode) (_ *os.File, err error) {
@@ -33,7 +38,7 @@ func openPrivate(path string, flag int, others fs.FileMode) (_ *os.File, err err
 	case info.Mode().Perm()&others != 0:
 		return nil, fmt.Errorf("%s: mode %04o lets others at it: it may have leaked; replace it, or chmod 0600 if it has not", path, info.Mode().Perm())
 	case !ours(info):
-		return nil, fmt.Errorf("%s: belongs to another user", path)
+		return nil, fmt.Errorf("%s: %w", path, ErrOwner)
 	}
 	return f, nil
 }

@@ -132,7 +132,7 @@ func onlyOurs(dir *os.File) error {
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("directory %s has mode %04o, so others could swap the key: chmod 0700", dir.Name(), info.Mode().Perm())
 	case !ours(info):
-		return fmt.Errorf("directory %s belongs to another user, who could swap the key", dir.Name())
+		return fmt.Errorf("directory %s: %w", dir.Name(), ErrOwner)
 	}
 	return nil
 }
