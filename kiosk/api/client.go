@@ -159,8 +159,13 @@ func (c *Client) Verify(ctx context.Context, fn func(VerifyLine) error) (kiosk.V
 		return kiosk.Verification{}, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
-	sc := bufio.NewScanner(resp.Body)
-	sc.Buffer(nil, maxAnswer) // its last line names every broken record
+	return readVerification(resp.Body, fn)
+}
+
+// readVerification calls fn for each line of a verification until its last one.
+func readVerification(r io.Reader, fn func(VerifyLine) error) (kiosk.Verification, error) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, maxAnswer) // the last line names every broken record
 	for sc.Scan() {
 		var l VerifyLine
 		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {

@@ -1,4 +1,7 @@
 package api
 
-// ReadEvents is what a Client reads a stream with.
-var ReadEvents = readEvents
+// What a Client reads streams with.
+var (
+	ReadEvents       = readEvents
+	ReadVerification = readVerification
+)

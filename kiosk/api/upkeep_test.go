@@ -129,6 +129,47 @@ func TestAVerificationEndsWithItsReader(t *testing.T) {
 	}
 }
 
+func TestAVerificationIsReadToItsResult(t *testing.T) {
+	const step, result = `{"done":1,"total":3}` + "\n", `{"done":3,"total":3,"result":{"records":3,"parts":9,"bytes":900}}` + "\n"
+	for _, tt := range []struct {
+		name, body string
+		lines      int
+		broken     bool
+	}{
+		{"whole", step + step + result, 2, false},
+		{"with lines after its result", step + result + "<html>", 1, false},
+		{"empty", "", 0, true},
+		{"without a result", step, 1, true},
+		{"cut in its result", step + result[:40], 1, true},
+		{"garbled", "<html>\n" + result, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := 0
+			v, err := api.ReadVerification(strings.NewReader(tt.body), func(api.VerifyLine) error { n++; return nil })
+			if errors.Is(err, api.ErrBroken) != tt.broken || (err == nil) == tt.broken || n != tt.lines || (v.Records == 3) == tt.broken {
+				t.Errorf("%+v, %v after %d lines; want %d", v, err, n, tt.lines)
+			}
+		})
+	}
+}
+
+// FuzzVerification holds that a stream of anything is read to an end, which is
+// a result, a refusal or an error that callers know.
+func FuzzVerification(f *testing.F) {
+	for _, seed := range []string{
+		`{"done":1,"total":3}` + "\n" + `{"done":3,"total":3,"result":{"records":3,"parts":9,"bytes":900,"broken":["s-1"]}}`,
+		`{"problem":"the daemon is stopping"}`, `{"result":null}`, `null`, "\n\n", `{"done":-1}`, `{"result":[]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, err := api.ReadVerification(bytes.NewReader(body), func(api.VerifyLine) error { return nil })
+		if err != nil && !errors.Is(err, api.ErrBroken) && !refusedWith(err, http.StatusServiceUnavailable) {
+			t.Fatalf("an error that callers do not know: %v", err)
+		}
+	})
+}
+
 func refusedWith(err error, code int) bool {
 	r, is := errors.AsType[*api.RefusalError](err)
 	return is && r.HTTP == code
