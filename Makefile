@@ -81,6 +81,10 @@ fuzz: setup ## fuzz every decoder for FUZZ each
 bench: setup ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-outbox
+bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table
+	$(GO) test -tags compare -run '^$$' -bench Compare -benchtime 300x ./queue
+
 .PHONY: storm
 storm: ## deliver CAPTURES captures through killed connections and processes (SEED=)
 	@mkdir -p $(BIN)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"livekiosk/kiosk"
@@ -146,32 +145,6 @@ func TestADrainedBacklogCostsLaterWritesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkOverwrite is what BenchmarkPut stands beside: the same bytes over
-// those of a file that has them already, flushed twice as bbolt does.
-func BenchmarkOverwrite(b *testing.B) {
-	for _, size := range []int{150_000, 2_000_000} {
-		b.Run("size=2x"+strconv.Itoa(size), func(b *testing.B) {
-			f, err := os.Create(filepath.Join(b.TempDir(), "plain"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			payload := make([]byte, 2*size)
-			b.SetBytes(int64(2 * size))
-			for b.Loop() {
-				for _, part := range [][]byte{payload, payload[:4096]} {
-					if _, err := f.WriteAt(part, 0); err != nil {
-						b.Fatal(err)
-					}
-					if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkPending is what a deliverer asks each time something happens.
 func BenchmarkPending(b *testing.B) {
 	for _, records := range []int{100, 1000} {
@@ -208,7 +181,7 @@ func BenchmarkPut(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				n++
-				s.Record = kiosk.RecordID(strconv.Itoa(n))
+				s.Record, s.CorrelationID = kiosk.RecordID(strconv.Itoa(n)), strconv.Itoa(n)
 				if err := q.Put(b.Context(), s); err != nil {
 					b.Fatal(err)
 				}
