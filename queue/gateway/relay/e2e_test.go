@@ -191,6 +191,7 @@ func (c *crossing) arrived(t *testing.T, images map[kiosk.Document][]byte, metad
 }
 
 func TestACaptureCrossesTheRelayOnce(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	s := c.capture(1)
 	images := c.put(t, s)
@@ -205,11 +206,13 @@ func TestACaptureCrossesTheRelayOnce(t *testing.T) {
 // TestFaultsOnBothSidesOfTheRelayAreOutlasted has the gateway fail behind the
 // relay in every way that is no reason to give a record up.
 func TestFaultsOnBothSidesOfTheRelayAreOutlasted(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{
 		"all=503x5", "all=resetx7", "urls=html,urls=garbage,status=html,confirm=garbage", "upload=403x2,upload=resetx3,upload=lostx2",
 		"confirm=lostx3,confirm=500", "upload=500x4,status=500x4", "urls=401,status=401", "confirm=429,urls=huge",
 	} {
 		t.Run(script, func(t *testing.T) {
+			t.Parallel()
 			c := newCrossing(t, gatewaysim.Options{Faults: strings.ReplaceAll(script, ",", " ")})
 			s := c.capture(1)
 			images := c.put(t, s)
@@ -224,6 +227,7 @@ func TestFaultsOnBothSidesOfTheRelayAreOutlasted(t *testing.T) {
 }
 
 func TestARetryCrossesTheRelay(t *testing.T) {
+	t.Parallel()
 	live := float32(0.1)
 	var mu sync.Mutex
 	c := newCrossing(t, gatewaysim.Options{FaceCheck: func(context.Context, []byte) (gatewaysim.Face, error) {
@@ -249,6 +253,7 @@ func TestARetryCrossesTheRelay(t *testing.T) {
 }
 
 func TestAnExpiredTokenIsRenewedAndTheSameCaptureSent(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	s := c.capture(1)
 	token, err := c.UserToken(t.Context(), kiosk.TokenRequest{CorrelationID: s.CorrelationID, UserID: s.UserID, Locale: kiosk.English})
@@ -268,6 +273,7 @@ func TestAnExpiredTokenIsRenewedAndTheSameCaptureSent(t *testing.T) {
 // and another one takes its place a little later: with the same key, or with a
 // new one that knows the old, which makes the upload URLs strange to it.
 func TestARelayMayRestartAtAnyCall(t *testing.T) {
+	t.Parallel()
 	for _, at := range []struct {
 		name string
 		call int // answered until then
@@ -278,6 +284,7 @@ func TestARelayMayRestartAtAnyCall(t *testing.T) {
 				name, keys = name+" with a new key", func(c *crossing) *seal.Ring { return seal.NewRing(newKey(t, seal.X25519), c.key) }
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				c := newCrossing(t, gatewaysim.Options{})
 				fresh := c.start(t, keys(c))
 				calls := 0
@@ -306,6 +313,7 @@ func TestARelayMayRestartAtAnyCall(t *testing.T) {
 // TestARelayWithoutTheKeyCostsNoCapture is a relay whose operator lost or mixed
 // up a key, and finds it again.
 func TestARelayWithoutTheKeyCostsNoCapture(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	right := c.front.relay
 	c.front.set(c.start(t, seal.NewRing(newKey(t, seal.X25519))))
@@ -321,6 +329,7 @@ func TestARelayWithoutTheKeyCostsNoCapture(t *testing.T) {
 // TestAKioskInDirectModeSendsNoFaceThroughARelay wants nothing of a plain
 // capture to come to the gateway by a relay.
 func TestAKioskInDirectModeSendsNoFaceThroughARelay(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	o := c.opts
 	o.Path, o.Relay = filepath.Join(t.TempDir(), "outbox.db"), nil
@@ -341,6 +350,7 @@ func TestAKioskInDirectModeSendsNoFaceThroughARelay(t *testing.T) {
 // TestWhoStealsTheKioskReadsNoEvidence opens all that lies on a kiosk with all
 // keys that lie there.
 func TestWhoStealsTheKioskReadsNoEvidence(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	s := c.capture(1)
 	images := c.put(t, s)
@@ -411,6 +421,7 @@ func TestWhoStealsTheKioskReadsNoEvidence(t *testing.T) {
 // TestWhoStealsTheKioskGetsNoEvidenceFromTheRelay has a thief with tokens and
 // envelopes speak to the relay: the images go to the gateway, and none back.
 func TestWhoStealsTheKioskGetsNoEvidenceFromTheRelay(t *testing.T) {
+	t.Parallel()
 	c := newCrossing(t, gatewaysim.Options{})
 	s := c.capture(1)
 	c.put(t, s)
