@@ -62,6 +62,9 @@ var (
 
 func main() {
 	forbidDumps() // before there is anything to dump
+	if preflighting(os.Args) {
+		os.Exit(preflightChild(os.Stderr)) // before anything of the kiosk starts
+	}
 	eraseFreed()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
@@ -126,6 +129,8 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 	fs.SetOutput(io.Discard) // one line says what is wrong; -h prints all of them
 	file := fs.String("config", "", "configuration `file` (TOML)")
 	fs.BoolVar(&check, "check-config", false, "check configuration, models, clip and outbox, then exit")
+	// Found here, it was given with others or by hand.
+	child := fs.Bool(preflightFlag[1:], false, "internal: kioskd starts itself so to have a child read the outbox first; exit codes 65, 76: damaged, of another format")
 	over := map[string]func(string){}
 	set := func(name, usage string, apply func(string)) {
 		fs.String(name, "", usage)
@@ -156,6 +161,9 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 		return c, false, err
 	} else if err != nil {
 		return c, false, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if *child {
+		return c, false, fmt.Errorf("%w: %s is for kioskd itself", errUsage, preflightFlag)
 	}
 	if fs.NArg() > 0 {
 		return c, false, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))

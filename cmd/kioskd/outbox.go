@@ -27,6 +27,9 @@ var errOutbox = errors.New("outbox not usable")
 // errModel wraps what keeps verified files from being loaded.
 var errModel = errors.New("inference does not start")
 
+// startPatience is how long the start of the daemon waits for the outbox.
+const startPatience = 2 * time.Second
+
 // An outbox is the queue, or the reason why there is none yet. A kiosk whose
 // outbox is busy or damaged stays up, says so, and takes it once it can.
 type outbox struct {
@@ -56,6 +59,14 @@ func (o *outbox) open(ctx context.Context) error {
 	return o.err
 }
 
+// start opens the queue if that takes no longer than a start may. Otherwise
+// the kiosk starts out of service, and it is opened later.
+func (o *outbox) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startPatience, errors.New("opening it takes too long to wait for at the start"))
+	defer cancel()
+	return o.open(ctx)
+}
+
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 	load := seal.LoadOrCreate
 	if o.c.sealed() {
@@ -67,7 +78,7 @@ func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 	}
 	q, err := queue.Open(ctx, queue.Options{
 		Path: o.c.queuePath(), Keys: seal.NewRing(key), MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Log: o.log,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", o.c.queuePath(), err)
@@ -103,9 +114,17 @@ func (o *outbox) probe(ctx context.Context) error {
 	return q.Probe(ctx)
 }
 
+// full reports whether another session would find no room in the queue, by its
+// limits or on the disk. One that is not open is not full.
+func (o *outbox) full(ctx context.Context) bool {
+	q, err := o.get()
+	return err == nil && errors.Is(q.Admit(ctx), kiosk.ErrQueueFull)
+}
+
 // watch proves once a minute, and whenever something went wrong, that the
 // queue can still store; once an hour it removes what has expired. It returns
-// the reason once the queue cannot store, or nil when ctx ended.
+// the reason once the queue cannot store, unless it is only full, or nil when
+// ctx ended.
 func (o *outbox) watch(ctx context.Context, beat func()) error {
 	minute, hour := time.NewTicker(time.Minute), time.NewTicker(time.Hour)
 	defer minute.Stop()
@@ -121,7 +140,7 @@ func (o *outbox) watch(ctx context.Context, beat func()) error {
 			do = o.prune
 		}
 		beat()
-		if err := do(ctx); err != nil && ctx.Err() == nil {
+		if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kiosk.ErrQueueFull) {
 			return err
 		}
 	}

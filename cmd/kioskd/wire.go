@@ -96,10 +96,11 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
 	d.outbox = newOutbox(c, d.clock.confirmed, log)
-	if err = d.outbox.open(ctx); err != nil {
+	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
 	}
+	begin.Storage = begin.Storage || d.outbox.full(ctx)
 	network, err := c.Gateway.network()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
@@ -333,8 +334,8 @@ func (d *daemon) deliver(ctx context.Context) error {
 		if err == nil {
 			err = d.outbox.probe(ctx)
 		}
-		if err == nil {
-			d.fault(ctx, kiosk.StorageFault, false)
+		if err == nil || errors.Is(err, kiosk.ErrQueueFull) { // delivering makes room
+			d.fault(ctx, kiosk.StorageFault, d.outbox.full(ctx))
 			if err = d.drain(ctx, beat, probed); err == nil || ctx.Err() != nil {
 				return err
 			}
@@ -387,7 +388,35 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	g, either := errgroup.WithContext(ctx)
 	g.Go(func() error { return dl.Run(either) })
 	g.Go(func() error { return d.outbox.watch(either, probed) })
+	g.Go(func() error { return d.room(either) })
 	return g.Wait()
+}
+
+// room has the kiosk out of service while a session would find no room. A
+// session that runs was promised its room, and is not ended.
+func (d *daemon) room(ctx context.Context) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for told := false; ; {
+		s := d.station.State()
+		full := d.outbox.full(ctx)
+		if s.Session == "" && full != s.Storage && ctx.Err() == nil {
+			d.fault(ctx, kiosk.StorageFault, full)
+		}
+		if full != told {
+			told = full
+			if full {
+				d.log.ErrorContext(ctx, "outbox is full", slog.String("path", d.c.queuePath()))
+			} else {
+				d.log.InfoContext(ctx, "outbox has room again")
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
 }
 
 // delivery returns the deliverer's counts, and false while there is none.
