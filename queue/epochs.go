@@ -77,8 +77,7 @@ func (q *Queue) begin(ctx context.Context, id string) error {
 	epochs, err := seal.OpenEpochs(dir, base, id)
 	if err != nil {
 		if q.counts.records+q.counts.bookings > 0 {
-			return fmt.Errorf("%d records and %d bookings open only with their epoch file, which has to be restored from where it was moved; "+
-				"if it is lost, so are they, and the outbox file has to be moved away: %w", q.counts.records, q.counts.bookings, err)
+			return q.lost(err)
 		}
 		q.o.Log.WarnContext(ctx, "epoch file of an empty outbox is made anew", slog.Any("err", err))
 		if epochs, err = q.renameEpochs(dir, base); err != nil {
@@ -90,7 +89,7 @@ func (q *Queue) begin(ctx context.Context, id string) error {
 		used[slot] = true
 	}
 	if err = epochs.Begin(used, q.o.slots()); err != nil {
-		return errors.Join(fmt.Errorf("epoch file: %w", err), epochs.Close())
+		return errors.Join(q.lost(err), epochs.Close())
 	}
 	q.epochs = epochs
 	// A file that was moved aside is read with its own epoch file, by whoever
@@ -103,6 +102,12 @@ func (q *Queue) begin(ctx context.Context, id string) error {
 		q.o.Log.WarnContext(ctx, "old epoch files are not removed", slog.Any("err", err))
 	}
 	return nil
+}
+
+// lost says what to do about an epoch file that cannot be used.
+func (q *Queue) lost(err error) error {
+	return fmt.Errorf("%d records and %d bookings open only with their epoch file, which has to be restored; "+
+		"if it is lost, so are they, and the outbox file has to be moved away: %w", q.counts.records, q.counts.bookings, err)
 }
 
 // renameEpochs makes a new epoch file and has the outbox name it.

@@ -228,12 +228,16 @@ func (q *Queue) open(ctx context.Context) error {
 	}
 	defer place.leave()
 	file, err := place.claim(ctx)
-	if err == nil {
-		err = q.load(ctx, file)
-	}
 	switch {
 	case err == nil:
-		return nil
+		// Only what is wrong with the file is a reason to replace it.
+		if err = q.load(ctx, file); !errors.Is(err, kiosk.ErrQueueBad) {
+			return err
+		}
+		damage := err
+		if file, q.Quarantined, err = place.replace(); err != nil {
+			return fmt.Errorf("%w; and moving it aside: %w", damage, err)
+		}
 	case errors.Is(err, os.ErrNotExist):
 		// An empty place beside a damaged file: moving it aside was cut short.
 		if q.Quarantined, err = lastAside(q.o.Path); err != nil {
@@ -241,11 +245,6 @@ func (q *Queue) open(ctx context.Context) error {
 		}
 		if file, err = place.create(); err != nil {
 			return err
-		}
-	case errors.Is(err, kiosk.ErrQueueBad):
-		damage := err
-		if file, q.Quarantined, err = place.replace(); err != nil {
-			return fmt.Errorf("%w; and moving it aside: %w", damage, err)
 		}
 	default:
 		return err
