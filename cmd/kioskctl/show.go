@@ -115,6 +115,13 @@ func statusText(s api.Status, now time.Time) string {
 	}
 	line("clock", clockText(s.Clock))
 	line("queue", queue)
+	switch s.KeyStore {
+	case "":
+	case "file":
+		line("keys", "file: on the storage of the outbox it protects only against a look at the outbox alone")
+	default:
+		line("keys", s.KeyStore)
+	}
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")
 	}

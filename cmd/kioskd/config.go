@@ -19,6 +19,7 @@ import (
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
 	"livekiosk/queue/gateway"
+	"livekiosk/queue/seal"
 )
 
 // Config is the whole configuration of the daemon. Every key has a default;
@@ -29,6 +30,7 @@ type Config struct {
 	Display DisplayConfig `toml:"display"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
+	Keys    KeysConfig    `toml:"keys"`
 	Models  ModelsConfig  `toml:"models"`
 	API     APIConfig     `toml:"api"`
 	Flow    FlowConfig    `toml:"flow"`
@@ -123,6 +125,7 @@ func defaults() Config {
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
+		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), LiveMin: p.LiveMin},
@@ -222,6 +225,9 @@ func (c Config) Validate() error {
 		return errors.New("queue.max_bookings: must be at least 1")
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
+	}
+	if err := c.Keys.validate(); err != nil {
+		return err
 	}
 	return c.Flow.validate()
 }
@@ -352,5 +358,4 @@ func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.
 
 // The daemon's files below state.dir.
 func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) keyPath() string   { return filepath.Join(c.State.Dir, "keys", "device.key") }
 func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }

@@ -26,7 +26,6 @@ import (
 	"livekiosk/queue/gateway/gatewaysim"
 	"livekiosk/queue/gateway/partner/partnertest"
 	"livekiosk/queue/queuetest"
-	"livekiosk/queue/seal"
 )
 
 // A lab is a folder with everything that a daemon needs.
@@ -63,11 +62,11 @@ func (l *lab) hold() *queue.Queue {
 	l.t.Helper()
 	c := defaults()
 	c.State.Dir = l.state
-	key, err := seal.LoadOrCreate(c.keyPath())
+	ring, err := c.keys(true)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	q, err := queue.Open(l.t.Context(), queue.Options{Path: c.queuePath(), Keys: seal.NewRing(key)})
+	q, err := queue.Open(l.t.Context(), queue.Options{Path: c.queuePath(), Keys: ring})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -159,6 +158,8 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			}
 			return nil
 		}, exitOutbox, "device key"},
+		{"a credential that was not given", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")} }, exitOutbox, "LoadCredential"},
+		{"a key store that there is not", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[keys]\nstore = \"tpm\"\n")} }, exitConfig, "keys.store"},
 		{"an outbox that is none", func(l *lab) []string {
 			if err := os.MkdirAll(l.state, 0o700); err != nil {
 				l.t.Fatal(err)
@@ -304,6 +305,12 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 				if err := os.Rename(key+".away", key); err != nil {
 					l.t.Error(err)
 				}
+			}
+		}},
+		{"a credential that was not given", kiosk.StorageFault, func(l *lab) ([]string, func()) {
+			return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")}, func() {
+				dir, _ := credential(l.t)
+				l.t.Setenv("CREDENTIALS_DIRECTORY", dir)
 			}
 		}},
 		{"a folder without frames", kiosk.CameraFault, func(l *lab) ([]string, func()) {

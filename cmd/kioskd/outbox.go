@@ -68,16 +68,12 @@ func (o *outbox) start(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
-	load := seal.LoadOrCreate
-	if o.c.sealed() {
-		load = seal.Load
-	}
-	key, err := load(o.c.keyPath())
+	ring, err := o.c.keys(!o.c.sealed())
 	if err != nil {
 		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
 	}
 	q, err := queue.Open(ctx, queue.Options{
-		Path: o.c.queuePath(), Keys: seal.NewRing(key), MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		Path: o.c.queuePath(), Keys: ring, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
 		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
 	})
 	if err != nil {
@@ -299,8 +295,8 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 	if err := queue.Inspect(ctx, c.queuePath()); err != nil {
 		return fmt.Errorf("%w: %w", errOutbox, err)
 	}
-	if c.sealed() {
-		if _, err := seal.Load(c.keyPath()); err != nil {
+	if c.sealed() || c.keyStore().Kind == seal.CredentialStore {
+		if _, err := c.keys(false); err != nil {
 			return fmt.Errorf("%w: device key of %s: %w", errOutbox, c.queuePath(), err)
 		}
 	}

@@ -95,6 +95,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
+	c.tellKeyStore(ctx, log)
 	d.outbox = newOutbox(c, d.clock.confirmed, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
@@ -475,6 +476,7 @@ func (d *daemon) status() api.Status {
 		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
 		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(), Clock: d.clock.status(),
 	}
+	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)

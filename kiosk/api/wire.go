@@ -22,6 +22,11 @@ type Status struct {
 	// cannot be read.
 	Queue *QueueStatus `json:"queue"`
 
+	// KeyStore says where the device keys lie: "credential", handed over by the
+	// service manager, or "file". A file on the storage of the outbox protects
+	// only against a look at the outbox alone.
+	KeyStore string `json:"keyStore,omitempty"`
+
 	// Quarantined is where a damaged outbox was moved aside, "" if none was. It
 	// is an alarm: captures may be in there that nobody delivers.
 	Quarantined string `json:"quarantined,omitempty"`

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"livekiosk/queue/seal"
+)
+
+// credential has the service given a device key, and returns its fingerprint.
+func credential(t *testing.T) (dir, fingerprint string) {
+	t.Helper()
+	dir = t.TempDir()
+	key, err := seal.Make(filepath.Join(dir, "device.key"), seal.X25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "device.key"), 0o440); err != nil { //nolint:gosec // as systemd has it
+		t.Fatal(err)
+	}
+	return dir, key.Fingerprint()
+}
+
+func TestTheKeyStoreIsTheConfiguredOne(t *testing.T) {
+	full, fingerprint := credential(t)
+	unreadable := t.TempDir()
+	if err := os.Mkdir(filepath.Join(unreadable, "device.key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		store  string
+		given  string // $CREDENTIALS_DIRECTORY
+		create bool   // no outbox is there
+		kind   seal.StoreKind
+		want   string // of the error; "": it opens
+	}{
+		"auto with a credential":                 {autoKeys, full, true, seal.CredentialStore, ""},
+		"auto with credentials of other names":   {autoKeys, t.TempDir(), true, seal.FileStore, ""},
+		"auto with a credential that is not one": {autoKeys, unreadable, true, seal.CredentialStore, "not a regular file"},
+		"auto without any":                       {autoKeys, "", true, seal.FileStore, ""},
+		"auto without any, beside an outbox":     {autoKeys, "", false, seal.FileStore, "bring it back"},
+		"a credential":                           {credentialKeys, full, true, seal.CredentialStore, ""},
+		"a credential that is missing":           {credentialKeys, "", true, seal.CredentialStore, "the service was given none"},
+		"a credential of another name":           {credentialKeys, t.TempDir(), true, seal.CredentialStore, "no credential device.key"},
+		"a file":                                 {fileKeys, "", true, seal.FileStore, ""},
+		"a file although there is a credential":  {fileKeys, full, true, seal.FileStore, ""},
+		"a file that is missing":                 {fileKeys, "", false, seal.FileStore, "bring it back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("CREDENTIALS_DIRECTORY", tc.given)
+			c := defaults()
+			c.State.Dir, c.Keys.Store, c.Keys.KEM = filepath.Join(t.TempDir(), "state"), tc.store, "mlkem768x25519"
+			if err := c.Keys.validate(); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.keyStore().Kind; got != tc.kind {
+				t.Errorf("the store is a %s, want %s", got, tc.kind)
+			}
+			ring, err := c.keys(tc.create)
+			switch {
+			case tc.want != "":
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("got %v, %v; want %q", ring, err, tc.want)
+				}
+			case err != nil:
+				t.Error(err)
+			case tc.kind == seal.CredentialStore && ring.Current().Fingerprint() != fingerprint:
+				t.Errorf("opened %v, want %s", ring, fingerprint)
+			case tc.kind == seal.FileStore && ring.Current().KEM() != seal.Hybrid:
+				t.Errorf("made a key of %s", ring.Current().KEM())
+			}
+			_, err = os.Stat(filepath.Join(c.State.Dir, "keys", "device.key"))
+			if made := err == nil; made != (tc.want == "" && tc.kind == seal.FileStore) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a key file was made: %t, %v", made, err)
+			}
+		})
+	}
+}
+
+func TestAKeyInAFileIsWarnedOfOnce(t *testing.T) {
+	full, _ := credential(t)
+	for given, want := range map[string]int{"": 1, full: 0} {
+		t.Setenv("CREDENTIALS_DIRECTORY", given)
+		var out bytes.Buffer
+		c := defaults()
+		c.State.Dir = "/x"
+		c.tellKeyStore(t.Context(), slog.New(slog.NewJSONHandler(&out, nil)))
+		if got := strings.Count(out.String(), "\n"); got != want {
+			t.Errorf("%d lines, want %d: %s", got, want, &out)
+		}
+		var line struct{ Level, Dir string }
+		if want == 1 {
+			if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Level != "WARN" || line.Dir != "/x/keys" {
+				t.Errorf("warned %s, %v", &out, err)
+			}
+		}
+	}
+}
+
+func TestKeysThatCannotWorkAreNamed(t *testing.T) {
+	for want, change := range map[string]func(*KeysConfig){
+		"keys.store": func(k *KeysConfig) { k.Store = "tpm" },
+		"keys.dir":   func(k *KeysConfig) { k.Store, k.Dir = "credential", "/x" },
+		"keys.kem":   func(k *KeysConfig) { k.KEM = "rsa" },
+	} {
+		c := defaults()
+		change(&c.Keys)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want+": ") {
+			t.Errorf("got %v, want it to name %s", err, want)
+		}
+	}
+	c := defaults()
+	c.Keys.Dir = "/srv/keys"
+	if err := c.Validate(); err != nil || c.keyStore().Dir != "/srv/keys" {
+		t.Errorf("the store lies in %s, %v", c.keyStore().Dir, err)
+	}
+}
