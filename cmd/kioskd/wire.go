@@ -250,8 +250,8 @@ func (d *daemon) infer(ctx context.Context) error {
 			if patience == absent { // nothing of the last visitor stays
 				patience = resting
 				d.decoder.Clear()
-				if err := a.Clear(); err != nil {
-					return nil, err
+				if bad := a.Clear(); bad != nil {
+					return nil, bad
 				}
 			}
 		}
