@@ -25,23 +25,33 @@ const (
 	doubleEvery = 50 // images, of which one is crashed again while it recovers
 	doublePick  = 6  // images of such a recovery
 	mostProblem = 20 // examples kept
+	mostTraces  = 1000
 )
 
 // A keeper does a run, in a mount namespace of its own.
 type keeper struct {
 	Options
 
-	dir     string
-	key     string
-	empty   *disk   // with an empty file system
-	events  []Event // of the workload
-	ledgers []*Ledger
-	states  []int // of the gateway, by event
-	history *history
-	vault   *vault
+	dir   string
+	key   string          // directory of the device keys
+	known map[uint64]bool // images that were tried
 
 	mu     sync.Mutex
 	report Report
+}
+
+// A trace is one workload that was recorded, and what it promises.
+type trace struct {
+	*keeper
+
+	dir     string
+	seed    uint64
+	empty   *disk // with an empty file system
+	events  []Event
+	ledgers []*Ledger // by event
+	states  []int     // of the gateway, by event
+	history *history
+	vault   *vault
 }
 
 // now returns a copy of the report.
@@ -96,34 +106,65 @@ func (k *keeper) run(ctx context.Context) error {
 	return nil
 }
 
-// images records the workload and tries what a power cut could have left.
+// images records workloads and tries what a power cut could have left, until
+// there were as many images as asked for.
 func (k *keeper) images(ctx context.Context) error {
+	k.known = map[uint64]bool{}
+	var enough <-chan struct{}
+	if k.Duration > 0 {
+		timely, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.Duration)
+		defer cancel()
+		enough = timely.Done()
+	}
+	for n := range uint64(mostTraces) {
+		left := k.Images - len(k.known)
+		if left <= 0 || ctx.Err() != nil || k.now().Stopped {
+			return nil
+		}
+		t := &trace{keeper: k, dir: k.path(fmt.Sprint("trace-", n)), seed: k.Seed + n}
+		if err := t.run(ctx, left, enough); err != nil {
+			return fmt.Errorf("workload of seed %d: %w", t.seed, err)
+		}
+	}
+	return fmt.Errorf("%d workloads left no more than %d different images", mostTraces, len(k.known))
+}
+
+// run records a workload and tries up to images of its images, until enough is
+// closed.
+func (t *trace) run(ctx context.Context, images int, enough <-chan struct{}) error {
 	start := time.Now()
+	if err := os.Mkdir(t.dir, 0o700); err != nil {
+		return err
+	}
 	var err error
-	if k.empty, err = makeFileSystem(ctx, k.path("empty.img"), diskSize); err != nil {
+	if t.empty, err = makeFileSystem(ctx, t.path("empty.img"), diskSize); err != nil {
 		return err
 	}
-	if err := k.record(ctx); err != nil {
-		return fmt.Errorf("record the workload: %w", err)
+	if err := t.record(ctx); err != nil {
+		return fmt.Errorf("record: %w", err)
 	}
-	if err := k.read(); err != nil {
+	if err := t.read(); err != nil {
 		return err
 	}
-	k.note(func(r *Report) { r.Record = time.Since(start) })
-	if k.Control == LyingDisk {
-		k.events = slices.Clone(k.events)
-		for i := range k.events {
-			if k.events[i].Kind == Flush {
-				k.events[i] = Event{Kind: Tell}
+	if t.Control == LyingDisk {
+		for i, e := range t.events {
+			if e.Kind == Flush {
+				t.events[i] = Event{Kind: Tell} // nothing that anybody heard
 			}
 		}
 	}
-	return k.tryAll(ctx)
+	t.note(func(r *Report) { r.Record += time.Since(start) })
+	start = time.Now()
+	err = t.tryAll(ctx, images, enough)
+	t.note(func(r *Report) { r.Try += time.Since(start) })
+	return errors.Join(err, os.RemoveAll(t.dir))
 }
 
+func (t *trace) path(name string) string { return filepath.Join(t.dir, name) }
+
 // record runs the workload on a disk that is recorded.
-func (k *keeper) record(ctx context.Context) (err error) {
-	rec, mnt, state := k.path("recorder"), k.path("mnt"), k.path("gateway")
+func (t *trace) record(ctx context.Context) (err error) {
+	rec, mnt, state := t.path("recorder"), t.path("mnt"), t.path("gateway")
 	for _, dir := range []string{rec, mnt} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
@@ -139,19 +180,19 @@ func (k *keeper) record(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	k.history = &history{}
-	if _, err := k.history.add(w); err != nil {
+	t.history = &history{}
+	if _, err := t.history.add(w); err != nil {
 		return err
 	}
 	var broken error // of the history, which nobody else would tell
 	w.changed = func() {
-		if n, err := k.history.add(w); err == nil {
+		if n, err := t.history.add(w); err == nil {
 			r.effect(n)
 		} else {
 			broken = errors.Join(broken, err)
 		}
 	}
-	r.start(k.empty)
+	r.start(t.empty)
 	l, err := attach(r.diskPath())
 	if err != nil {
 		return err
@@ -161,11 +202,11 @@ func (k *keeper) record(ctx context.Context) (err error) {
 		return err
 	}
 	job := work{
-		Dir: mnt, Lines: r.linePath(), Archive: k.path("archive"), Key: k.key, Gateway: w.url,
-		Sessions: k.Sessions, Seed: k.Seed, Plain: k.Control == PlainText,
+		Dir: mnt, Lines: r.linePath(), Archive: t.path("archive"), Key: t.key, Gateway: w.url,
+		Sessions: t.Sessions, Seed: t.seed, Plain: t.Control == PlainText,
 	}
-	err = k.work(ctx, job)
-	k.events = r.stop()
+	err = t.work(ctx, job)
+	t.events = r.stop()
 	return errors.Join(err, unmount(context.WithoutCancel(ctx), mnt), broken)
 }
 
@@ -200,13 +241,13 @@ func (k *keeper) spawnWorker(job work) (*child, error) {
 
 // read goes through what was recorded: what is promised at each event, which
 // state the gateway is in, and whether anything readable reached the disk.
-func (k *keeper) read() error {
+func (t *trace) read() error {
 	ledger, state := NewLedger(), 0
 	now := ledger.Clone()
 	words := canaries()
 	counts := Report{}
-	for at, e := range k.events {
-		k.ledgers, k.states = append(k.ledgers, now), append(k.states, state)
+	for at, e := range t.events {
+		t.ledgers, t.states = append(t.ledgers, now), append(t.states, state)
 		switch e.Kind {
 		case Write:
 			counts.Writes++
@@ -228,20 +269,22 @@ func (k *keeper) read() error {
 			}
 		}
 	}
-	k.ledgers, k.states = append(k.ledgers, now), append(k.states, state)
+	t.ledgers, t.states = append(t.ledgers, now), append(t.states, state)
 	counts.Secrets = len(words)
-	counts.Found = leaks(words, k.events)
+	counts.Found = leaks(words, t.events)
 	if counts.Found > 0 {
-		k.problems("writes", []string{fmt.Sprintf("leaked: secrets were found %d times in what was written to the disk", counts.Found)})
+		t.problems("writes", []string{fmt.Sprintf("leaked: secrets were found %d times in what was written to the disk", counts.Found)})
 	}
 	var err error
-	if k.vault, err = openVault(k.path("archive"), k.path("vault"), k.key); err != nil {
+	if t.vault, err = openVault(t.path("archive"), t.path("vault"), t.key); err != nil {
 		return err
 	}
-	k.note(func(r *Report) {
-		r.Writes, r.Bytes, r.Flushes, r.Lines, r.Effects = counts.Writes, counts.Bytes, counts.Flushes, counts.Lines, counts.Effects
-		r.Secrets, r.Found = counts.Secrets, counts.Found
-		r.Parts, r.Keys, r.Opened = k.vault.parts, k.vault.keys, k.vault.opened
+	t.note(func(r *Report) {
+		r.Workloads++
+		r.Writes, r.Bytes, r.Flushes = r.Writes+counts.Writes, r.Bytes+counts.Bytes, r.Flushes+counts.Flushes
+		r.Lines, r.Effects = r.Lines+counts.Lines, r.Effects+counts.Effects
+		r.Secrets, r.Found = r.Secrets+counts.Secrets, r.Found+counts.Found
+		r.Parts, r.Keys = r.Parts+t.vault.parts, r.Keys+t.vault.keys
 	})
 	return nil
 }
@@ -281,54 +324,26 @@ type job struct {
 	state   int       // of the gateway at the last of them
 }
 
-// tryAll tries the images that were chosen.
-func (k *keeper) tryAll(ctx context.Context) error {
-	start := time.Now()
-	defer func() { k.note(func(r *Report) { r.Try = time.Since(start) }) }()
-	more := min(max(1, (2*k.Images)/len(k.events)), 12)
-	all := distinct(k.empty, k.events, more, k.Seed)
-	chosen := choose(all, k.Images)
-	k.note(func(r *Report) { r.Candidates, r.Chosen = len(all), len(chosen) })
+// tryAll tries up to n images of the trace, until enough is closed.
+func (t *trace) tryAll(ctx context.Context, n int, enough <-chan struct{}) error {
+	more := min(max(1, 2*n/len(t.events)), 12)
+	all := slices.DeleteFunc(distinct(t.empty, t.events, more, t.seed), func(c *candidate) bool { return t.known[c.sum] })
+	chosen := choose(all, n)
+	for _, c := range chosen {
+		t.known[c.sum] = true
+	}
+	t.note(func(r *Report) { r.Candidates += len(all) })
 
 	g, ctx := errgroup.WithContext(ctx)
 	jobs := make(chan job)
-	enough := make(chan struct{}) // closed when the time is up
-	if k.Duration > 0 {
-		timer := time.AfterFunc(k.Duration, func() { close(enough) })
-		defer timer.Stop()
-	}
 	g.Go(func() error {
 		defer close(jobs)
-		key, number, stopped := 0, 0, false
-		replay(k.empty, k.events, more, k.Seed, func(_ Kind, at int, make func() *disk) {
-			c := chosen[key]
-			key++
-			if c == nil || stopped {
-				return
-			}
-			number++
-			j := job{number: number, kind: c.Kind, at: at, image: make(), state: k.states[c.At[len(c.At)-1]]}
-			for _, at := range c.At {
-				if n := len(j.ledgers); n == 0 || j.ledgers[n-1] != k.ledgers[at] {
-					j.ledgers = append(j.ledgers, k.ledgers[at])
-				}
-			}
-			select {
-			case jobs <- j:
-			case <-enough:
-				stopped = true
-			case <-ctx.Done():
-				stopped = true
-			}
-		})
-		if stopped {
-			k.note(func(r *Report) { r.Stopped = true })
-		}
+		t.hand(ctx, chosen, more, jobs, enough)
 		return nil
 	})
-	for i := range k.Workers {
+	for i := range t.Workers {
 		g.Go(func() (err error) {
-			l, err := openLane(k, i)
+			l, err := openLane(t, i)
 			if err != nil {
 				return err
 			}
@@ -341,10 +356,37 @@ func (k *keeper) tryAll(ctx context.Context) error {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	} else if err != nil && !errors.Is(err, context.Canceled) {
-		return err
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) { // the run was ended
+		return nil
 	}
-	return nil
+	return err
+}
+
+// hand makes the images that were chosen and hands them out, in the order of
+// their events.
+func (t *trace) hand(ctx context.Context, chosen map[int]*candidate, more int, jobs chan<- job, enough <-chan struct{}) {
+	key, number, stopped := 0, 0, false
+	replay(t.empty, t.events, more, t.seed, func(_ Kind, at int, make func() *disk) {
+		c := chosen[key]
+		key++
+		if c == nil || stopped {
+			return
+		}
+		number++
+		j := job{number: number, kind: c.Kind, at: at, image: make(), state: t.states[c.At[len(c.At)-1]]}
+		for _, at := range c.At {
+			if n := len(j.ledgers); n == 0 || j.ledgers[n-1] != t.ledgers[at] {
+				j.ledgers = append(j.ledgers, t.ledgers[at])
+			}
+		}
+		select {
+		case jobs <- j:
+			return
+		case <-enough:
+		case <-ctx.Done():
+		}
+		stopped = true
+		t.note(func(r *Report) { r.Stopped = true })
+	})
 }

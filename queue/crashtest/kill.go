@@ -41,7 +41,7 @@ func (k *keeper) kills(ctx context.Context) error {
 	})
 	for i := range k.Workers {
 		g.Go(func() (err error) {
-			l := &lane{k: k, name: "kills-" + strconv.Itoa(i)}
+			l := &lane{t: &trace{keeper: k}, name: "kills-" + strconv.Itoa(i)}
 			defer func() { err = errors.Join(err, l.close()) }()
 			for n := range rounds {
 				if err := l.killed(ctx, n); err != nil && ctx.Err() == nil {
@@ -56,7 +56,7 @@ func (k *keeper) kills(ctx context.Context) error {
 
 // killed is one round.
 func (l *lane) killed(ctx context.Context, n int) (err error) {
-	dir := l.k.path(fmt.Sprintf("%s-%d", l.name, n))
+	dir := l.t.keeper.path(fmt.Sprintf("%s-%d", l.name, n))
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	outbox, state, lines := filepath.Join(dir, "outbox"), filepath.Join(dir, "gateway"), filepath.Join(dir, "lines")
 	if err := os.MkdirAll(outbox, 0o700); err != nil {
@@ -69,8 +69,8 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	random := rand.New(rand.NewPCG(l.k.Seed, uint64(n)+100)) //nolint:gosec // a moment, no secret
-	c, err := l.k.spawnWorker(work{Dir: outbox, Lines: lines, Key: l.k.key, Gateway: w.url, Sessions: killSessions, Seed: l.k.Seed + uint64(n)})
+	random := rand.New(rand.NewPCG(l.t.Seed, uint64(n)+100)) //nolint:gosec // a moment, no secret
+	c, err := l.t.spawnWorker(work{Dir: outbox, Lines: lines, Key: l.t.key, Gateway: w.url, Sessions: killSessions, Seed: l.t.Seed + uint64(n)})
 	if err != nil {
 		return errors.Join(err, w.close())
 	}
@@ -105,7 +105,7 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 		}
 		at++
 	}
-	f := l.ask(ctx, trial{Dir: outbox, Key: l.k.key, Gateway: state, Number: 2_000_000 + n})
+	f := l.ask(ctx, trial{Dir: outbox, Key: l.t.key, Gateway: state, Number: 2_000_000 + n})
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -113,7 +113,7 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 	if f.Failed == "" {
 		problems = append(ledger.Check(f.Before), ledger.Finish(f.Before, f.After, f.Confirmed, f.Extra)...)
 	}
-	l.k.note(func(r *Report) { r.Kills++ })
-	l.k.problems(fmt.Sprintf("SIGKILL round %d after line %d", n, at), problems)
+	l.t.note(func(r *Report) { r.Kills++ })
+	l.t.problems(fmt.Sprintf("SIGKILL round %d after line %d", n, at), problems)
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // A lane tries one image at a time. It keeps its device and its verifier from
 // one to the next.
 type lane struct {
-	k *keeper
+	t *trace
 
 	name     string
 	mnt      string
@@ -28,21 +28,21 @@ type lane struct {
 	tried    int
 }
 
-func openLane(k *keeper, n int) (l *lane, err error) {
-	l = &lane{k: k, name: "lane-" + strconv.Itoa(n)}
+func openLane(t *trace, n int) (l *lane, err error) {
+	l = &lane{t: t, name: "lane-" + strconv.Itoa(n)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("%s: %w", l.name, err), l.close())
 		}
 	}()
-	l.mnt, l.state = k.path(l.name+"-mnt"), k.path(l.name+"-gateway")
-	rec := k.path(l.name + "-recorder")
+	l.mnt, l.state = t.path(l.name+"-mnt"), t.path(l.name+"-gateway")
+	rec := t.path(l.name + "-recorder")
 	for _, dir := range []string{l.mnt, l.state, rec} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return l, err
 		}
 	}
-	file, err := os.Create(k.path(l.name + ".img"))
+	file, err := os.Create(t.path(l.name + ".img"))
 	if err != nil {
 		return l, err
 	}
@@ -83,16 +83,16 @@ func (l *lane) take(ctx context.Context, j job) error {
 		return err
 	}
 	l.tried++
-	if l.tried%max(1, doubleEvery/l.k.Workers) != 0 {
+	if l.tried%max(1, doubleEvery/l.t.Workers) != 0 {
 		return nil
 	}
 	events, err := l.recover(ctx, j)
 	if err != nil {
 		return fmt.Errorf("record a recovery: %w", err)
 	}
-	again := choose(distinct(j.image, events, 1, l.k.Seed), doublePick)
+	again := choose(distinct(j.image, events, 1, l.t.seed), doublePick)
 	key := 0
-	replay(j.image, events, 1, l.k.Seed, func(_ Kind, _ int, make func() *disk) {
+	replay(j.image, events, 1, l.t.seed, func(_ Kind, _ int, make func() *disk) {
 		if again[key] != nil && err == nil && ctx.Err() == nil {
 			second := j
 			second.kind, second.image = Double, make()
@@ -115,7 +115,7 @@ func (l *lane) recover(ctx context.Context, j job) (events []Event, err error) {
 	if err := device.mount(l.mnt); err != nil {
 		return nil, nil //nolint:nilerr // the image was tried before: it is noted as one that does not mount
 	}
-	l.ask(ctx, trial{Dir: l.mnt, Key: l.k.key, Recover: true})
+	l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Recover: true})
 	events = l.recorder.stop()
 	return events, unmount(context.WithoutCancel(ctx), l.mnt)
 }
@@ -136,16 +136,16 @@ func (l *lane) try(ctx context.Context, j job) error {
 		l.done(j, where, []string{"unmountable: " + err.Error()})
 		return nil
 	}
-	if err := l.k.history.put(j.state, l.state); err != nil {
+	if err := l.t.history.put(j.state, l.state); err != nil {
 		return errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt))
 	}
 	last := j.ledgers[len(j.ledgers)-1]
-	problems, ciphertext := l.k.vault.check(j.image, last)
-	f := l.ask(ctx, trial{Dir: l.mnt, Key: l.k.key, Gateway: l.state, Number: 2_000_000 + j.number})
+	problems, ciphertext := l.t.vault.check(j.image, last)
+	f := l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Gateway: l.state, Number: 2_000_000 + j.number})
 	var err error
 	if f.Failed == "" {
 		var left []string
-		left, err = l.k.vault.checkFile(l.mnt, f.After)
+		left, err = l.t.vault.checkFile(l.mnt, f.After)
 		problems = append(problems, left...)
 	}
 	if err = errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt)); err != nil {
@@ -164,7 +164,7 @@ func (l *lane) try(ctx context.Context, j job) error {
 	}
 	slices.Sort(problems)
 	problems = slices.Compact(problems)
-	l.k.note(func(r *Report) {
+	l.t.note(func(r *Report) {
 		if ciphertext {
 			r.Remains++
 		}
@@ -178,8 +178,8 @@ func (l *lane) try(ctx context.Context, j job) error {
 
 // done notes an image that was tried.
 func (l *lane) done(j job, where string, problems []string) {
-	l.k.note(func(r *Report) { r.Images[j.kind]++ })
-	l.k.problems(where, problems)
+	l.t.note(func(r *Report) { r.Images[j.kind]++ })
+	l.t.problems(where, problems)
 }
 
 // ask has the verifier try what is mounted. One that dies or hangs is replaced,

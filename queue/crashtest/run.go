@@ -37,13 +37,46 @@ func (c Control) Weakens() bool {
 	return c == NoSync || c == InPlace || c == SettleEarly || c == KeepEpochs
 }
 
+// Options returns a run that is large enough to notice the control. The caller
+// adds the weakened program.
+func (c Control) Options(seed uint64, workers int) Options {
+	o := Options{Images: 120, Sessions: 8, Workers: workers, Seed: seed, Control: c}
+	switch c {
+	case InPlace: // is about the first moments alone
+		o.Images, o.Sessions = 200, 1
+	case PlainText: // is found in what was written
+		o.Images = 1
+	case None, NoSync, SettleEarly, KeepEpochs, LyingDisk:
+	}
+	return o
+}
+
+// Noticed reports whether a run noticed the control, and not only something
+// else.
+func (c Control) Noticed(r Report) bool {
+	switch c {
+	case NoSync, LyingDisk:
+		return r.Problems["lost"] > 0
+	case InPlace:
+		return r.Problems["unopenable"] > 0
+	case SettleEarly:
+		return r.Problems["lost"]+r.Problems["changed"] > 0
+	case KeepEpochs:
+		return r.Problems["exposed"] > 0
+	case PlainText:
+		return r.Found > 0
+	case None:
+	}
+	return false
+}
+
 // Options say how large a run is.
 type Options struct {
 	Images   int           `json:"images"`   // different images to try, at most as many as the run has; 0: none
 	Kills    int           `json:"kills"`    // rounds of SIGKILL; 0: none
 	Workers  int           `json:"workers"`  // images tried at a time; 0: 2
 	Seed     uint64        `json:"seed"`     // of the workload and of all choices
-	Sessions int           `json:"sessions"` // of the workload; 0: as many as the images need
+	Sessions int           `json:"sessions"` // of each workload; 0: as the number of images asks for
 	Duration time.Duration `json:"duration"` // after which no other image is begun; 0: no limit
 	Control  Control       `json:"control"`
 	Weakened string        `json:"weakened"` // program built with the tag "weaken", for controls that need it
@@ -73,41 +106,41 @@ func (o Options) withDefaults() Options {
 		o.Workers = 2
 	}
 	if o.Sessions == 0 {
-		o.Sessions = min(24+o.Images/200, 120)
+		o.Sessions = min(8+o.Images/60, 40)
 	}
 	return o
 }
 
 // A Report is what came of a run, so far or at its end.
 type Report struct {
-	Writes     int            `json:"writes"` // to the disk by the workload
-	Bytes      int64          `json:"bytes"`  // of them
+	Workloads  int            `json:"workloads"` // that were recorded
+	Writes     int            `json:"writes"`    // to the disk by them
+	Bytes      int64          `json:"bytes"`     // of them
 	Flushes    int            `json:"flushes"`
-	Lines      int            `json:"lines"`
+	Lines      int            `json:"lines"`      // by which they told of their steps
 	Effects    int            `json:"effects"`    // requests that the gateway answered
-	Candidates int            `json:"candidates"` // different images that the run could have left
-	Chosen     int            `json:"chosen"`
-	Images     map[Kind]int   `json:"images"` // different images that were tried
-	Kills      int            `json:"kills"`
-	Secrets    int            `json:"secrets"` // that were looked for in all that was written
-	Found      int            `json:"found"`   // of them, times they were found
-	Parts      int            `json:"parts"`   // sealed parts that were ever written
-	Keys       int            `json:"keys"`    // epoch keys that ever were in the file
-	Opened     int            `json:"opened"`  // pairs of those that open
-	Exposed    int            `json:"exposed"` // keys of what was erased found in an image of after that
-	Remains    int            `json:"remains"` // images that held sealed parts of what was erased, which nothing opens
-	Problems   map[string]int `json:"problems"`
-	Examples   []string       `json:"examples"` // of problems: the first ones
-	Record     time.Duration  `json:"record"`   // that recording took
-	Try        time.Duration  `json:"try"`      // that trying the images took
-	Stopped    bool           `json:"stopped"`  // before all chosen images were tried
+	Candidates int            `json:"candidates"` // different images that a power cut could have left
+	Images     map[Kind]int   `json:"images"`     // different images that were tried; doubles come on top
+	Kills      int            `json:"kills"`      // rounds of SIGKILL
+	Secrets    int            `json:"secrets"`    // that were looked for in all that was written
+	Found      int            `json:"found"`      // of them, in how many writes one was found
+	Parts      int            `json:"parts"`      // wrapped parts that were ever in an outbox
+	Keys       int            `json:"keys"`       // epoch keys that ever were in an epoch file
+	Exposed    int            `json:"exposed"`    // images in which a key opens what was erased before
+	Remains    int            `json:"remains"`    // images that hold parts of what was erased, which nothing opens
+	Problems   map[string]int `json:"problems"`   // by kind
+	Examples   []string       `json:"examples"`   // of problems: the first ones
+	Record     time.Duration  `json:"record"`     // that recording took
+	Try        time.Duration  `json:"try"`        // that trying the images took
+	Stopped    bool           `json:"stopped"`    // before all images were tried
 	Done       bool           `json:"done"`
 	Failed     string         `json:"failed,omitempty"` // why the run itself could not go on
 }
 
-// Tried is how many different images were tried.
+// Tried is how many different images of workloads were tried, those of
+// recoveries not counted.
 func (r Report) Tried() int {
-	n := 0
+	n := -r.Images[Double]
 	for _, of := range r.Images {
 		n += of
 	}
@@ -124,7 +157,7 @@ func (r Report) Broken() int {
 }
 
 // Run records a workload on a disk that fails, and tries the outbox in images
-// that a power cut could have left of that disk. progress is told every few
+// that a power cut could have left of that disk. progress is told every ten
 // seconds; nil: it is not. An error means that the run did not take place;
 // what it found is in the report. Ending ctx ends it early, with a report.
 //
@@ -175,6 +208,9 @@ type assignment struct {
 	Dir     string  `json:"dir"` // empty
 }
 
+// progressEvery is how often a run tells how far it is.
+const progressEvery = 10 * time.Second
+
 // beKeeper runs until its work is done or its input ends, and reports.
 func beKeeper(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
 	var a assignment
@@ -194,7 +230,7 @@ func beKeeper(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
 	stop := make(chan struct{})
 	go func() {
 		defer close(told)
-		tick := time.NewTicker(2 * time.Second)
+		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
 			select {

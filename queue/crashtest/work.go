@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -139,6 +140,16 @@ func (w *worker) arrive(ctx context.Context, first, sessions int) error {
 	type visit struct {
 		submission *kiosk.Submission
 		capture    Capture
+	}
+	if w.Plain && first == 0 {
+		if err := os.WriteFile(filepath.Join(w.Dir, "plain"), w.make.image("plain", false), 0o600); err != nil {
+			return err
+		}
+		defer os.Remove(filepath.Join(w.Dir, "plain")) //nolint:errcheck // its bytes stay
+		if d, err := os.Open(w.Dir); err == nil {
+			unix.Syncfs(int(d.Fd())) //nolint:errcheck // as good as any
+			d.Close()
+		}
 	}
 	var visits []visit
 	for n := first; n < first+sessions; n++ {
