@@ -72,6 +72,11 @@ func TestAnEnvelopeOpensOnlyWithItsKeyAndInItsPlace(t *testing.T) {
 				t.Fatalf("the first %d bytes opened to %q", n, got)
 			}
 		}
+		// What a stranger wrote must not reach a terminal by way of the error.
+		_, _, err = seal.OpenEnvelope(key, "c-17", replaced(key.Fingerprint()[:8], "\x1b[2Jgone"))
+		if err == nil || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("a name that cannot be: %q", err)
+		}
 		_, _, err = seal.OpenEnvelope(other, "c-17", e)
 		if err == nil || !strings.Contains(err.Error(), key.Fingerprint()) {
 			t.Errorf("another key: %v, want it to name the one that it needs", err)
