@@ -319,9 +319,13 @@ func (q *Queue) bookings(ctx context.Context) ([]kiosk.Booking, error) {
 	var all []kiosk.Booking
 	var broken [][]byte
 	for _, one := range found {
-		if b, err := q.openBooking(one.tag, one.value); err == nil {
+		b, value, err := q.reopenBooking(ctx, one.tag, one.value)
+		switch {
+		case err == nil:
 			all = append(all, b)
-		} else {
+		case !errors.Is(err, kiosk.ErrSealBroken):
+			return nil, err
+		case value != nil:
 			broken = append(broken, one.tag)
 		}
 	}
@@ -336,6 +340,30 @@ func (q *Queue) bookings(ctx context.Context) ([]kiosk.Booking, error) {
 		return cmp.Or(a.Booked.Compare(b.Booked), cmp.Compare(a.CorrelationID, b.CorrelationID))
 	})
 	return all, nil
+}
+
+// reopenBooking opens the value under tag, or what took its place since it was
+// read, whose key is destroyed by then. It returns the value that it opened
+// last, nil if the booking is gone.
+func (q *Queue) reopenBooking(ctx context.Context, tag, value []byte) (kiosk.Booking, []byte, error) {
+	for {
+		b, err := q.openBooking(tag, value)
+		if err == nil {
+			return b, value, nil
+		}
+		var now []byte
+		read := q.view(ctx, func(tx *bbolt.Tx) error {
+			now = bytes.Clone(booked(tx, [][]byte{tag}).value)
+			return nil
+		})
+		if read != nil {
+			return kiosk.Booking{}, nil, read
+		}
+		if now == nil || bytes.Equal(now, value) {
+			return kiosk.Booking{}, now, err
+		}
+		value = now
+	}
 }
 
 // Unfetched returns the bookings, the oldest first, that have no token or one

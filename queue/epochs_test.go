@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"livekiosk/kiosk"
@@ -620,4 +621,52 @@ func TestPreflightTriesAFileAndChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestReadersMeetNothingHalfErased has readers and removers at the same time:
+// what is gone is gone, and not broken.
+func TestReadersMeetNothingHalfErased(t *testing.T) {
+	t.Parallel()
+	q := queuetest.Open(t)
+	const rounds = 30
+	book(t, q, 9999, kiosk.UserToken{Value: "token-canary"})
+	var ids []kiosk.RecordID
+	for n := range rounds {
+		ids = append(ids, put(t, q, n, 2000).Record)
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		for _, id := range ids {
+			if err := q.Settle(t.Context(), id, succeed(id)); err != nil {
+				t.Error(err)
+			}
+			if err := q.Fetched(t.Context(), queuetest.Booking(9999), kiosk.UserToken{Value: "token-canary"}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 2 {
+		group.Go(func() {
+			for _, id := range ids {
+				for {
+					_, job := q.Job(t.Context(), id)
+					_, image := q.Image(t.Context(), id, kiosk.Selfie, nil)
+					all, err := q.Bookings(t.Context())
+					if err != nil || len(all) != 1 {
+						t.Errorf("booked: %d, %v", len(all), err)
+					}
+					if errors.Is(job, kiosk.ErrNoRecord) && errors.Is(image, kiosk.ErrNoRecord) {
+						break
+					}
+					for _, err := range []error{job, image} {
+						if err != nil && !errors.Is(err, kiosk.ErrNoRecord) {
+							t.Error(err)
+							return
+						}
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -428,6 +428,7 @@ func (q *Queue) image(ctx context.Context, id kiosk.RecordID, document kiosk.Doc
 
 // A found record is one that was read, with what opens its parts.
 type found struct {
+	id     kiosk.RecordID
 	at     spot
 	head   head
 	tag    []byte
@@ -441,7 +442,7 @@ func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Buck
 	q.mu.Lock()
 	at := q.index.spots[id]
 	q.mu.Unlock()
-	f := found{at: at}
+	f := found{id: id, at: at}
 	err := q.view(ctx, func(tx *bbolt.Tx) error {
 		if at.bucket != pendingBucket {
 			return kiosk.ErrNoRecord
@@ -457,8 +458,11 @@ func (q *Queue) read(ctx context.Context, id kiosk.RecordID, fn func(*bbolt.Buck
 		fn(record)
 		return nil
 	})
-	if panicked(err) {
+	switch {
+	case panicked(err):
 		return found{}, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	case errors.Is(err, kiosk.ErrSealBroken):
+		return found{}, q.still(f, err)
 	}
 	return f, err
 }
@@ -474,11 +478,14 @@ func (q *Queue) find(f *found, record *bbolt.Bucket, k []byte) (err error) {
 }
 
 // still returns why a record did not open: its key was destroyed since it was
-// read, if it is where it was no more.
+// read, if it is where it was no more, or the outbox closed.
 func (q *Queue) still(f found, err error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.index.spots[f.head.Record] != f.at {
+	if q.stopped != nil {
+		return q.stopped
+	}
+	if q.index.spots[f.id] != f.at {
 		return kiosk.ErrNoRecord
 	}
 	return err
