@@ -2,13 +2,14 @@
 // the gateway simulator and the kiosk on a composed clip, launches one session,
 // prints what happens as a timeline, and checks that it ended as it must.
 //
-//	demo [-clip portrait|spoof] [-offline] [-patient] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
+//	demo [-clip portrait|spoof] [-offline | -relay] [-patient] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
 //
 // Exit codes: 0 it ended as it must, 1 it did not, 64 wrong usage.
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -57,6 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	fs.SetOutput(out)
 	fs.StringVar(&d.clip, "clip", "portrait", "portrait: a person; spoof: a faded print of the same picture")
 	fs.BoolVar(&d.offline, "offline", false, "the gateway is down until the visitor has left")
+	relayed := fs.Bool("relay", false, "a relay opens the evidence; while the gateway is down, the kiosk is stolen")
 	fs.BoolVar(&d.patient, "patient", false, "wait until the outcome screen has ended by itself")
 	fs.StringVar(&d.size, "size", "720x1280", "size of the screens where there is no display")
 	fs.StringVar(&d.locale, "locale", "en", "language of the screens: id or en")
@@ -68,8 +70,9 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		}
 		return exitUsage
 	}
+	d.stolen, d.offline = *relayed, d.offline || *relayed
 	if fs.NArg() > 0 || d.clip != "portrait" && d.clip != "spoof" || d.clip == "spoof" && d.offline {
-		say(out, "demo: -clip is portrait or spoof; -offline goes with portrait\n")
+		say(out, "demo: -clip is portrait or spoof; -offline and -relay go with portrait\n")
 		return exitUsage
 	}
 	err := d.run(ctx)
@@ -84,12 +87,14 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 // A demo is one demonstration.
 type demo struct {
 	clip, size, locale, bin, dir string
-	offline, patient             bool
+	offline, patient, stolen     bool
 
 	out        io.Writer
 	began      time.Time
 	address    string // of the gateway
 	partnerTLS string // address by which the kiosk reaches the partner backend
+	relayed    string // address of the relay; "": there is none
+	relay      *child
 	sim        *child
 	kiosk      *child
 	client     *api.Client
@@ -159,6 +164,11 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err = d.startSim(ctx); err != nil { // the partner's certificates are made at its first start
 		return err
 	}
+	if d.stolen {
+		if err = d.startRelay(ctx); err != nil {
+			return err
+		}
+	}
 	if d.offline {
 		d.sim.stop()
 		d.say("gateway", "is down")
@@ -175,13 +185,7 @@ func (d *demo) startSim(ctx context.Context) error {
 		"-partner-tls", d.keys(), "-partner-tls-listen", d.partnerTLS); err != nil {
 		return err
 	}
-	if err := d.await(ctx, d.sim, func() bool {
-		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.address)
-		if err == nil {
-			_ = c.Close() // it was only knocked at
-		}
-		return err == nil
-	}); err != nil {
+	if err := d.await(ctx, d.sim, func() bool { return answers(ctx, d.address) }); err != nil {
 		return err
 	}
 	d.say("gateway", "simulator at http://%s", d.address)
@@ -202,7 +206,8 @@ partner_url       = "https://%s"
 partner_ca_file   = %q
 partner_cert_file = %q
 partner_key_file  = %q
-`, d.address, d.partnerTLS, filepath.Join(d.keys(), "ca.crt"), filepath.Join(d.keys(), "kiosk.crt"), filepath.Join(d.keys(), "kiosk.key")), 0o600)
+%s`, cmp.Or(d.relayed, d.address), d.partnerTLS, filepath.Join(d.keys(), "ca.crt"), filepath.Join(d.keys(), "kiosk.crt"), filepath.Join(d.keys(), "kiosk.key"),
+		d.relayConfig()), 0o600)
 	if err != nil {
 		return fmt.Errorf("the kiosk's configuration: %w", err)
 	}
@@ -234,6 +239,11 @@ func (d *demo) comeBack(ctx context.Context) error {
 	}
 	d.say("queue", "1 record, %s, %d KB sealed", entries[0].State, entries[0].Bytes>>10)
 	d.kiosk.stop()
+	if d.stolen {
+		if err = d.steal(ctx); err != nil {
+			return err
+		}
+	}
 	d.say("kiosk", "is stopped and started again")
 	if err = d.startKiosk(ctx); err != nil {
 		return err
@@ -425,6 +435,7 @@ func (d *demo) await(ctx context.Context, c *child, ok func() bool) error {
 
 func (d *demo) stop() {
 	d.kiosk.stop()
+	d.relay.stop()
 	d.sim.stop()
 }
 

@@ -115,6 +115,13 @@ func statusText(s api.Status, now time.Time) string {
 	}
 	line("clock", clockText(s.Clock))
 	line("queue", queue)
+	switch s.Mode {
+	case "":
+	case "relay":
+		line("mode", "relay: pictures and metadata open only with the relay's key "+s.RelayKey)
+	default:
+		line("mode", s.Mode+": this kiosk can read the pictures that wait in its outbox")
+	}
 	switch s.KeyStore {
 	case "":
 	case "file":

@@ -52,6 +52,8 @@ func reasonWords(reason string) string {
 		return "the user token expired and the partner backend renews it not: launch a new session, with a user id or a new token"
 	case "unreadable", "its head does not read":
 		return "the record does not open with this device's key: keep the outbox and the key store, and tell the fleet's administrators"
+	case "wrong_mode":
+		return "captured when this kiosk sealed its pictures otherwise (see the mode in kioskctl status): set the mode back, and try it again"
 	case "submission_lost":
 		return "the gateway denies a submission that may have been confirmed: ask its operator for the verdict before anything is sent again" + call
 	case "session_closed":

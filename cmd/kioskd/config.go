@@ -27,6 +27,7 @@ import (
 type Config struct {
 	Camera  CameraConfig  `toml:"camera"`
 	Gateway GatewayConfig `toml:"gateway"`
+	Relay   RelayConfig   `toml:"relay"`
 	Display DisplayConfig `toml:"display"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
@@ -46,7 +47,7 @@ type CameraConfig struct {
 
 // GatewayConfig says who is talked to; nobody else ever is.
 type GatewayConfig struct {
-	BaseURL    string `toml:"base_url"`     // the identity gateway
+	BaseURL    string `toml:"base_url"`     // the identity gateway, or the relay: see RelayConfig
 	PartnerURL string `toml:"partner_url"`  // the partner backend that hands out user tokens
 	UserIDType string `toml:"user_id_type"` // of launches that name none
 
@@ -227,6 +228,9 @@ func (c Config) Validate() error {
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
 	if err := c.Keys.validate(); err != nil {
+		return err
+	}
+	if err := c.validateRelay(); err != nil {
 		return err
 	}
 	return c.Flow.validate()

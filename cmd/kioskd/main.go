@@ -223,7 +223,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		}
 		log.InfoContext(ctx, "ready", slog.String("after", time.Since(began).Round(time.Millisecond).String()), slog.String("camera", c.Camera.Source),
 			slog.String("state", c.State.Dir), slog.String("socket", c.API.Socket), slog.String("key_store", string(c.keyStore().Kind)),
-			slog.String("core_dumps", dumps()))
+			slog.String("mode", c.Relay.mode()), slog.String("relay_key", fingerprint(d.relay)), slog.String("core_dumps", dumps()))
 		<-ctx.Done()
 		log.InfoContext(ctx, "stopping")
 		if err := d.notify.Stopping(); err != nil {

@@ -34,7 +34,8 @@ const startPatience = 2 * time.Second
 // outbox is busy or damaged stays up, says so, and takes it once it can.
 type outbox struct {
 	c       Config
-	trusted func() bool // whether the wall clock is known to be right
+	relay   *seal.Public // who alone can read the evidence; nil: this kiosk can
+	trusted func() bool  // whether the wall clock is known to be right
 	log     *slog.Logger
 
 	suspect chan struct{} // holds a token when something went wrong with it
@@ -44,8 +45,8 @@ type outbox struct {
 	err error // of the last try
 }
 
-func newOutbox(c Config, trusted func() bool, log *slog.Logger) *outbox {
-	return &outbox{c: c, trusted: trusted, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
+func newOutbox(c Config, relay *seal.Public, trusted func() bool, log *slog.Logger) *outbox {
+	return &outbox{c: c, relay: relay, trusted: trusted, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
 }
 
 // open opens the queue unless it is open.
@@ -72,8 +73,11 @@ func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
 	}
+	if err = notOurs(o.relay, ring); err != nil {
+		return nil, fmt.Errorf("%w: %w", errOutbox, err)
+	}
 	q, err := queue.Open(ctx, queue.Options{
-		Path: o.c.queuePath(), Keys: ring, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		Path: o.c.queuePath(), Keys: ring, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
 		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
 	})
 	if err != nil {
@@ -281,6 +285,10 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 	if _, err := c.Gateway.network(); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	relay, err := c.Relay.open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	set, err := models.Open(ctx, c.Models.Dir)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)
@@ -296,8 +304,12 @@ func (c Config) check(ctx context.Context, log *slog.Logger) error {
 		return fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	if c.sealed() || c.keyStore().Kind == seal.CredentialStore {
-		if _, err := c.keys(false); err != nil {
+		ring, err := c.keys(false)
+		if err != nil {
 			return fmt.Errorf("%w: device key of %s: %w", errOutbox, c.queuePath(), err)
+		}
+		if err := notOurs(relay, ring); err != nil {
+			return fmt.Errorf("%w: %w", errConfig, err)
 		}
 	}
 	log.InfoContext(ctx, "configuration is usable")

@@ -30,6 +30,7 @@ import (
 	"livekiosk/kiosk/station"
 	"livekiosk/queue/deliver"
 	"livekiosk/queue/gateway"
+	"livekiosk/queue/seal"
 	"livekiosk/systemd"
 	"livekiosk/ui"
 	"livekiosk/ui/text"
@@ -61,6 +62,7 @@ type daemon struct {
 	preview *camera.Preview
 	outbox  *outbox
 	client  *gateway.Client
+	relay   *seal.Public // nil: direct mode
 	dog     *systemd.Watchdog
 	notify  systemd.Notifier
 	told    string          // to the service manager; the station's goroutine only
@@ -96,7 +98,10 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
 	c.tellKeyStore(ctx, log)
-	d.outbox = newOutbox(c, d.clock.confirmed, log)
+	if d.relay, err = c.Relay.open(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
@@ -124,7 +129,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
-		Gateway: c.Gateway.BaseURL, UserType: c.Gateway.UserIDType,
+		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
 	}); err != nil {
@@ -364,7 +369,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 		return err
 	}
 	dl, err := deliver.New(deliver.Options{
-		Outbox: q, Bookings: q, Gateway: d.client, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
+		Outbox: q, Bookings: q, Gateway: guard{d.client, d.c.Relay.mode()}, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
 		Report: func(r kiosk.Receipt) {
 			d.log.InfoContext(ctx, "record settled", slog.String("session", string(r.Session)), slog.String("record", string(r.Record)),
 				slog.String("action", string(r.Action)), slog.String("reason", r.Reason))
@@ -477,6 +482,7 @@ func (d *daemon) status() api.Status {
 		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(), Clock: d.clock.status(),
 	}
 	out.KeyStore = string(d.c.keyStore().Kind)
+	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)

@@ -22,6 +22,12 @@ type Status struct {
 	// cannot be read.
 	Queue *QueueStatus `json:"queue"`
 
+	// Mode says who can read the evidence: "direct", this kiosk, which delivers
+	// it in the clear; "relay", nobody but the relay, whose key has the
+	// fingerprint RelayKey.
+	Mode     string `json:"mode,omitempty"`
+	RelayKey string `json:"relayKey,omitempty"`
+
 	// KeyStore says where the device keys lie: "credential", handed over by the
 	// service manager, or "file". A file on the storage of the outbox protects
 	// only against a look at the outbox alone.

@@ -234,9 +234,16 @@ func TestASealedSessionIsVerified(t *testing.T) {
 		if !strings.HasPrefix(target.URL, w.relay.URL+"/") || strings.Contains(target.URL, "X-Amz") {
 			t.Errorf("%s is put to %s, want a URL of the relay's that tells nothing", d, target.URL)
 		}
+		if !relay.Uploads(target.URL) {
+			t.Errorf("%s is not taken for an upload URL of a relay's", target.URL)
+		}
 		if target.ExpiresIn != 10*time.Minute {
 			t.Errorf("upload URL lives %v, want the gateway's 10m", target.ExpiresIn)
 		}
+	}
+	straight, err := w.direct.Targets(t.Context(), who)
+	if err != nil || relay.Uploads(straight.Documents[kiosk.Selfie].URL) {
+		t.Errorf("%s (%v) is taken for an upload URL of a relay's", straight.Documents[kiosk.Selfie].URL, err)
 	}
 	id := w.upload(t, who)
 	plain := []byte(`{"review":false,"secret":"m3ta"}`)

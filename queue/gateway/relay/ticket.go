@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"livekiosk/queue/seal"
@@ -82,4 +84,16 @@ func (t *tickets) open(s string, now time.Time) (ticket, error) {
 		return ticket{}, errTicket
 	}
 	return k, nil
+}
+
+// Uploads reports whether s is an upload URL as a relay hands out, by its form
+// alone. It is how a kiosk notices that it speaks to a gateway where it means a
+// relay, or the other way round.
+func Uploads(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	_, ticket, found := strings.Cut(u.Path, ticketPath)
+	return found && ticket != "" && u.RawQuery == ""
 }
