@@ -69,12 +69,12 @@ func beKiosk(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 
 // openOutbox opens a kiosk's outbox.
 func openOutbox(ctx context.Context, dir string) (*queue.Queue, error) {
-	key, err := seal.LoadOrCreate(filepath.Join(dir, "device.key"))
+	keys, err := seal.Store{Dir: filepath.Join(dir, "keys"), Kind: seal.FileStore}.Create(seal.X25519)
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
 	return queue.Open(ctx, queue.Options{
-		Path: filepath.Join(dir, "outbox.db"), Keys: seal.NewRing(key), MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
+		Path: filepath.Join(dir, "outbox.db"), Keys: keys, MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
 	})
 }
 

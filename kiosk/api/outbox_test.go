@@ -17,11 +17,11 @@ import (
 // openQueue opens the product's own outbox in dir, as a restart does.
 func openQueue(t *testing.T, dir string) *queue.Queue {
 	t.Helper()
-	key, err := seal.LoadOrCreate(filepath.Join(dir, "device.key"))
+	keys, err := seal.Store{Dir: filepath.Join(dir, "keys"), Kind: seal.FileStore}.Create(seal.X25519)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := queue.Open(t.Context(), queue.Options{Path: filepath.Join(dir, "outbox.db"), Keys: seal.NewRing(key)})
+	q, err := queue.Open(t.Context(), queue.Options{Path: filepath.Join(dir, "outbox.db"), Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -422,16 +422,3 @@ func (s Store) did(what string) {
 		s.step(what)
 	}
 }
-
-// LoadOrCreate reads the device key at path, or makes one.
-func LoadOrCreate(path string) (*Key, error) {
-	key, err := Load(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	key, err = Make(path, X25519)
-	if errors.Is(err, fs.ErrExist) {
-		return Load(path)
-	}
-	return key, err
-}
