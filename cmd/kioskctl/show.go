@@ -123,11 +123,10 @@ func statusText(s api.Status, now time.Time) string {
 		line("mode", s.Mode+": this kiosk can read the pictures that wait in its outbox")
 	}
 	switch s.KeyStore {
-	case "":
 	case "file":
-		line("keys", "file: on the storage of the outbox it protects only against a look at the outbox alone")
-	default:
-		line("keys", s.KeyStore)
+		line("keys", "in a file: on the storage of the outbox it protects only against a look at the outbox alone")
+	case "credential":
+		line("keys", "in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key")
 	}
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")

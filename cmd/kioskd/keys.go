@@ -89,10 +89,17 @@ func (c Config) keys(create bool) (*seal.Ring, error) {
 	}
 }
 
-// tellKeyStore warns whoever put the key beside what it opens.
+// tellKeyStore says how well the outbox is protected, and warns whoever put the
+// key beside what it opens. Which key systemd encrypted a credential with, it
+// does not tell.
 func (c Config) tellKeyStore(ctx context.Context, log *slog.Logger) {
-	if store := c.keyStore(); store.Kind == seal.FileStore {
-		log.WarnContext(ctx, "device key is a file: on the storage of the outbox it protects only against a look at the outbox alone; a credential sealed by a TPM protects more",
+	store := c.keyStore()
+	switch store.Kind {
+	case seal.FileStore:
+		log.WarnContext(ctx, "device key is a file: on the storage of the outbox it protects only against a look at the outbox alone; a credential that a TPM encrypts protects more",
+			slog.String("dir", store.Dir))
+	case seal.CredentialStore:
+		log.InfoContext(ctx, "device key is a credential: it protects as well as what encrypted it, a TPM more than systemd's host key, which lies on the same storage",
 			slog.String("dir", store.Dir))
 	}
 }

@@ -158,7 +158,9 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			}
 			return nil
 		}, exitOutbox, "device key"},
-		{"a credential that was not given", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")} }, exitOutbox, "LoadCredential"},
+		{"a credential that was not given", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")}
+		}, exitOutbox, "LoadCredential"},
 		{"a key store that there is not", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[keys]\nstore = \"tpm\"\n")} }, exitConfig, "keys.store"},
 		{"an outbox that is none", func(l *lab) []string {
 			if err := os.MkdirAll(l.state, 0o700); err != nil {
