@@ -7,6 +7,8 @@ FUZZ   ?= 10s
 FOR    ?= 1h
 CAPTURES ?= 1000
 KIOSKS ?= 100000
+IMAGES ?= 2000
+KILLS  ?= 100
 BIN    := bin
 TRACE  ?= $(wildcard kiosk/trace/testdata/*.trace)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
@@ -37,8 +39,8 @@ build: ## build the programs into bin/
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
 .PHONY: demo
-demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, SIZE=1280x800, LOCALE=id)
-	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline)
+demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, SIZE=1280x800, LOCALE=id)
+	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay)
 
 .PHONY: run
 run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
@@ -90,6 +92,16 @@ storm: ## deliver CAPTURES captures through killed connections and processes (SE
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/storm
 	@$(BIN)/storm -captures $(CAPTURES) $(if $(SEED),-seed $(SEED))
+
+.PHONY: crash
+crash: setup ## start the outbox from IMAGES disks as a power cut could have left them, and kill it KILLS times (root)
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ ./cmd/crash
+	@$(BIN)/crash -images $(IMAGES) -kills $(KILLS) $(if $(SEED),-seed $(SEED))
+
+.PHONY: crash-long
+crash-long: ## the same with 20,000 disks and 1,000 kills
+	@$(MAKE) --no-print-directory crash IMAGES=20000 KILLS=1000
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat
