@@ -22,8 +22,16 @@ import (
 // for those that are being put, and those that wait to be destroyed.
 const slotsSpare = 64
 
-// whyRenewed is of a booking that lives on under another key: nothing to tell.
-const whyRenewed = ""
+// Why an epoch key was destroyed, as the proof of it tells.
+const (
+	whySettled   = "settled"
+	whyRecapture = "recapture"
+	whyDropped   = "dropped"
+	whyExpired   = "expired"
+	whyUnbooked  = "unbooked"
+	whyRedeemed  = "redeemed"
+	whyRenewed   = "" // the booking lives on under another key: nothing to tell
+)
 
 // nameEpochs is how the file names its epoch file: its id and a checksum, since
 // an id with a flipped bit would look like an epoch file that was lost.

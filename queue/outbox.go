@@ -184,18 +184,24 @@ func (q *Queue) prepare() {
 	}
 }
 
-// buffer returns memory for a sealed image.
+// buffer returns memory for a sealed image, nil if there is none to spare.
 func (q *Queue) buffer() []byte {
-	if b, is := q.buffers.Get().(*[]byte); is {
-		return *b
+	select {
+	case b := <-q.buffers:
+		return b
+	default:
+		return nil
 	}
-	return nil
 }
 
-// recycle takes back the memory of what was stored.
+// recycle takes back the memory of what was stored. Fresh memory of that size
+// costs more than filling it.
 func (q *Queue) recycle(p *sealing) {
 	for _, image := range p.images {
-		q.buffers.Put(&image)
+		select {
+		case q.buffers <- image:
+		default:
+		}
 	}
 }
 

@@ -161,7 +161,7 @@ type Queue struct {
 	epochs  *seal.Epochs
 	taggers []tagger          // one for each device key, the current one first
 	ready   chan *seal.Sealer // of the next record
-	buffers sync.Pool         // of *[]byte: memory of sealed images
+	buffers chan []byte       // memory of sealed images
 
 	writer chan struct{} // one slot: held while writing and closing
 	wake   chan struct{}
@@ -205,6 +205,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		o:       o,
 		taggers: taggers,
 		ready:   make(chan *seal.Sealer, 1),
+		buffers: make(chan []byte, len(kiosk.Documents())),
 		writer:  make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
