@@ -225,7 +225,7 @@ func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, before placed, b kio
 		return b.Token, nil
 	}
 	if w.counts.bookings >= q.o.MaxBookings {
-		if _, err := q.prune(w, bookings); err != nil {
+		if _, err := q.pruneBookings(w, bookings); err != nil {
 			return kiosk.UserToken{}, err
 		}
 	}
@@ -452,38 +452,8 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 	return &with, nil
 }
 
-// Prune removes the bookings that are older than 60 days, which is what a
-// token lives. One is enough each hour or day. A wall clock before
-// Options.Floor, or one that Options.Trusted does not trust, removes and dates
-// nothing, and a booking made under a clock that was wrong counts from the
-// first Prune under one that may be right.
-func (q *Queue) Prune(ctx context.Context) error {
-	removed := 0
-	err := q.update(ctx, func(w *writing) error {
-		removed = 0
-		bookings := w.tx.Bucket([]byte(bookingsBucket))
-		if bookings == nil {
-			return errUnchanged
-		}
-		before := w.counts.bookings
-		changed, err := q.prune(w, bookings)
-		removed = before - w.counts.bookings
-		if err == nil && !changed {
-			err = errUnchanged
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("prune bookings: %w", err)
-	}
-	if removed > 0 {
-		q.o.Log.InfoContext(ctx, "old bookings removed", slog.Int("bookings", removed))
-	}
-	return nil
-}
-
-// prune reports whether it changed anything.
-func (q *Queue) prune(w *writing, bookings *bbolt.Bucket) (bool, error) {
+// pruneBookings removes the bookings that are over, and reports whether it changed anything.
+func (q *Queue) pruneBookings(w *writing, bookings *bbolt.Bucket) (bool, error) {
 	now := time.Now().UTC().Round(0)
 	if now.Before(q.o.Floor) || !q.o.Trusted() {
 		return false, nil

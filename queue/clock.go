@@ -43,6 +43,9 @@ type moment struct {
 	Trusted bool // the wall clock is right enough to count by: not before the floor, and confirmed
 }
 
+// clockKey is where the clock lies, in outbox.
+const clockKey = "clock"
+
 // What a clock in the file can hold and be believed. Its sums stay far from
 // what an int64 of nanoseconds holds.
 const (
@@ -143,4 +146,23 @@ func (c clock) age(stamp int64) (time.Duration, bool) {
 		return 0, false
 	}
 	return max(c.Elapsed-time.Duration(stamp)*time.Second, 0), true
+}
+
+// tick returns the clock as it is now.
+func (q *Queue) tick() clock {
+	wall := time.Now()
+	now := moment{Reading: q.o.Clock(), Wall: wall, Trusted: !wall.Before(q.o.Floor) && q.o.Trusted()}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.clock = q.clock.at(now)
+	return q.clock
+}
+
+// keepTime writes the clock, so that a restart loses little of what it counted.
+func (q *Queue) keepTime(w *writing) error {
+	kept, err := json.Marshal(q.tick())
+	if err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	return w.tx.Bucket([]byte(outboxBucket)).Put([]byte(clockKey), kept)
 }

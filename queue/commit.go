@@ -156,6 +156,9 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		if !flush {
 			return tx.Rollback()
 		}
+		if said := q.prove(w); said != nil {
+			return errors.Join(said, tx.Rollback())
+		}
 		return tx.Commit()
 	})
 	switch {
@@ -166,6 +169,7 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 			q.index.move(id, at)
 		}
 		gone := q.index.shift(w)
+		q.proof, q.destroys = w.proof, q.destroys[w.told:]
 		q.mu.Unlock()
 		return nil, q.destroy(gone)
 	case panicked(err):

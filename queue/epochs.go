@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -204,6 +203,9 @@ type erasure struct {
 	record  kiosk.RecordID
 	booking string // tag
 	why     string
+
+	n       uint64    // of its line, 0: it has none
+	removed time.Time // wall clock
 }
 
 // erase notes that the parts of a record are removed, or of a booking, which
@@ -237,7 +239,6 @@ func (q *Queue) destroy(gone []erasure) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	removed := time.Now().UTC().Round(0)
 	slots := make([]uint32, len(gone))
 	for i, e := range gone {
 		slots[i] = e.slot
@@ -250,21 +251,7 @@ func (q *Queue) destroy(gone []erasure) error {
 		q.stop(err, false)
 		return err
 	}
-	now := time.Now().UTC().Round(0)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, e := range gone {
-		if e.why == whyRenewed {
-			continue
-		}
-		q.erased = append(q.erased, kiosk.Erasure{
-			Record: e.record, Booking: e.booking, Why: e.why,
-			Epoch: q.epochs.ID() + "/" + strconv.FormatUint(uint64(e.slot), 10), Removed: removed, Erased: now,
-		})
-	}
-	if more := len(q.erased) - q.o.HistoryMax; more > 0 {
-		q.erased = q.erased[more:]
-	}
+	q.destroyed(gone)
 	return nil
 }
 

@@ -87,6 +87,8 @@ type writing struct {
 	moved  map[kiosk.RecordID]spot // since then
 	taken  []uint32                // epoch keys under which something is from now on
 	left   []erasure               // epoch keys under which something is no longer
+	proof  proof                   // with this transaction's lines
+	told   int                     // lines of what earlier ones destroyed
 }
 
 // find returns the bucket and the key of record id, if it is in one of the

@@ -24,3 +24,6 @@ func Age(c Clock, stamp int64) (time.Duration, bool) { return c.age(stamp) }
 
 // Machine reads this machine's boot id and how long it runs.
 func Machine() Reading { return machine() }
+
+// DecodeLine decodes a line of the proof of erasure.
+func DecodeLine(b []byte) (any, error) { return decodeLine(b) }

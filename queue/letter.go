@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.etcd.io/bbolt"
 
@@ -80,33 +82,64 @@ func (q *Queue) resume(record *bbolt.Bucket, k []byte) (head, error) {
 	return h, record.Put([]byte(marksKey), sealed)
 }
 
-// Dismiss gives a dead letter up: its images and its metadata are removed, and
-// history keeps kiosk.ExitError with the reason that staff gave, cut to 256
-// bytes. It returns kiosk.ErrNotDead if the record is pending, and
-// kiosk.ErrNoRecord if id is neither pending nor dead.
-func (q *Queue) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
-	if reason == "" {
-		return fmt.Errorf("dismiss %s: no reason is given", id)
+// Drop erases a record that is pending or dead for good: when it returns nil,
+// nothing of what it held can be read any more. History keeps kiosk.ExitError,
+// who decided it and the reason that they gave, both without control characters
+// and cut to 256 bytes; neither may be empty, nor name the person. This is also
+// where a withdrawn consent ends. A deliverer that has the record in hand finds
+// it gone with its next step; what it sent to the gateway before lies there.
+//
+// Drop returns kiosk.ErrNoRecord if id is neither pending nor dead.
+func (q *Queue) Drop(ctx context.Context, id kiosk.RecordID, by, reason string) error {
+	by, reason = plain(by), plain(reason)
+	if by == "" || reason == "" {
+		return fmt.Errorf("drop %s: who decided it and why must be said", id)
 	}
 	err := q.update(ctx, func(w *writing) error {
-		dead, k := w.find(id, deadBucket)
+		bucket, k := w.find(id, pendingBucket, deadBucket)
 		if k == nil {
-			if _, k = w.find(id, pendingBucket); k != nil {
-				return kiosk.ErrNotDead
-			}
 			return kiosk.ErrNoRecord
 		}
-		h, err := readHead(dead.Bucket(k), k)
+		h, err := readHead(bucket.Bucket(k), k)
 		if err != nil {
 			h = head{Record: id}
 		}
-		return q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.ExitError, Reason: reason}, whyDropped)
+		return q.settle(w, bucket, k, h, end{
+			why: whyDropped, by: by, Receipt: kiosk.Receipt{Action: kiosk.ExitError, Reason: reason},
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("dismiss %s: %w", id, err)
+		return fmt.Errorf("drop %s: %w", id, err)
 	}
-	q.o.Log.InfoContext(ctx, "dead letter given up", slog.String("record", string(id)), slog.String("reason", shorten(reason)))
+	q.o.Log.InfoContext(ctx, "record was dropped and is erased", slog.String("record", string(id)), slog.String("by", by), slog.String("reason", reason))
 	return nil
+}
+
+// Dismiss is Drop for dead letters only. It returns kiosk.ErrNotDead if the
+// record is pending.
+func (q *Queue) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
+	q.mu.Lock()
+	pending := q.index.spots[id].bucket == pendingBucket
+	q.mu.Unlock()
+	if pending {
+		return fmt.Errorf("dismiss %s: %w", id, kiosk.ErrNotDead)
+	}
+	return q.Drop(ctx, id, "staff", reason)
+}
+
+// plain returns what people wrote as one line that shows as what it is: without
+// control characters and without those that change how others are shown.
+func plain(words string) string {
+	words = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, words)
+	return strings.TrimSpace(shorten(strings.TrimSpace(words)))
 }
 
 // letter reports whether a record of that head and size is one that Recapture
@@ -144,7 +177,7 @@ func (q *Queue) thin(w *writing) ([]kiosk.RecordID, error) {
 	}
 	var ids []kiosk.RecordID
 	for _, one := range old {
-		if err := q.settle(w, dead, one.key, one.head, kiosk.Receipt{Action: kiosk.Retry, Reason: kiosk.NeedsRecapture}, whySettled); err != nil {
+		if err := q.settle(w, dead, one.key, one.head, end{why: whySettled, Receipt: kiosk.Receipt{Action: kiosk.Retry, Reason: kiosk.NeedsRecapture}}); err != nil {
 			return nil, err
 		}
 		ids = append(ids, one.head.Record)

@@ -292,7 +292,7 @@ func TestStaffGiveADeadLetterUp(t *testing.T) {
 			t.Errorf("staff see %s", got)
 		}
 	}
-	if n := strings.Count(log.String(), "given up"); n != 2 || !strings.Contains(log.String(), reason) {
+	if n := strings.Count(log.String(), "dropped"); n != 2 || !strings.Contains(log.String(), reason) {
 		t.Errorf("the log: %s", log.String())
 	}
 	put(t, q, 4, 1000)

@@ -129,6 +129,7 @@ func (q *Queue) seal(s *kiosk.Submission, tag []byte, epoch *seal.Epoch) (*seali
 			Format: Format, Record: s.Record, Session: s.Session, Attempt: s.Attempt, Review: s.Review,
 			// Wall clock without its monotonic reading, as it will be read back.
 			Key: device.Fingerprint(), Slot: &slot, Queued: time.Now().UTC().Round(0), State: stateQueued,
+			Stamp: q.tick().stamp(),
 		},
 		tag: tag, epoch: epoch, images: map[kiosk.Document][]byte{},
 	}
@@ -321,7 +322,7 @@ func (q *Queue) succeed(w *writing, s *kiosk.Submission, tags [][]byte) error {
 		if err != nil || h.Reason != kiosk.NeedsRecapture || h.Session != s.Session || h.Attempt >= s.Attempt {
 			continue
 		}
-		if err := q.settle(w, dead, k, h, kiosk.Receipt{Action: kiosk.Retry, Reason: h.Reason}, whySettled); err != nil {
+		if err := q.settle(w, dead, k, h, end{why: whySettled, Receipt: kiosk.Receipt{Action: kiosk.Retry, Reason: h.Reason}}); err != nil {
 			return err
 		}
 	}
@@ -626,7 +627,7 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 			// The gateway's word stands even where the head no longer reads.
 			h = head{Record: id, Session: r.Session}
 		}
-		return q.settle(w, bucket, k, h, r, whySettled)
+		return q.settle(w, bucket, k, h, end{why: whySettled, Receipt: r})
 	})
 	if err != nil {
 		return fmt.Errorf("settle %s: %w", id, err)
@@ -634,16 +635,24 @@ func (q *Queue) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) 
 	return nil
 }
 
+// An end is how a record ended.
+type end struct {
+	kiosk.Receipt
+
+	why string // for the proof of its erasure
+	by  string // who ended it; "": nobody in person
+}
+
 // settle moves the record under k in bucket, whose head is h, to history.
-func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r kiosk.Receipt, why string) error {
+func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r end) error {
 	w.counts.tally(h, weigh(bucket.Bucket(k)), -1)
-	w.erase(h.Slot, erasure{record: h.Record, why: why})
+	w.erase(h.Slot, erasure{record: h.Record, why: r.why})
 	if err := bucket.DeleteBucket(k); err != nil {
 		return err
 	}
 	kept, err := json.Marshal(receipt{
 		Format: Format, Record: h.Record, Session: h.Session, Attempt: h.Attempt, Review: h.Review,
-		SubmissionID: first(r.SubmissionID, h.SubmissionID), Slot: h.Slot, Action: r.Action, Reason: shorten(r.Reason),
+		SubmissionID: first(r.SubmissionID, h.SubmissionID), Action: r.Action, Reason: shorten(r.Reason), By: r.by,
 		Queued: h.Queued, Settled: time.Now().UTC().Round(0),
 	})
 	if err != nil {
@@ -707,7 +716,7 @@ func (w *writing) transfer(id kiosk.RecordID, from, to string) (record *bbolt.Bu
 
 // Dead sets a record aside that cannot be delivered, with the reason for
 // staff. It stays sealed in the file and counts towards the limits, until Revive
-// or Dismiss decides about it, but is no longer pending. A dead record is left
+// or Drop decides about it, but is no longer pending. A dead record is left
 // as it is and is no error. Dead returns kiosk.ErrNoRecord if id is neither
 // pending nor dead.
 func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
@@ -735,7 +744,7 @@ func (q *Queue) Dead(ctx context.Context, id kiosk.RecordID, reason string) erro
 // kiosk.NeedsRecapture, for staff to call the person again. Its images, its
 // metadata and its marks are removed, since nothing can come of them; the
 // submission id stays. It ends when Put takes a later attempt of the session,
-// by Settle or by Dismiss. Such letters take no room of captures: the newest
+// by Settle or by Drop. Such letters take no room of captures: the newest
 // Options.HistoryMax are kept, and older ones go to history with kiosk.Retry,
 // which is logged.
 //

@@ -159,7 +159,8 @@ type Queue struct {
 	db      *bbolt.DB
 	file    *os.File
 	epochs  *seal.Epochs
-	taggers []tagger          // one for each device key, the current one first
+	taggers []tagger // one for each device key, the current one first
+	prover  prover
 	ready   chan *seal.Sealer // of the next record
 	buffers chan []byte       // memory of sealed images
 
@@ -170,10 +171,12 @@ type Queue struct {
 	waiting  []*call // for the writer's slot
 	counts   counts
 	index    *index
-	broken   [][]byte        // tags of the bookings that did not open when listed last
-	erased   []kiosk.Erasure // what no line in the file tells yet, oldest first
-	stopped  error           // why nothing works any more; nil: it does
-	panicked bool            // bbolt's locks may be held for ever
+	broken   [][]byte   // tags of the bookings that did not open when listed last
+	proof    proof      // which only the holder of the writer's slot changes
+	destroys []numbered // what was destroyed and no line in the file tells yet, oldest first
+	clock    clock      // as it was asked last
+	stopped  error      // why nothing works any more; nil: it does
+	panicked bool       // bbolt's locks may be held for ever
 
 	closing sync.Once
 	closed  error
@@ -201,9 +204,14 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open outbox: %w", err)
 	}
+	prover, err := newProver(o.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("open outbox: %w", err)
+	}
 	q := &Queue{
 		o:       o,
 		taggers: taggers,
+		prover:  prover,
 		ready:   make(chan *seal.Sealer, 1),
 		buffers: make(chan []byte, len(kiosk.Documents())),
 		writer:  make(chan struct{}, 1),
@@ -218,6 +226,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if q.Orphans > 0 {
 		o.Log.ErrorContext(ctx, "outbox has records sealed for another device key",
 			slog.Int("records", q.Orphans), slog.String("device_key", o.Keys.Current().Fingerprint()))
+	}
+	if err := q.takeUp(ctx); err != nil {
+		return nil, fmt.Errorf("open outbox %s: %w", o.Path, errors.Join(err, q.Close()))
 	}
 	return q, nil
 }
@@ -428,7 +439,10 @@ func (q *Queue) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return bucket.Put([]byte(probeKey), number(n))
+		if err := bucket.Put([]byte(probeKey), number(n)); err != nil {
+			return err
+		}
+		return q.keepTime(w)
 	})
 	if err != nil {
 		return fmt.Errorf("probe outbox: %w", err)

@@ -134,6 +134,7 @@ type head struct {
 	Relay        string          `json:"relay,omitempty"` // fingerprint of the relay's key that images and metadata are sealed for
 	Slot         *uint32         `json:"slot,omitempty"`  // of its epoch key; nil: it has no parts
 	Check        uint32          `json:"check,omitempty"` // of Slot
+	Stamp        int64           `json:"stamp,omitempty"` // the outbox's own clock when it was put, s; 0: unknown
 	Queued       time.Time       `json:"queued"`          // wall clock, for people
 	State        string          `json:"state"`
 	SubmissionID string          `json:"submission_id,omitempty"`
@@ -285,9 +286,9 @@ type receipt struct {
 	Attempt      int             `json:"attempt"`
 	Review       bool            `json:"review,omitempty"`
 	SubmissionID string          `json:"submission_id,omitempty"`
-	Slot         *uint32         `json:"slot,omitempty"` // of the epoch key that was destroyed with it
 	Action       kiosk.Action    `json:"action"`
 	Reason       string          `json:"reason,omitempty"`
+	By           string          `json:"by,omitempty"` // who gave it up; "": the gateway answered, or its time was over
 	Queued       time.Time       `json:"queued"`
 	Settled      time.Time       `json:"settled"`
 }
