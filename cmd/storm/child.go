@@ -25,6 +25,7 @@ func roles() map[string]func(ctx context.Context, in *bufio.Reader, out io.Write
 	return map[string]func(context.Context, *bufio.Reader, io.Writer) error{
 		"kiosk":   beKiosk,
 		"gateway": beGateway,
+		"relay":   beRelay,
 		"drain":   beDrain,
 	}
 }

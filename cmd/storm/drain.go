@@ -100,7 +100,7 @@ func prepare(ctx context.Context, l load) (func(context.Context) error, error) {
 
 // preload fills the product's outbox. What is returned delivers its records.
 func preload(ctx context.Context, l load, s *studio) (func(context.Context) error, error) {
-	q, err := openOutbox(ctx, l.Dir)
+	q, err := openOutbox(ctx, l.Dir, nil)
 	if err != nil {
 		return nil, err
 	}

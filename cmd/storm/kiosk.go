@@ -27,6 +27,7 @@ type kioskConfig struct {
 	Dir     string // of the outbox and its key
 	Gateway string // URL
 	Partner string // URL
+	Relay   string // public key in PEM of the relay that Gateway is; "": it is none
 	Seed    uint64
 	From    int // number of the first capture
 	Left    int // captures still to be acknowledged
@@ -58,7 +59,13 @@ func beKiosk(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	q, err := openOutbox(ctx, c.Dir)
+	var relay *seal.Public
+	if c.Relay != "" {
+		if relay, err = seal.ParsePublic([]byte(c.Relay)); err != nil {
+			return fmt.Errorf("relay: %w", err)
+		}
+	}
+	q, err := openOutbox(ctx, c.Dir, relay)
 	if err != nil {
 		return err
 	}
@@ -67,14 +74,15 @@ func beKiosk(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 	return errors.Join(err, q.Close())
 }
 
-// openOutbox opens a kiosk's outbox.
-func openOutbox(ctx context.Context, dir string) (*queue.Queue, error) {
+// openOutbox opens a kiosk's outbox, whose new records only the relay can read,
+// if there is one.
+func openOutbox(ctx context.Context, dir string, relay *seal.Public) (*queue.Queue, error) {
 	keys, err := seal.Store{Dir: filepath.Join(dir, "keys"), Kind: seal.FileStore}.Create(seal.X25519)
 	if err != nil {
 		return nil, fmt.Errorf("device key: %w", err)
 	}
 	return queue.Open(ctx, queue.Options{
-		Path: filepath.Join(dir, "outbox.db"), Keys: keys, MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
+		Path: filepath.Join(dir, "outbox.db"), Keys: keys, Relay: relay, MaxRecords: 10_000, MaxBytes: 4 << 30, HistoryMax: 10_000,
 	})
 }
 

@@ -1,6 +1,6 @@
 // Command storm proves the product under load.
 //
-//	storm [-captures 1000] [-seed N]   every capture is confirmed exactly once, whatever breaks
+//	storm [-captures 1000] [-relay]    every capture is confirmed exactly once, whatever breaks
 //	storm soak [-for 1h]               the daemon neither grows nor leaks, through outages and restarts
 //	storm drain [-records 1000]        the outbox drains nearly as fast as a client without one
 //
@@ -89,6 +89,7 @@ func runStorm(ctx context.Context, args []string, out io.Writer) error {
 	fs.DurationVar(&p.every, "every", 700*time.Millisecond, "mean `time` between two strikes")
 	fs.DurationVar(&p.longest, "longest", 10*time.Minute, "`time` after which it is a failure")
 	fs.IntVar(&p.lanes, "lanes", 8, "`number` of records delivered at a time")
+	fs.BoolVar(&p.relay, "relay", false, "a relay opens what the kiosk seals, and is killed, too")
 	fs.StringVar(&p.dir, "out", filepath.Join("out", "storm"), "`folder` for everything that is written; emptied first")
 	if err := parse(fs, args, out); err != nil {
 		return err

@@ -36,6 +36,7 @@ type plan struct {
 	strikes  []strike // dealt like cards, again and again; nil: standardStrikes
 	after    int      // records that are settled before the first strike
 	most     int      // strikes after which the weather clears in any case; 0: any number
+	relay    bool     // between the kiosk and the gateway
 	dir      string   // for everything that is written; made if missing
 
 	kiosk   kioskConfig   // controls only
@@ -85,11 +86,14 @@ type storm struct {
 	proxy  *proxy
 	direct string // the gateway's own address
 
-	kiosk, gateway *child
-	lives          int           // starts of the kiosk
-	deck           []strike      // to come
-	ended          chan struct{} // holds a token when a child ended that nobody killed
-	putting        chan struct{} // holds a token when a Put began
+	relayed  string // address of the relay
+	relayKey string // its public key, in PEM; "": there is no relay
+
+	kiosk, gateway, relayer *child
+	lives                   int           // starts of the kiosk
+	deck                    []strike      // to come
+	ended                   chan struct{} // holds a token when a child ended that nobody killed
+	putting                 chan struct{} // holds a token when a Put began
 
 	mu              sync.Mutex
 	book            book
@@ -119,10 +123,14 @@ func blow(ctx context.Context, p plan, out io.Writer) (tally, error) {
 	}
 	if len(s.strikes) == 0 {
 		s.strikes = standardStrikes()
+		if s.relay {
+			s.strikes = append(s.strikes, killRelay, killRelay, killRelay)
+		}
 	}
 	s.say("seed %d: %d captures, at most %v, in %s", p.seed, p.captures, p.longest, p.dir)
 	t, err := s.blow(ctx)
 	s.kiosk.kill()
+	s.relayer.kill()
 	s.gateway.kill()
 	if s.log != nil {
 		_ = s.log.Close()
@@ -155,6 +163,9 @@ func (s *storm) blow(ctx context.Context) (t tally, err error) {
 	if s.direct, err = freePort(ctx); err != nil {
 		return t, err
 	}
+	if s.relayed, err = freePort(ctx); err != nil {
+		return t, err
+	}
 	if s.proxy, err = newProxy(ctx, s.direct, s.seed); err != nil {
 		return t, err
 	}
@@ -179,6 +190,11 @@ func (s *storm) play(ctx context.Context) (tally, error) {
 	r := rand.New(rand.NewPCG(s.seed, 0))
 	if err := s.startGateway(ctx, r); err != nil {
 		return tally{}, err
+	}
+	if s.relay {
+		if err := s.startRelay(ctx); err != nil {
+			return tally{}, err
+		}
 	}
 	if err := s.startKiosk(ctx); err != nil {
 		return tally{}, err
@@ -316,6 +332,10 @@ func (s *storm) strike(ctx context.Context, r *rand.Rand) error {
 		s.gateway.kill()
 		pause(ctx, time.Duration(r.Int64N(int64(800*time.Millisecond))))
 		return s.startGateway(ctx, r)
+	case killRelay:
+		s.relayer.kill()
+		pause(ctx, time.Duration(r.Int64N(int64(400*time.Millisecond))))
+		return s.startRelay(ctx)
 	case cutAll:
 		s.proxy.cut()
 	case outage:
@@ -357,6 +377,9 @@ func (s *storm) startKiosk(ctx context.Context) error {
 	c.Dir, c.Seed, c.Pause, c.Lanes = filepath.Join(s.dir, "kiosk"), s.seed, s.pause, s.lanes
 	c.Gateway = "http://" + s.proxy.address()
 	c.Partner = c.Gateway + "/partner"
+	if s.relayKey != "" {
+		c.Gateway, c.Relay = "http://"+s.relayed, s.relayKey
+	}
 	ready := make(chan struct{}, 1)
 	k, err := spawn(ctx, "kiosk", c, s.log, func(line []byte) { s.hear(line, ready) })
 	if err != nil {
@@ -461,7 +484,7 @@ func (s *storm) collect(ctx context.Context) (e evidence, err error) {
 	if err = s.kiosk.stop(20 * time.Second); err != nil {
 		return e, err
 	}
-	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"))
+	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"), nil)
 	if err != nil {
 		return e, err
 	}
@@ -558,7 +581,7 @@ func (s *storm) stuck(ctx context.Context) error {
 	s.kiosk.kill()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"))
+	q, err := openOutbox(ctx, filepath.Join(s.dir, "kiosk"), nil)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,16 @@ func TestEveryCaptureOfAStormIsConfirmedOnce(t *testing.T) {
 	}
 }
 
+func TestEveryCaptureOfAStormThroughARelayIsConfirmedOnce(t *testing.T) {
+	t.Parallel()
+	const captures = 60
+	p := breeze(t, captures)
+	p.relay, p.most = true, p.most+3
+	if tally, err := blow(t.Context(), p, t.Output()); err != nil || tally.confirmed != captures {
+		t.Errorf("%+v, %v: want %d confirmed", tally, err, captures)
+	}
+}
+
 // TestAStormWouldShow breaks one promise on purpose at a time.
 func TestAStormWouldShow(t *testing.T) {
 	t.Parallel()
