@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -140,7 +141,7 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		weakBegin(q.db)
 		// Only the holder of the writer's slot changes counts and index, so it
 		// reads them without the lock.
-		w = &writing{tx: tx, counts: q.counts, index: q.index, moved: map[kiosk.RecordID]spot{}}
+		w = &writing{tx: tx, id: tx.ID(), counts: q.counts, index: q.index, moved: map[kiosk.RecordID]spot{}}
 		for _, c := range group {
 			switch said := c.fn(w); {
 			case said == nil:
@@ -177,7 +178,7 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		q.stop(err, w == nil || panicked(guard(w.tx.Rollback)))
 		return nil, err
 	case !flush:
-	case errors.Is(err, bolterrors.ErrMaxSizeReached), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, bolterrors.ErrMaxSizeReached), noRoom(err) && !q.seen(w.id):
 		// New pages found no room; the pages in use, meta pages included, are
 		// overwritten in place and need none.
 		err = fmt.Errorf("%w: %w", kiosk.ErrQueueFull, err)
@@ -185,6 +186,27 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		q.stop(err, false)
 	}
 	return failed, err
+}
+
+// seen reports whether the transaction is in force although it failed: some file
+// systems keep in memory what they could not write of a meta page, and the next
+// transaction would build on it.
+func (q *Queue) seen(id int) bool {
+	var now int
+	err := guard(func() error {
+		return q.db.View(func(tx *bbolt.Tx) error {
+			now = tx.ID()
+			return nil
+		})
+	})
+	return err != nil || now >= id
+}
+
+// noRoom reports whether a write found no room. A flush that finds none is one
+// that failed: what it was to write may be lost.
+func noRoom(err error) bool {
+	write, is := errors.AsType[*fs.PathError](err)
+	return is && write.Op == "write" && (errors.Is(write, syscall.ENOSPC) || errors.Is(write, syscall.EDQUOT))
 }
 
 // view runs fn in a read transaction. What fn keeps must be copied.

@@ -82,6 +82,7 @@ func (x *index) used(tags [][]byte) bool {
 // is committed. Its calls see what those before them did.
 type writing struct {
 	tx     *bbolt.Tx
+	id     int // of tx
 	counts counts
 	index  *index                  // as committed
 	moved  map[kiosk.RecordID]spot // since then

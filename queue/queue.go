@@ -189,9 +189,10 @@ type Queue struct {
 // A damaged file is moved to its name with ".bad-" and the time appended, an
 // empty outbox takes its place, and Quarantined tells. These are errors and
 // leave every byte where it is: kiosk.ErrQueueBusy, kiosk.ErrQueueNewer (also
-// for the bbolt file of another program), a read-only mount, a full disk, an
-// epoch file that is missing or damaged while there are records, and a damaged
-// file that cannot be moved, which is kiosk.ErrQueueBad.
+// for the bbolt file of another program), a read-only mount, a full disk, a
+// disk that does not give all of the file, an epoch file that is missing or
+// damaged while there are records, and a damaged file that cannot be moved,
+// which is kiosk.ErrQueueBad.
 //
 // Before anything else Open destroys each epoch key that no record and no
 // booking has: a crash may have come between a removal and its destroying.
@@ -217,11 +218,12 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		writer:  make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
-	if err := q.open(ctx); err != nil {
-		return nil, fmt.Errorf("open outbox %s: %w", o.Path, err)
-	}
-	if q.Quarantined != "" {
+	err = q.open(ctx)
+	if q.Quarantined != "" { // also where it came no further
 		o.Log.ErrorContext(ctx, "damaged outbox moved aside", slog.String("path", o.Path), slog.String("moved_to", q.Quarantined))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open outbox %s: %w", o.Path, err)
 	}
 	if q.Orphans > 0 {
 		o.Log.ErrorContext(ctx, "outbox has records sealed for another device key",
@@ -247,6 +249,11 @@ func (q *Queue) open(ctx context.Context) error {
 			return err
 		}
 		damage := err
+		if _, found := errors.AsType[*damageError](damage); !found { // by the survey: something faulted
+			if err = given(ctx, q.o.Path); err != nil {
+				return err
+			}
+		}
 		if file, q.Quarantined, err = place.replace(); err != nil {
 			return fmt.Errorf("%w; and moving it aside: %w", damage, err)
 		}

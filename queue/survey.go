@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"syscall"
 
 	"livekiosk/kiosk"
 )
@@ -66,6 +65,29 @@ func survey(ctx context.Context, file *os.File) error {
 	return walk(ctx, file, info.Size())
 }
 
+// given reports why the disk does not give all of the file at path, nil if it
+// does. A page that it does not give faults where the file is mapped, and looks
+// like damage there.
+func given(ctx context.Context, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	b := make([]byte, 1<<20)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch _, err := file.Read(b); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
 func walk(ctx context.Context, r io.ReaderAt, size int64) error {
 	w := walker{r: r, done: ctx.Err, found: map[string]string{}}
 	err := w.file(size)
@@ -106,11 +128,12 @@ type walker struct {
 	found map[string]string
 }
 
-// at returns n bytes from offset off of the file.
+// at returns n bytes from offset off of the file. What the disk does not give
+// is no damage: it may be a cable, and the file may be whole.
 func (w *walker) at(off, n int64) ([]byte, error) {
 	b := make([]byte, n)
 	if _, err := w.r.ReadAt(b, off); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) {
+		if errors.Is(err, io.EOF) {
 			return nil, damaged("bytes %d to %d: %v", off, off+n, err)
 		}
 		return nil, err
