@@ -267,6 +267,7 @@ func TestSession(t *testing.T) {
 					}
 					s.Clock = api.ClockStatus{Known: true, SkewSeconds: 2 * 86400}
 					s.Quarantined, s.Orphans, s.KeyStore = "/var/lib/kioskd/outbox.db.bad-1", 3, "file"
+					s.Mode = "direct"
 				},
 			},
 			out: "…" +
@@ -278,6 +279,7 @@ func TestSession(t *testing.T) {
 				"clock    2 days ahead of the gateway's, not trusted\n" +
 				"           do: set the clock, and check the time service: timedatectl\n" +
 				"queue    0 waiting, 0 done, 1 dead, 0 for review, 0 bytes: see kioskctl queue\n" +
+				"mode     direct: this kiosk can read the pictures that wait in its outbox\n" +
 				"keys     in a file: on the storage of the outbox it protects only against a look at the outbox alone\n" +
 				"alarm    a damaged outbox was moved to /var/lib/kioskd/outbox.db.bad-1: captures may be in it that nobody delivers; tell the fleet's administrators\n" +
 				"alarm    3 records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators\n",
@@ -287,12 +289,13 @@ func TestSession(t *testing.T) {
 			kiosk: &fakeKiosk{state: func(s *api.Status) {
 				s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOK}}
 				s.Clock = api.ClockStatus{Known: true, Trusted: true, SkewSeconds: -1.2}
-				s.KeyStore = "credential"
+				s.KeyStore, s.Mode, s.RelayKey = "credential", "relay", "0123456789abcdef0123456789abcdef"
 			}},
 			out: "…" +
 				"network  gateway: ok\n" +
 				"clock    agrees with the gateway's\n" +
 				"queue    0 waiting, 0 done, 0 dead, 0 for review, 0 bytes\n" +
+				"mode     relay: pictures and metadata open only with the relay's key 0123456789abcdef0123456789abcdef\n" +
 				"keys     in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key\n",
 		},
 		{
