@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -263,7 +265,8 @@ type layers struct {
 }
 
 // layers returns those of a device key and an epoch key. It returns
-// kiosk.ErrSealBroken if one of them is not here.
+// kiosk.ErrSealBroken if one of them is not here, and another error if the disk
+// does not give it.
 func (q *Queue) layers(fingerprint string, slot *uint32) (layers, error) {
 	key, here := q.o.Keys.Key(fingerprint)
 	if !here {
@@ -278,10 +281,14 @@ func (q *Queue) epoch(slot *uint32) (*seal.Epoch, error) {
 		return nil, fmt.Errorf("names no epoch key: %w", kiosk.ErrSealBroken)
 	}
 	epoch, err := q.epochs.At(*slot)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
+	if err == nil {
+		return epoch, nil
 	}
-	return epoch, nil
+	// A key that cannot be read just now is nothing that is wrong with a record.
+	if _, disk := errors.AsType[*fs.PathError](err); disk || errors.Is(err, io.EOF) || errors.Is(err, fs.ErrClosed) {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w", kiosk.ErrSealBroken, err)
 }
 
 // unwrap takes the outer layer off, in the memory of wrapped.
