@@ -27,6 +27,7 @@ func (l *lab) relayKey() (*seal.Key, string) {
 }
 
 func TestCheckConfigNamesWhatIsWrongWithTheRelay(t *testing.T) {
+	const behind = "gateway_url = \"http://127.0.0.1:9\"\n"
 	for _, tt := range []struct {
 		name  string
 		relay func(l *lab) string // what the configuration says of it
@@ -37,14 +38,16 @@ func TestCheckConfigNamesWhatIsWrongWithTheRelay(t *testing.T) {
 			_, pub := l.relayKey()
 			return fmt.Sprintf("[gateway]\nbase_url = \"http://127.0.0.1:8788\"\n[relay]\nkey_file = %q\ngateway_url = \"http://127.0.0.1:8787\"\n", pub)
 		}, exitOK, "usable"},
-		{"a key that is not there", func(*lab) string { return "[relay]\nkey_file = \"/nowhere/relay.pub\"\n" }, exitConfig, "relay.key_file: open /nowhere/relay.pub"},
-		{"a key that is none", func(l *lab) string { return fmt.Sprintf("[relay]\nkey_file = %q\n", l.file("relay.pub", "hunter2")) }, exitConfig, "relay.key_file"},
+		{"a key that is not there", func(*lab) string { return "[relay]\nkey_file = \"/nowhere/relay.pub\"\n" + behind }, exitConfig, "relay.key_file: open /nowhere/relay.pub"},
+		{"a key that is none", func(l *lab) string {
+			return fmt.Sprintf("[relay]\nkey_file = %q\n", l.file("relay.pub", "hunter2")) + behind
+		}, exitConfig, "relay.key_file"},
 		{"the relay's private key", func(l *lab) string {
 			path := filepath.Join(l.t.TempDir(), "relay.key")
 			if _, err := seal.Make(path, seal.X25519); err != nil {
 				l.t.Fatal(err)
 			}
-			return fmt.Sprintf("[relay]\nkey_file = %q\n", path)
+			return fmt.Sprintf("[relay]\nkey_file = %q\n", path) + behind
 		}, exitConfig, "is a private key"},
 		{"this kiosk's own key", func(l *lab) string {
 			l.release(l.hold())
@@ -54,8 +57,12 @@ func TestCheckConfigNamesWhatIsWrongWithTheRelay(t *testing.T) {
 			if err != nil {
 				l.t.Fatal(err)
 			}
-			return fmt.Sprintf("[relay]\nkey_file = %q\n", l.file("relay.pub", string(ring.Current().Public().PEM())))
+			return fmt.Sprintf("[relay]\nkey_file = %q\n", l.file("relay.pub", string(ring.Current().Public().PEM()))) + behind
 		}, exitConfig, "this kiosk's own key"},
+		{"a recorded face for who knows whom", func(l *lab) string {
+			_, pub := l.relayKey()
+			return fmt.Sprintf("[relay]\nkey_file = %q\n", pub)
+		}, exitConfig, "relay.gateway_url: must say"},
 		{"a gateway behind no relay", func(*lab) string { return "[relay]\ngateway_url = \"http://127.0.0.1:8787\"\n" }, exitConfig, "relay.key_file"},
 		{"a relay that is the gateway", func(l *lab) string {
 			_, pub := l.relayKey()

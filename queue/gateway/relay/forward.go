@@ -289,7 +289,11 @@ func word(raw json.RawMessage) string {
 
 // status is call 6.
 func (r *Relay) status(x *exchange) *reply {
-	a, failed := r.forward(x, http.MethodGet, r.gateway.JoinPath("coe/v1/submissions", url.PathEscape(x.PathValue("id")), "status"), nil)
+	id := x.PathValue("id")
+	if id == "." || id == ".." { // which would lead to another call
+		return refuse(http.StatusBadRequest, "INVALID_SUBMISSION_ID")
+	}
+	a, failed := r.forward(x, http.MethodGet, r.gateway.JoinPath("coe/v1/submissions", url.PathEscape(id), "status"), nil)
 	if failed != nil {
 		return failed
 	}

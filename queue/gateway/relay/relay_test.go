@@ -663,6 +663,24 @@ func TestWhatIsNoCallIsNotFound(t *testing.T) {
 	}
 }
 
+func TestNoSubmissionIDLeadsToAnotherCall(t *testing.T) {
+	for id, want := range map[string]string{
+		"6f9c": "/coe/v1/submissions/6f9c/status", "a%2F..%2Fb": "/coe/v1/submissions/a%2F..%2Fb/status", "%2e%2e": "", "%2E": "",
+		"a%3Fb=c": "/coe/v1/submissions/a%3Fb=c/status", "..%2F..%2Fx": "/coe/v1/submissions/..%2F..%2Fx/status",
+	} {
+		heard := ""
+		network := answering(http.StatusOK, `{}`)
+		r := newRelay(t, relay.Options{Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			heard = r.URL.RequestURI()
+			return network.Transport.RoundTrip(r)
+		})}})
+		ask(t, r, http.MethodGet, "/coe/v1/submissions/"+id+"/status", nil)
+		if heard != want {
+			t.Errorf("%s: the gateway was asked for %q, want %q", id, heard, want)
+		}
+	}
+}
+
 func TestTheRelaysOwnAnswersTellNoTime(t *testing.T) {
 	server := httptest.NewServer(newRelay(t, relay.Options{Client: answering(http.StatusOK, `{"success":true}`)}))
 	defer server.Close()
