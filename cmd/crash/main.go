@@ -112,14 +112,15 @@ func names() string {
 // prove makes the run and the controls that were asked for.
 func prove(ctx context.Context, o crashtest.Options, control crashtest.Control, out io.Writer) error {
 	controls := []crashtest.Control{control}
-	switch control {
-	case crashtest.None:
+	whole := control == crashtest.None || control == controlNone
+	if whole {
 		controls = crashtest.Controls()
-	case controlNone:
+	}
+	if control == controlNone {
 		controls = nil
 	}
 	var failed error
-	if control == crashtest.None || control == controlNone {
+	if whole {
 		start := time.Now()
 		r, err := crashtest.Run(ctx, o, func(r crashtest.Report) { progress(out, r, start) })
 		table(out, r)
@@ -191,7 +192,7 @@ func problems(r crashtest.Report) string {
 
 // table tells what came of a run.
 func table(out io.Writer, r crashtest.Report) {
-	row := func(what string, format string, args ...any) {
+	row := func(what, format string, args ...any) {
 		say(out, "%-28s"+format+"\n", append([]any{what}, args...)...)
 	}
 	say(out, "\n")

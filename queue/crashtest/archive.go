@@ -118,7 +118,7 @@ func (a *archive) takeParts() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(a.copy, text, 0o600); err != nil {
+	if err = os.WriteFile(a.copy, text, 0o600); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(a.copy, 0o600, &bbolt.Options{ReadOnly: true, PageSize: blockSize})

@@ -86,7 +86,7 @@ type child struct {
 
 // spawn starts a child, of which none outlives this process. program is the
 // binary; "": this one.
-func spawn(role, program string, environment []string, attributes *syscall.SysProcAttr) (*child, error) {
+func spawn(ctx context.Context, role, program string, environment []string, attributes *syscall.SysProcAttr) (*child, error) {
 	if program == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -96,7 +96,7 @@ func spawn(role, program string, environment []string, attributes *syscall.SysPr
 	}
 	// It is killed by its parent, in order: a context would kill it while it has
 	// a file of a mount open.
-	cmd := exec.CommandContext(context.Background(), program)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program)
 	cmd.Env = append(append(os.Environ(), environment...), roleVariable+"="+role, "GOCOVERDIR="+os.TempDir())
 	if attributes == nil {
 		attributes = &syscall.SysProcAttr{}

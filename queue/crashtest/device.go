@@ -50,8 +50,8 @@ func makeFileSystem(ctx context.Context, path string, size int64) (*disk, error)
 	// the workload runs.
 	mkfs := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-b", strconv.Itoa(blockSize), "-J", "size=4", "-O", "^fast_commit,^resize_inode",
 		"-m", "0", "-N", "64", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", path)
-	if text, err := mkfs.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("make file system: mkfs.ext4: %w: %s", err, text)
+	if text, failed := mkfs.CombinedOutput(); failed != nil {
+		return nil, fmt.Errorf("make file system: mkfs.ext4: %w: %s", failed, text)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -78,32 +78,34 @@ func attach(path string) (*loop, error) {
 		return nil, fmt.Errorf("attach %s: %w", path, err)
 	}
 	defer control.Close()
-	// Another process may take the free one first.
-	for range 100 {
-		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-		if err != nil {
-			return nil, fmt.Errorf("attach %s: %w", path, err)
-		}
-		name := "/dev/loop" + strconv.Itoa(n)
-		if err := unix.Mknod(name, unix.S_IFBLK|0o600, int(unix.Mkdev(7, uint32(n)))); err != nil && !errors.Is(err, unix.EEXIST) {
-			return nil, fmt.Errorf("attach %s: make %s: %w", path, name, err)
-		}
-		device, err := os.OpenFile(name, os.O_RDWR|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, fmt.Errorf("attach %s: %w", path, err)
-		}
-		config := unix.LoopConfig{Fd: uint32(backing.Fd())}
-		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
-		if err == nil {
-			return &loop{device: device}, nil
-		}
-		device.Close()
-		if !errors.Is(err, unix.EBUSY) {
-			return nil, fmt.Errorf("attach %s to %s: %w", path, name, err)
+	for range 100 { // another process may take the free one first
+		l, err := attachTo(control, backing)
+		if err == nil || !errors.Is(err, unix.EBUSY) {
+			return l, err
 		}
 	}
 	return nil, fmt.Errorf("attach %s: no loop device is free", path)
+}
+
+func attachTo(control, backing *os.File) (*loop, error) {
+	n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+	if err != nil {
+		return nil, fmt.Errorf("find a free loop device: %w", err)
+	}
+	name := "/dev/loop" + strconv.Itoa(n)
+	if err = unix.Mknod(name, unix.S_IFBLK|0o600, int(unix.Mkdev(7, uint32(n)))); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("make %s: %w", name, err)
+	}
+	device, err := os.OpenFile(name, os.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", backing.Name(), err)
+	}
+	config := unix.LoopConfig{Fd: uint32(backing.Fd())}
+	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+	if err = unix.IoctlLoopConfigure(int(device.Fd()), &config); err != nil {
+		return nil, errors.Join(fmt.Errorf("attach %s to %s: %w", backing.Name(), name, err), device.Close())
+	}
+	return &loop{device: device}, nil
 }
 
 // forget drops what the kernel cached of the device, whose file was changed

@@ -130,8 +130,8 @@ type candidate struct {
 // replay visits the images of a run that began with base, in the order of its
 // events: for each event the prefix before it, the same without what was not
 // flushed, and more random images of both other kinds. The same seed gives the
-// same ones. make must be called before visit returns.
-func replay(base *disk, events []Event, more int, random uint64, visit func(kind Kind, at int, make func() *disk)) {
+// same ones. image must be called before visit returns.
+func replay(base *disk, events []Event, more int, random uint64, visit func(kind Kind, at int, image func() *disk)) {
 	r := rand.New(rand.NewPCG(random, 1)) //nolint:gosec // a choice of images, no secret
 	now, safe := base.clone(), base.clone()
 	var unsafe []Event
@@ -142,7 +142,7 @@ func replay(base *disk, events []Event, more int, random uint64, visit func(kind
 		}
 		for range more {
 			if len(unsafe) > 0 {
-				// Drawn here and not in make, so that what comes after does not depend on
+				// Drawn here and not in image, so that what comes after does not depend on
 				// whether an image is made.
 				a, b := r.Uint64(), r.Uint64()
 				visit(Subset, at, func() *disk { return some(safe, unsafe, rand.New(rand.NewPCG(a, 2)), false) }) //nolint:gosec // as above
@@ -201,8 +201,8 @@ func distinct(base *disk, events []Event, more int, random uint64) []*candidate 
 	var all []*candidate
 	known := map[uint64]*candidate{}
 	key := 0
-	replay(base, events, more, random, func(kind Kind, at int, make func() *disk) {
-		sum := make().sum
+	replay(base, events, more, random, func(kind Kind, at int, image func() *disk) {
+		sum := image().sum
 		if c := known[sum]; c == nil {
 			c = &candidate{Kind: kind, At: []int{at}, key: key, sum: sum}
 			known[sum] = c

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -41,7 +43,7 @@ type world struct {
 
 // openWorld starts a gateway with what dir holds, which may be nothing. judge
 // decides about images; nil: all are good. It ends with close.
-func openWorld(dir string, judge func([]byte) bool) (*world, error) {
+func openWorld(ctx context.Context, dir string, judge func([]byte) bool) (*world, error) {
 	opts := gatewaysim.Options{StateDir: dir, Lifetimes: gatewaysim.Lifetimes{Image: time.Millisecond}}
 	if judge != nil {
 		opts.FaceCheck = func(_ context.Context, jpeg []byte) (gatewaysim.Face, error) {
@@ -55,11 +57,11 @@ func openWorld(dir string, judge func([]byte) bool) (*world, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start gateway: %w", err), sim.Close())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &world{url: "http://" + listener.Addr().String(), sim: sim, dir: dir, cancel: cancel, ran: make(chan error, 2)}
 	w.server = &http.Server{Handler: w, ReadHeaderTimeout: patience}
 	go func() { w.ran <- sim.Run(ctx) }()
@@ -94,7 +96,7 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	r = r.Clone(context.WithoutCancel(r.Context()))
 	r.Body = http.NoBody
 	if body.Len() > 0 {
-		r.Body = nopCloser{&body}
+		r.Body = io.NopCloser(&body)
 	}
 	w.settle(r)
 	answer := httptest.NewRecorder()
@@ -102,16 +104,10 @@ func (w *world) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	if w.changed != nil {
 		w.changed()
 	}
-	for name, values := range answer.Header() {
-		out.Header()[name] = values
-	}
+	maps.Copy(out.Header(), answer.Header())
 	out.WriteHeader(answer.Code)
 	_, _ = out.Write(answer.Body.Bytes()) // the client may be gone
 }
-
-type nopCloser struct{ *bytes.Buffer }
-
-func (nopCloser) Close() error { return nil }
 
 // settle waits for the verdict that a request asks for: a deliverer that came
 // too early would ask again a second later.

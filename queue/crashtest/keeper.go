@@ -140,10 +140,10 @@ func (t *trace) run(ctx context.Context, images int, enough <-chan struct{}) err
 	if t.empty, err = makeFileSystem(ctx, t.path("empty.img"), diskSize); err != nil {
 		return err
 	}
-	if err := t.record(ctx); err != nil {
+	if err = t.record(ctx); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if err := t.read(); err != nil {
+	if err = t.read(); err != nil {
 		return err
 	}
 	if t.Control == LyingDisk {
@@ -166,7 +166,7 @@ func (t *trace) path(name string) string { return filepath.Join(t.dir, name) }
 func (t *trace) record(ctx context.Context) (err error) {
 	rec, mnt, state := t.path("recorder"), t.path("mnt"), t.path("gateway")
 	for _, dir := range []string{rec, mnt} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err = os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -175,22 +175,23 @@ func (t *trace) record(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	w, err := openWorld(state, alive)
+	w, err := openWorld(ctx, state, alive)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	t.history = &history{}
-	if _, err := t.history.add(w); err != nil {
+	if _, err = t.history.add(w); err != nil {
 		return err
 	}
 	var broken error // of the history, which nobody else would tell
 	w.changed = func() {
-		if n, err := t.history.add(w); err == nil {
-			r.effect(n)
-		} else {
-			broken = errors.Join(broken, err)
+		n, failed := t.history.add(w)
+		if failed != nil {
+			broken = errors.Join(broken, failed)
+			return
 		}
+		r.effect(n)
 	}
 	r.start(t.empty)
 	l, err := attach(r.diskPath())
@@ -198,7 +199,7 @@ func (t *trace) record(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.detach()) }()
-	if err := l.mount(mnt); err != nil {
+	if err = l.mount(mnt); err != nil {
 		return err
 	}
 	job := work{
@@ -212,7 +213,7 @@ func (t *trace) record(ctx context.Context) (err error) {
 
 // work runs the workload to its end.
 func (k *keeper) work(ctx context.Context, job work) error {
-	c, err := k.spawnWorker(job)
+	c, err := k.spawnWorker(ctx, job)
 	if err != nil {
 		return err
 	}
@@ -223,12 +224,12 @@ func (k *keeper) work(ctx context.Context, job work) error {
 }
 
 // spawnWorker starts the workload.
-func (k *keeper) spawnWorker(job work) (*child, error) {
+func (k *keeper) spawnWorker(ctx context.Context, job work) (*child, error) {
 	program, environment := "", []string(nil)
 	if k.Control.Weakens() {
 		program, environment = k.Weakened, []string{"LIVEKIOSK_WEAKEN=" + string(k.Control)}
 	}
-	c, err := spawn(roleWorker, program, environment, nil)
+	c, err := spawn(ctx, roleWorker, program, environment, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -367,14 +368,14 @@ func (t *trace) tryAll(ctx context.Context, n int, enough <-chan struct{}) error
 // their events.
 func (t *trace) hand(ctx context.Context, chosen map[int]*candidate, more int, jobs chan<- job, enough <-chan struct{}) {
 	key, number, stopped := 0, 0, false
-	replay(t.empty, t.events, more, t.seed, func(_ Kind, at int, make func() *disk) {
+	replay(t.empty, t.events, more, t.seed, func(_ Kind, at int, image func() *disk) {
 		c := chosen[key]
 		key++
 		if c == nil || stopped {
 			return
 		}
 		number++
-		j := job{number: number, kind: c.Kind, at: at, image: make(), state: t.states[c.At[len(c.At)-1]]}
+		j := job{number: number, kind: c.Kind, at: at, image: image(), state: t.states[c.At[len(c.At)-1]]}
 		for _, at := range c.At {
 			if n := len(j.ledgers); n == 0 || j.ledgers[n-1] != t.ledgers[at] {
 				j.ledgers = append(j.ledgers, t.ledgers[at])

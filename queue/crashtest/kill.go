@@ -23,7 +23,7 @@ const killWithin = 400 * time.Millisecond
 // most.
 const killSessions = 24
 
-// kills kills workloads at random moments, which loses what a process holds and
+// kills ends workloads at random moments by SIGKILL, which loses what a process holds and
 // nothing that the kernel has, and opens what they leave.
 func (k *keeper) kills(ctx context.Context) error {
 	rounds := make(chan int)
@@ -59,18 +59,18 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 	dir := l.t.keeper.path(fmt.Sprintf("%s-%d", l.name, n))
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	outbox, state, lines := filepath.Join(dir, "outbox"), filepath.Join(dir, "gateway"), filepath.Join(dir, "lines")
-	if err := os.MkdirAll(outbox, 0o700); err != nil {
+	if err = os.MkdirAll(outbox, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(lines, nil, 0o600); err != nil {
+	if err = os.WriteFile(lines, nil, 0o600); err != nil {
 		return err
 	}
-	w, err := openWorld(state, alive)
+	w, err := openWorld(ctx, state, alive)
 	if err != nil {
 		return err
 	}
 	random := rand.New(rand.NewPCG(l.t.Seed, uint64(n)+100)) //nolint:gosec // a moment, no secret
-	c, err := l.t.spawnWorker(work{Dir: outbox, Lines: lines, Key: l.t.key, Gateway: w.url, Sessions: killSessions, Seed: l.t.Seed + uint64(n)})
+	c, err := l.t.spawnWorker(ctx, work{Dir: outbox, Lines: lines, Key: l.t.key, Gateway: w.url, Sessions: killSessions, Seed: l.t.Seed + uint64(n)})
 	if err != nil {
 		return errors.Join(err, w.close())
 	}
@@ -80,14 +80,14 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 	case <-timer.C:
 		c.kill()
 	case <-c.over:
-		if err := c.verdict(); err != nil {
+		if err = c.verdict(); err != nil {
 			return errors.Join(err, w.close())
 		}
 	case <-ctx.Done():
 		c.kill()
 		return errors.Join(ctx.Err(), w.close())
 	}
-	if err := w.close(); err != nil {
+	if err = w.close(); err != nil {
 		return err
 	}
 	ledger := NewLedger()
@@ -100,7 +100,7 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 		if !json.Valid(line) { // the write that was killed
 			break
 		}
-		if err := ledger.Hear(line, at); err != nil {
+		if err = ledger.Hear(line, at); err != nil {
 			return err
 		}
 		at++

@@ -38,7 +38,7 @@ func openLane(t *trace, n int) (l *lane, err error) {
 	l.mnt, l.state = t.path(l.name+"-mnt"), t.path(l.name+"-gateway")
 	rec := t.path(l.name + "-recorder")
 	for _, dir := range []string{l.mnt, l.state, rec} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err = os.Mkdir(dir, 0o700); err != nil {
 			return l, err
 		}
 	}
@@ -47,7 +47,7 @@ func openLane(t *trace, n int) (l *lane, err error) {
 		return l, err
 	}
 	defer file.Close()
-	if err := file.Truncate(diskSize); err != nil {
+	if err = file.Truncate(diskSize); err != nil {
 		return l, err
 	}
 	if l.memory, err = unix.Mmap(int(file.Fd()), 0, diskSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
@@ -92,10 +92,10 @@ func (l *lane) take(ctx context.Context, j job) error {
 	}
 	again := choose(distinct(j.image, events, 1, l.t.seed), doublePick)
 	key := 0
-	replay(j.image, events, 1, l.t.seed, func(_ Kind, _ int, make func() *disk) {
+	replay(j.image, events, 1, l.t.seed, func(_ Kind, _ int, image func() *disk) {
 		if again[key] != nil && err == nil && ctx.Err() == nil {
 			second := j
-			second.kind, second.image = Double, make()
+			second.kind, second.image = Double, image()
 			err = l.try(ctx, second)
 		}
 		key++
@@ -112,16 +112,16 @@ func (l *lane) recover(ctx context.Context, j job) (events []Event, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, device.detach()) }()
-	if err := device.mount(l.mnt); err != nil {
-		return nil, nil //nolint:nilerr // the image was tried before: it is noted as one that does not mount
+	if failed := device.mount(l.mnt); failed != nil {
+		return nil, nil // the image was tried before: it is noted as one that does not mount
 	}
 	l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Recover: true})
 	events = l.recorder.stop()
 	return events, unmount(context.WithoutCancel(ctx), l.mnt)
 }
 
-// try mounts an image, has the outbox in it opened and used, and holds what was
-// found against what was promised.
+// try mounts an image, has the outbox in it opened and used, and judges what was
+// found.
 func (l *lane) try(ctx context.Context, j job) error {
 	where := fmt.Sprintf("%s image at event %d", j.kind, j.at)
 	for i, b := range j.image.blocks {
@@ -132,35 +132,35 @@ func (l *lane) try(ctx context.Context, j job) error {
 	if err := l.loop.forget(); err != nil {
 		return err
 	}
-	if err := l.loop.mount(l.mnt); err != nil {
-		l.done(j, where, []string{"unmountable: " + err.Error()})
-		return nil
+	if why := l.loop.mount(l.mnt); why != nil {
+		l.done(j, where, []string{"unmountable: " + why.Error()})
+		return nil //nolint:nilerr // it is noted
 	}
 	if err := l.t.history.put(j.state, l.state); err != nil {
 		return errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt))
 	}
-	last := j.ledgers[len(j.ledgers)-1]
-	problems, ciphertext := l.t.vault.check(j.image, last)
+	problems, ciphertext := l.t.vault.check(j.image, j.ledgers[len(j.ledgers)-1])
 	f := l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Gateway: l.state, Number: 2_000_000 + j.number})
-	var err error
-	if f.Failed == "" {
-		var left []string
-		left, err = l.t.vault.checkFile(l.mnt, f.After)
-		problems = append(problems, left...)
-	}
+	left, err := l.t.vault.checkFile(l.mnt, f)
+	problems = append(problems, left...)
 	if err = errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt)); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return nil // what was found may be half
+	if ctx.Err() == nil { // otherwise what was found may be half
+		l.judge(j, where, f, problems, ciphertext)
 	}
+	return nil
+}
+
+// judge holds what was found against what was promised.
+func (l *lane) judge(j job, where string, f finding, problems []string, ciphertext bool) {
 	if f.Failed != "" {
 		problems = append(problems, f.Failed)
 	} else {
 		for _, ledger := range j.ledgers {
 			problems = append(problems, ledger.Check(f.Before)...)
 		}
-		problems = append(problems, last.Finish(f.Before, f.After, f.Confirmed, f.Extra)...)
+		problems = append(problems, j.ledgers[len(j.ledgers)-1].Finish(f.Before, f.After, f.Confirmed, f.Extra)...)
 	}
 	slices.Sort(problems)
 	problems = slices.Compact(problems)
@@ -173,7 +173,6 @@ func (l *lane) try(ctx context.Context, j job) error {
 		}
 	})
 	l.done(j, where, problems)
-	return nil
 }
 
 // done notes an image that was tried.
@@ -195,7 +194,7 @@ func (l *lane) ask(ctx context.Context, t trial) finding {
 	}
 	if l.verifier == nil {
 		var err error
-		if l.verifier, err = spawn(roleVerifier, "", nil, nil); err != nil {
+		if l.verifier, err = spawn(ctx, roleVerifier, "", nil, nil); err != nil {
 			return failed("unopenable: no verifier", err)
 		}
 	}

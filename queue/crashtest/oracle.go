@@ -20,34 +20,22 @@ const (
 	over   // in history
 )
 
-// opSucceed is what a put does to the letter that it ends.
-const opSucceed Op = "succeed"
-
 // after returns where a record can be after an operation, if it was in one of
 // these places before.
 func after(op Op, before places) places {
-	move := func(from, to places) places {
-		if before&from == 0 {
-			return before
-		}
-		return before&^from | to
+	move := map[Op]struct{ from, to places }{
+		OpPut:       {nowhere, pending},
+		OpSettle:    {pending | dead | letter, over},
+		OpDrop:      {pending | dead | letter, over},
+		OpRecapture: {pending | dead, letter},
+		OpDead:      {pending, dead},
+		OpRevive:    {dead, pending},
+		OpSucceed:   {letter, over},
+	}[op]
+	if before&move.from == 0 {
+		return before
 	}
-	switch op {
-	case OpPut:
-		return move(nowhere, pending)
-	case OpSettle, OpDrop:
-		return move(pending|dead|letter, over)
-	case OpRecapture:
-		return move(pending|dead, letter)
-	case OpDead:
-		return move(pending, dead)
-	case OpRevive:
-		return move(dead, pending)
-	case opSucceed:
-		return move(letter, over)
-	case OpOpen, OpMark, OpBook, OpFetched, OpUnbook, OpProbe, OpPrune, OpClose, OpSecret:
-	}
-	return before
+	return before&^move.from | move.to
 }
 
 // closure returns where a record can be while operations on it are under way,
@@ -94,7 +82,6 @@ type booking struct {
 // image of that point, what may, and what must not. It is built from the
 // workload's lines, in their order.
 type Ledger struct {
-	opened   bool
 	records  map[kiosk.RecordID]*record
 	bookings map[string]*booking
 	steps    map[int]Line
@@ -107,7 +94,7 @@ func NewLedger() *Ledger {
 
 // Clone returns a copy that does not change with l.
 func (l *Ledger) Clone() *Ledger {
-	c := &Ledger{opened: l.opened, records: map[kiosk.RecordID]*record{}, bookings: map[string]*booking{}, steps: maps.Clone(l.steps)}
+	c := &Ledger{records: map[kiosk.RecordID]*record{}, bookings: map[string]*booking{}, steps: maps.Clone(l.steps)}
 	for id, r := range l.records {
 		n := *r
 		n.under, n.marking, n.ends = maps.Clone(r.under), maps.Clone(r.marking), maps.Clone(r.ends)
@@ -140,7 +127,8 @@ func (l *Ledger) Hear(text []byte, at int) error {
 		return fmt.Errorf("line at event %d: step %d ends and never began", at, line.N)
 	}
 	delete(l.steps, line.N)
-	return l.end(begun, at)
+	l.end(begun, at)
+	return nil
 }
 
 func (l *Ledger) booking(id string) *booking {
@@ -151,94 +139,88 @@ func (l *Ledger) booking(id string) *booking {
 }
 
 func (l *Ledger) begin(line Line, at int) error {
-	switch line.Op {
-	case OpPut:
-		c := *line.Put
-		r := &record{
-			capture: c, begun: at, acked: -1, sure: nowhere, under: map[int]Op{line.N: OpPut},
-			marking: map[int]Mark{}, ends: map[kiosk.Action]bool{}, tokens: []string{c.Token}, marks: []Mark{markOf(kiosk.Marks{})},
-		}
-		l.records[c.Record] = r
-		if earlier := l.records[c.Follows]; earlier != nil {
-			earlier.under[line.N] = opSucceed
-			earlier.ends[kiosk.Retry] = true
-		}
-		if b := l.bookings[c.CorrelationID]; b != nil {
-			if c.Token == "" {
-				if b.sure && b.token && len(b.under) == 0 {
-					r.tokens = nil // the booking's, surely
-				}
-				r.tokens = append(r.tokens, b.tokens...)
-			}
-			b.under[line.N] = OpUnbook
-		}
+	switch {
+	case line.Op == OpPut:
+		l.beginPut(line, at)
 		return nil
-	case OpBook, OpFetched, OpUnbook:
+	case line.Op == OpBook, line.Op == OpFetched, line.Op == OpUnbook:
 		b := l.booking(line.Person)
 		b.under[line.N] = line.Op
 		if line.Token != "" {
 			b.tokens = append(b.tokens, line.Token)
 		}
 		return nil
-	case OpOpen, OpProbe, OpPrune, OpClose, OpSecret:
+	case line.Record == "": // says nothing about any
 		return nil
-	case OpMark, OpSettle, OpRecapture, OpDead, OpRevive, OpDrop:
 	}
 	r := l.records[line.Record]
-	if r == nil {
+	switch {
+	case r == nil:
 		return fmt.Errorf("line at event %d: %s of %s, which was never put", at, line.Op, line.Record)
-	}
-	switch line.Op {
-	case OpMark:
+	case line.Op == OpMark:
 		r.marking[line.N] = *line.Mark
 		return nil
-	case OpSettle:
+	case line.Op == OpSettle:
 		r.ends[line.With] = true
-	case OpDrop:
+	case line.Op == OpDrop:
 		r.ends[kiosk.ExitError], r.dropped = true, true
-	case OpRevive:
+	case line.Op == OpRevive:
 		r.revived = true
-	case OpOpen, OpPut, OpRecapture, OpDead, OpBook, OpFetched, OpUnbook, OpProbe, OpPrune, OpClose, OpSecret:
 	}
 	r.under[line.N] = line.Op
 	return nil
 }
 
-func (l *Ledger) end(line Line, at int) error {
+func (l *Ledger) beginPut(line Line, at int) {
+	c := *line.Put
+	r := &record{
+		capture: c, begun: at, acked: -1, sure: nowhere, under: map[int]Op{line.N: OpPut},
+		marking: map[int]Mark{}, ends: map[kiosk.Action]bool{}, tokens: []string{c.Token}, marks: []Mark{markOf(kiosk.Marks{})},
+	}
+	l.records[c.Record] = r
+	if earlier := l.records[c.Follows]; earlier != nil {
+		earlier.under[line.N] = OpSucceed
+		earlier.ends[kiosk.Retry] = true
+	}
+	if b := l.bookings[c.CorrelationID]; b != nil {
+		if c.Token == "" {
+			if b.sure && b.token && len(b.under) == 0 {
+				r.tokens = nil // the booking's, surely
+			}
+			r.tokens = append(r.tokens, b.tokens...)
+		}
+		b.under[line.N] = OpUnbook
+	}
+}
+
+func (l *Ledger) end(line Line, at int) {
+	if line.Person != "" {
+		l.bookings[line.Person].end(line)
+	}
+	r := l.records[line.Record]
+	if r == nil {
+		return
+	}
 	switch line.Op {
-	case OpOpen:
-		l.opened = true
 	case OpPut:
-		r := l.records[line.Put.Record]
 		r.acked = at
-		r.finish(line.N)
-		if earlier := l.records[line.Put.Follows]; earlier != nil {
+		if earlier := l.records[r.capture.Follows]; earlier != nil {
 			earlier.finish(line.N)
 		}
-		if b := l.bookings[line.Put.CorrelationID]; b != nil {
-			b.finish(line.N)
+		if b := l.bookings[r.capture.CorrelationID]; b != nil {
+			b.end(line)
 		}
-	case OpBook, OpFetched, OpUnbook:
-		b := l.booking(line.Person)
-		if line.Token != "" {
-			b.tokens = []string{line.Token}
-			b.token = true
-		}
-		b.finish(line.N)
 	case OpMark:
-		r := l.records[line.Record]
 		r.marks = []Mark{r.marking[line.N]}
 		// Marks of a record are written one after the other: those that were never
 		// acknowledged are older.
 		maps.DeleteFunc(r.marking, func(n int, _ Mark) bool { return n <= line.N })
+		return
 	case OpSettle, OpRecapture, OpDrop:
-		l.records[line.Record].erased = true
-		l.records[line.Record].finish(line.N)
-	case OpDead, OpRevive:
-		l.records[line.Record].finish(line.N)
-	case OpProbe, OpPrune, OpClose, OpSecret:
+		r.erased = true
+	case OpDead, OpRevive, OpSucceed, OpBook, OpFetched, OpUnbook, OpOpen, OpProbe, OpPrune, OpClose, OpSecret:
 	}
-	return nil
+	r.finish(line.N)
 }
 
 // finish takes an acknowledged operation into what is sure. Others that are
@@ -249,16 +231,19 @@ func (r *record) finish(n int) {
 	r.sure = after(op, closure(r.sure, r.under))
 }
 
-func (b *booking) finish(n int) {
-	switch b.under[n] {
-	case OpBook:
-		b.sure = true
-	case OpUnbook:
+// end takes an acknowledged operation into what is sure of a booking.
+func (b *booking) end(line Line) {
+	op := b.under[line.N]
+	delete(b.under, line.N)
+	if op == OpUnbook {
 		b.ended = b.ended || b.sure
 		b.sure, b.token, b.tokens = false, false, nil
-	default:
+		return
 	}
-	delete(b.under, n)
+	b.sure = b.sure || op == OpBook
+	if line.Token != "" {
+		b.token, b.tokens = true, []string{line.Token}
+	}
 }
 
 // may reports whether the booking can be there, and must whether it has to be.

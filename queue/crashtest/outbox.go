@@ -3,7 +3,6 @@ package crashtest
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -25,8 +24,7 @@ func options(path, key string) (queue.Options, error) {
 
 func keys(dir string) seal.Store { return seal.Store{Dir: dir, Kind: seal.FileStore} }
 
-// makeKeys makes the device keys of a run in a directory: the current one, and
-// an older one as a rotation leaves it.
+// makeKeys makes the device key of a run in a directory.
 func makeKeys(dir string) error {
 	if _, err := keys(dir).Create(seal.X25519); err != nil {
 		return fmt.Errorf("make device keys: %w", err)
@@ -65,7 +63,7 @@ func readOutbox(ctx context.Context, q *queue.Queue) (Found, error) {
 			f.Letters = append(f.Letters, string(e.Record))
 		case e.State == "dead":
 			revived[e.Record] = true
-			if err := q.Revive(ctx, e.Record); err != nil {
+			if err = q.Revive(ctx, e.Record); err != nil {
 				return f, err
 			}
 		}
@@ -107,12 +105,4 @@ func readRecord(ctx context.Context, q *queue.Queue, id kiosk.RecordID) Held {
 	}
 	h.Capture, h.Mark = captureOfJob(j, images), markOf(j.Marks)
 	return h
-}
-
-// removeIfThere removes a file that may be missing.
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
 }

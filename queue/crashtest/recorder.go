@@ -116,12 +116,12 @@ func (n *diskNode) Setattr(ctx context.Context, f fs.FileHandle, _ *fuse.SetAttr
 }
 
 // Open is fs.NodeOpener's. The kernel caches nothing of the file.
-func (n *diskNode) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *diskNode) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) { //nolint:ireturn // go-fuse's
 	return nil, fuse.FOPEN_DIRECT_IO, 0
 }
 
 // Read is fs.NodeReader's.
-func (n *diskNode) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (n *diskNode) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) { //nolint:ireturn // go-fuse's
 	n.r.mu.Lock()
 	defer n.r.mu.Unlock()
 	return fuse.ReadResultData(dest[:n.r.now.read(off, dest)]), 0
@@ -168,7 +168,7 @@ func (n *lineNode) Setattr(ctx context.Context, f fs.FileHandle, _ *fuse.SetAttr
 }
 
 // Open is fs.NodeOpener's. The kernel caches nothing of the file.
-func (n *lineNode) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *lineNode) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) { //nolint:ireturn // go-fuse's
 	return nil, fuse.FOPEN_DIRECT_IO, 0
 }
 

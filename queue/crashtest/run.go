@@ -45,7 +45,7 @@ func (c Control) Options(seed uint64, workers int) Options {
 	case InPlace: // is about the first moments alone
 		o.Images, o.Sessions = 200, 1
 	case PlainText: // is found in what was written
-		o.Images = 1
+		o.Images, o.Sessions = 1, 1
 	case None, NoSync, SettleEarly, KeepEpochs, LyingDisk:
 	}
 	return o
@@ -106,7 +106,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = 2
 	}
 	if o.Sessions == 0 {
-		o.Sessions = min(8+o.Images/60, 40)
+		o.Sessions = min(4+o.Images/40, 40)
 	}
 	return o
 }
@@ -175,7 +175,7 @@ func Run(ctx context.Context, o Options, progress func(Report)) (Report, error) 
 		return Report{}, fmt.Errorf("crash test: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // what was mounted on it is gone
-	keeper, err := spawn(roleKeeper, "", nil, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+	keeper, err := spawn(ctx, roleKeeper, "", nil, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
 	if err != nil {
 		return Report{}, fmt.Errorf("crash test: %w", err)
 	}

@@ -32,7 +32,8 @@ const (
 	OpProbe     Op = "probe"
 	OpPrune     Op = "prune"
 	OpClose     Op = "close"
-	OpSecret    Op = "secret" // no step: names what must never be found on the disk
+	OpSucceed   Op = "succeed" // no step of its own: what a put does to the letter that it ends
+	OpSecret    Op = "secret"  // no step: names what must never be found on the disk
 )
 
 // A Line is what the workload says of one step, in the recorder's order of

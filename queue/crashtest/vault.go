@@ -24,7 +24,7 @@ import (
 // opens parts of whom. It tries every key with every part, as a thief would who
 // has all of it: what it knows does not rest on what the outbox says.
 type vault struct {
-	parts, keys, opened int
+	parts, keys int
 
 	owners map[[epochKey]byte][]string // of a key: whose parts it opens
 	starts map[uint64][]start          // of parts, by their first eight bytes
@@ -54,10 +54,6 @@ func openVault(path, dir, device string) (*vault, error) {
 	if v.tags, err = tagKey(device); err != nil {
 		return nil, err
 	}
-	for _, p := range parts {
-		first := binary.LittleEndian.Uint64(p.Start)
-		v.starts[first] = append(v.starts[first], start{p.Start, p.Owner})
-	}
 	v.parts, v.keys = len(parts), len(keys)
 	if len(keys) == 0 {
 		return nil, errors.New("read archive: the outbox never had an epoch key")
@@ -66,14 +62,22 @@ func openVault(path, dir, device string) (*vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("try archived keys: %w", err)
 	}
-	v.opened = opened
-	for i, key := range keys {
-		v.owners[[epochKey]byte(key)] = owners[i]
-	}
+	v.learn(keys, owners, parts)
 	if opened < len(parts) {
 		return nil, fmt.Errorf("archive: %d of %d parts open with no key that ever was in the file", len(parts)-opened, len(parts))
 	}
 	return v, nil
+}
+
+// learn takes over what was tried.
+func (v *vault) learn(keys [][]byte, owners [][]string, parts []archived) {
+	for i, key := range keys {
+		v.owners[[epochKey]byte(key)] = owners[i]
+	}
+	for _, p := range parts {
+		first := binary.LittleEndian.Uint64(p.Start)
+		v.starts[first] = append(v.starts[first], start{p.Start, p.Owner})
+	}
 }
 
 func readArchive(path string) (keys [][]byte, parts []archived, header []byte, name string, err error) {
@@ -104,11 +108,11 @@ func readArchive(path string) (keys [][]byte, parts []archived, header []byte, n
 // epoch file that has all keys that there ever were. It returns whose parts
 // each key opens, and how many parts open at all.
 func tryAll(dir, name string, header []byte, keys [][]byte, parts []archived) (owners [][]string, opened int, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err = os.MkdirAll(dir, 0o700); err != nil {
 		return nil, 0, err
 	}
 	text := slices.Concat(append([][]byte{header}, keys...)...)
-	if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 		return nil, 0, err
 	}
 	base, id, err := epochName(name)
@@ -126,15 +130,15 @@ func tryAll(dir, name string, header []byte, keys [][]byte, parts []archived) (o
 	g.SetLimit(2)
 	for i := range keys {
 		g.Go(func() error {
-			epoch, err := epochs.At(uint32(i))
-			if err != nil {
-				return err
+			epoch, failed := epochs.At(uint32(i))
+			if failed != nil {
+				return failed
 			}
 			opens[i] = make([]bool, len(parts))
 			var work []byte
 			for n, p := range parts {
 				work = append(work[:0], p.Part...)
-				if _, err := epoch.Unwrap(p.AAD, work); err != nil {
+				if _, closed := epoch.Unwrap(p.AAD, work); closed != nil {
 					continue
 				}
 				opens[i][n] = true
@@ -145,7 +149,7 @@ func tryAll(dir, name string, header []byte, keys [][]byte, parts []archived) (o
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err = g.Wait(); err != nil {
 		return nil, 0, err
 	}
 	for n := range parts {
@@ -209,13 +213,16 @@ func (v *vault) check(image *disk, ledger *Ledger) (problems []string, ciphertex
 
 // checkFile holds the key file of an outbox from which everything was delivered
 // against what may still open: the bookings that are left.
-func (v *vault) checkFile(dir string, end Found) ([]string, error) {
+func (v *vault) checkFile(dir string, f finding) ([]string, error) {
+	if f.Failed != "" {
+		return nil, nil
+	}
 	names, err := epochFiles(dir)
 	if err != nil {
 		return nil, err
 	}
 	left := map[string]bool{}
-	for _, b := range end.Bookings {
+	for _, b := range f.After.Bookings {
 		left[v.booking(b.Person)] = true
 	}
 	var problems []string

@@ -68,7 +68,7 @@ func (f *finding) goOn(ctx context.Context, t trial, m *maker, q *queue.Queue) (
 	if f.Before, err = readOutbox(ctx, q); err != nil {
 		return err
 	}
-	w, err := openWorld(t.Gateway, nil)
+	w, err := openWorld(ctx, t.Gateway, nil)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func deliverAll(ctx context.Context, q *queue.Queue, url string) error {
 	}
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	d, err := newDeliverer(&watched{Queue: q, ended: done}, client, partner, func() {})
+	d, err := newDeliverer(&watched{Queue: q, ended: done}, client, partner)
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,8 @@ type watched struct {
 	ended func()
 }
 
-func (w *watched) look(err error) error {
-	if left, listing := w.Pending(context.Background()); listing != nil || len(left) == 0 {
+func (w *watched) look(ctx context.Context, err error) error {
+	if left, listing := w.Pending(context.WithoutCancel(ctx)); listing != nil || len(left) == 0 {
 		w.ended()
 	}
 	return err
@@ -126,15 +126,15 @@ func (w *watched) look(err error) error {
 
 // Settle is deliver.Ledger's.
 func (w *watched) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
-	return w.look(w.Queue.Settle(ctx, id, r))
+	return w.look(ctx, w.Queue.Settle(ctx, id, r))
 }
 
 // Recapture is deliver.Ledger's.
 func (w *watched) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
-	return w.look(w.Queue.Recapture(ctx, id, r))
+	return w.look(ctx, w.Queue.Recapture(ctx, id, r))
 }
 
 // Dead is deliver.Ledger's.
 func (w *watched) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
-	return w.look(w.Queue.Dead(ctx, id, reason))
+	return w.look(ctx, w.Queue.Dead(ctx, id, reason))
 }

@@ -214,7 +214,7 @@ func (w *worker) between(ctx context.Context, first int) error {
 	}
 	if len(ids) > 0 {
 		id := ids[w.random.IntN(len(ids))]
-		if err := w.step(Line{Op: OpDead, Record: id}, func() error { return w.q.Dead(ctx, id, "storage") }); err != nil {
+		if err = w.step(Line{Op: OpDead, Record: id}, func() error { return w.q.Dead(ctx, id, "storage") }); err != nil {
 			return err
 		}
 		if w.random.IntN(3) == 0 {
@@ -285,22 +285,21 @@ func (w *worker) deliver(ctx context.Context, steps int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outbox := &told{Queue: w.q, worker: w, left: steps, enough: cancel}
-	d, err := newDeliverer(outbox, w.client, w.partner, outbox.look)
+	d, err := newDeliverer(outbox, w.client, w.partner)
 	if err != nil {
 		return err
 	}
-	outbox.look()
+	outbox.look(ctx)
 	return d.Run(ctx)
 }
 
 // newDeliverer returns the product's, with waits for a machine without
-// visitors. moved is called when something may have ended.
-func newDeliverer(outbox deliver.Outbox, client deliver.Gateway, partner deliver.Partner, moved func()) (*deliver.Deliverer, error) {
+// visitors.
+func newDeliverer(outbox deliver.Outbox, client deliver.Gateway, partner deliver.Partner) (*deliver.Deliverer, error) {
 	p := deliver.StandardPolicy()
 	p.Base, p.Most, p.Least, p.Person = time.Millisecond, 5*time.Millisecond, time.Microsecond, time.Millisecond
 	return deliver.New(deliver.Options{
 		Outbox: outbox, Gateway: client, Partner: partner, Next: gateway.Next,
-		Report: func(kiosk.Receipt) { moved() }, Emit: func(kiosk.Event) { moved() },
 		Policy: p, Backoff: func(int) time.Duration { return time.Millisecond }, Lanes: 3,
 	})
 }
@@ -317,8 +316,8 @@ type told struct {
 }
 
 // look ends the delivery when nothing is left to deliver.
-func (t *told) look() {
-	ids, err := t.Pending(context.Background())
+func (t *told) look(ctx context.Context) {
+	ids, err := t.Pending(context.WithoutCancel(ctx))
 	if err != nil || len(ids) == 0 {
 		t.enough()
 	}
@@ -342,18 +341,18 @@ func (t *told) Mark(ctx context.Context, id kiosk.RecordID, m kiosk.Marks) error
 
 // Settle is deliver.Ledger's.
 func (t *told) Settle(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
-	defer t.look()
+	defer t.look(ctx)
 	return t.step(Line{Op: OpSettle, Record: id, With: r.Action}, func() error { return t.Queue.Settle(ctx, id, r) })
 }
 
 // Recapture is deliver.Ledger's.
 func (t *told) Recapture(ctx context.Context, id kiosk.RecordID, r kiosk.Receipt) error {
-	defer t.look()
+	defer t.look(ctx)
 	return t.step(Line{Op: OpRecapture, Record: id}, func() error { return t.Queue.Recapture(ctx, id, r) })
 }
 
 // Dead is deliver.Ledger's.
 func (t *told) Dead(ctx context.Context, id kiosk.RecordID, reason string) error {
-	defer t.look()
+	defer t.look(ctx)
 	return t.step(Line{Op: OpDead, Record: id}, func() error { return t.Queue.Dead(ctx, id, reason) })
 }
