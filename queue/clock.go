@@ -21,18 +21,19 @@ type Reading struct {
 // bootFile names this boot of the machine.
 const bootFile = "/proc/sys/kernel/random/boot_id"
 
-// machine reads the kernel's boot id and CLOCK_BOOTTIME. It is the zero
-// Reading where the kernel tells neither.
-func machine() Reading {
+// machine returns what reads the kernel's CLOCK_BOOTTIME, and its boot id once:
+// no process outlives a boot. It is the zero Reading where the kernel tells
+// neither.
+func machine() func() Reading {
 	boot, err := os.ReadFile(bootFile)
-	if err != nil {
-		return Reading{}
+	name := strings.TrimSpace(string(boot))
+	return func() Reading {
+		var now unix.Timespec
+		if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+			return Reading{}
+		}
+		return Reading{Boot: name, Up: time.Duration(now.Nano())}
 	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return Reading{}
-	}
-	return Reading{Boot: strings.TrimSpace(string(boot)), Up: time.Duration(now.Nano())}
 }
 
 // A moment is all that can be asked of time at once.

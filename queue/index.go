@@ -88,6 +88,7 @@ type writing struct {
 	moved  map[kiosk.RecordID]spot // since then
 	taken  []uint32                // epoch keys under which something is from now on
 	left   []erasure               // epoch keys under which something is no longer
+	hurry  bool                    // a visitor waits for it
 	proof  proof                   // with this transaction's lines
 	told   int                     // lines of what earlier ones destroyed
 }

@@ -23,7 +23,7 @@ func Stamp(c Clock) int64 { return c.stamp() }
 func Age(c Clock, stamp int64) (time.Duration, bool) { return c.age(stamp) }
 
 // Machine reads this machine's boot id and how long it runs.
-func Machine() Reading { return machine() }
+func Machine() Reading { return machine()() }
 
 // DecodeLine decodes a line of the proof of erasure.
 func DecodeLine(b []byte) (any, error) { return decodeLine(b) }

@@ -57,6 +57,7 @@ func (q *Queue) put(ctx context.Context, s *kiosk.Submission) error {
 			said := q.add(ctx, w, s, parts, tags)
 			if said == nil {
 				lease.keep(w)
+				w.hurry = true
 			}
 			return said
 		})
@@ -228,9 +229,15 @@ func (q *Queue) sealImages(p *sealing, s *kiosk.Submission) error {
 	var sealed [2][]byte // as many as there are documents
 	var failed [len(sealed)]error
 	var group sync.WaitGroup
-	for i, document := range kiosk.Documents() {
-		if image, is := s.Images[document]; is {
-			group.Go(func() { sealed[i], failed[i] = q.sealImage(p, s, imagePrefix+string(document), image) })
+	for i, document := range slices.Backward(kiosk.Documents()) {
+		image, is := s.Images[document]
+		one := func() { sealed[i], failed[i] = q.sealImage(p, s, imagePrefix+string(document), image) }
+		switch {
+		case !is:
+		case i > 0:
+			group.Go(one)
+		default:
+			one()
 		}
 	}
 	group.Wait()

@@ -136,7 +136,7 @@ func (o Options) withDefaults() Options {
 		o.Trusted = func() bool { return true }
 	}
 	if o.Clock == nil {
-		o.Clock = machine
+		o.Clock = machine()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
