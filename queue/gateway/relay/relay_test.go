@@ -364,10 +364,14 @@ func TestAnImageThatNoGatewayTakesIsCapturedAnew(t *testing.T) {
 		"an envelope that is too large": 4<<20 + 64<<10,
 	} {
 		t.Run(name, func(t *testing.T) {
+			before := len(w.Sim.Events())
 			body := w.envelope(t, w.part("c", "image/SELFIE"), make([]byte, size))
 			g := failure(t, w.Upload(t.Context(), kiosk.Upload{Target: targets.Documents[kiosk.Selfie], JPEG: body}))
 			if g.Disposition != kiosk.Recapture || g.Cause != "EntityTooLarge" {
 				t.Errorf("upload = %v (%s), want 400 EntityTooLarge, recapture", g, g.Disposition)
+			}
+			if after := len(w.Sim.Events()); after != before {
+				t.Error("the gateway heard of it")
 			}
 		})
 	}

@@ -99,7 +99,7 @@ func TestUploadsThatFindNoRoomComeBackLater(t *testing.T) {
 			t.Errorf("answers %v, want two of 503 and two that got to the store", seen)
 		}
 		// Room is given back.
-		if a := ask(t, r, http.MethodPut, where, selfie(t, key.Public(), 1000)); a.Code != http.StatusGatewayTimeout {
+		if a := ask(t, r, http.MethodPut, where, bytes.Clone(body)); a.Code != http.StatusGatewayTimeout {
 			t.Errorf("afterwards %d, want to get to the store", a.Code)
 		}
 	})
@@ -149,5 +149,24 @@ func TestAnUploadThatIsNotWholeReachesNoStore(t *testing.T) {
 		if a.Code != test.want || reached {
 			t.Errorf("%s: %d %s, reached the store: %v; want %d and no store", name, a.Code, a.Body, reached, test.want)
 		}
+	}
+}
+
+// BenchmarkUpload opens an image of the usual size and hands it on, without a
+// network.
+func BenchmarkUpload(b *testing.B) {
+	for _, kem := range []seal.KEM{seal.X25519, seal.Hybrid} {
+		b.Run("kem="+string(kem), func(b *testing.B) {
+			key := newKey(b, kem)
+			r := newRelay(b, relay.Options{Keys: seal.NewRing(key), Client: targets(http.StatusOK)})
+			where, body := ticket(b, r, "c"), selfie(b, key.Public(), 150_000)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if a := ask(b, r, http.MethodPut, where, body); a.Code != http.StatusOK {
+					b.Fatalf("upload = %d", a.Code)
+				}
+			}
+		})
 	}
 }
