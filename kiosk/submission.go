@@ -153,6 +153,7 @@ type Detail struct {
 	Key       string     `json:"key,omitempty"`     // fingerprint of the device key it is sealed for
 	Relay     string     `json:"relay,omitempty"`   // fingerprint of the relay's key that the evidence is sealed for
 	Changed   time.Time  `json:"changed,omitzero"`  // of State, wall clock
+	By        string     `json:"by,omitempty"`      // who dropped it
 	Age       int64      `json:"age"`               // seconds that have certainly passed since it was queued
 	Expires   int64      `json:"expires,omitempty"` // seconds until it is erased for its age, at the earliest
 	Parts     []Part     `json:"parts,omitempty"`
@@ -186,6 +187,10 @@ type Verification struct {
 	Parts   int        `json:"parts"`
 	Bytes   int64      `json:"bytes"`
 	Broken  []RecordID `json:"broken,omitempty"` // with a part that does not open, or lacks its key
+
+	Erasures int  `json:"erasures"`           // lines of the proof of erasure
+	Unproven int  `json:"unproven,omitempty"` // of them, made with a device key that is not here: nobody can check them
+	Tampered bool `json:"tampered"`           // one of the others was changed, put in or taken out
 }
 
 // A Compaction is the size of the outbox file before and after, in bytes.

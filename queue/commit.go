@@ -157,9 +157,7 @@ func (q *Queue) transact(group ...*call) (failed *call, err error) {
 		if !flush {
 			return tx.Rollback()
 		}
-		if said := q.prove(w); said != nil {
-			return errors.Join(said, tx.Rollback())
-		}
+		q.prove(w)
 		return tx.Commit()
 	})
 	switch {

@@ -73,8 +73,10 @@ func (p *place) claim(ctx context.Context) (*os.File, error) {
 // temporary is the name under which an outbox is made. A first initialisation
 // that a power cut tore would otherwise stay "invalid database" for ever.
 func (p *place) temporary() string {
-	return filepath.Join(p.dir.Name(), "."+filepath.Base(p.path)+".new")
+	return filepath.Join(p.dir.Name(), temporaryName(p.path))
 }
+
+func temporaryName(path string) string { return "." + filepath.Base(path) + ".new" }
 
 // fresh makes a sound, empty outbox under name and returns it open and locked.
 // The epoch file that it names is durable before it.

@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue/seal"
@@ -160,7 +162,7 @@ func (p prover) erased(tx *bbolt.Tx, at proof, lines []numbered, most int) (proo
 			return at, err
 		}
 		if erasing != nil {
-			if err := erasing.Delete(number(l.n)); err != nil {
+			if err := take(erasing, number(l.n)); err != nil {
 				return at, err
 			}
 		}
@@ -171,13 +173,22 @@ func (p prover) erased(tx *bbolt.Tx, at proof, lines []numbered, most int) (proo
 		if len(v) >= codeSize {
 			at.first = bytes.Clone(v[:codeSize])
 		}
-		if err := bucket.Delete(bytes.Clone(k)); err != nil {
+		if err := take(bucket, bytes.Clone(k)); err != nil {
 			return at, err
 		}
 		at.lines--
 	}
 	ends := slices.Concat(at.first, p.code(p.current, codeEnd, at.last))
 	return at, tx.Bucket([]byte(outboxBucket)).Put([]byte(proofKey), ends)
+}
+
+// take removes what is under k, be it a bucket, which nothing here made.
+func take(bucket *bbolt.Bucket, k []byte) error {
+	err := bucket.Delete(k)
+	if errors.Is(err, bolterrors.ErrIncompatibleValue) {
+		err = bucket.DeleteBucket(k)
+	}
+	return err
 }
 
 // A numbered line is one whose key is destroyed.
@@ -249,8 +260,10 @@ func (p prover) unfinished(k, v []byte) (uint64, line, bool) {
 }
 
 // prove writes the lines of this transaction: of what those before it
-// destroyed, and of what it removes itself.
-func (q *Queue) prove(w *writing) (err error) {
+// destroyed, and of what it removes itself. Erasing goes before the proof of
+// it: where a changed file does not take a line, the chain does not hold from
+// there on, which Verify and the next Open tell.
+func (q *Queue) prove(w *writing) {
 	q.mu.Lock()
 	destroys := q.destroys
 	if w.hurry && len(destroys) < hurryMost {
@@ -258,23 +271,25 @@ func (q *Queue) prove(w *writing) (err error) {
 	}
 	w.proof, w.told = q.proof, len(destroys)
 	q.mu.Unlock()
+	var failed error
 	if len(destroys) > 0 {
-		if w.proof, err = q.prover.erased(w.tx, w.proof, destroys, q.o.HistoryMax); err != nil {
-			return fmt.Errorf("proof of erasure: %w", err)
-		}
+		w.proof, failed = q.prover.erased(w.tx, w.proof, destroys, q.o.HistoryMax)
 	}
 	now := time.Now().UTC().Round(0)
 	for i, e := range w.left {
 		if e.why == whyRenewed {
 			continue
 		}
-		if e.n, err = q.prover.erasing(w.tx, q.line(e, now)); err != nil {
-			return fmt.Errorf("proof of erasure: %w", err)
+		n, err := q.prover.erasing(w.tx, q.line(e, now))
+		if err != nil {
+			failed = err
+			continue
 		}
-		e.removed = now
-		w.left[i] = e
+		w.left[i].n, w.left[i].removed = n, now
 	}
-	return nil
+	if failed != nil {
+		w.proof.last = chainBroken
+	}
 }
 
 func (q *Queue) line(e erasure, removed time.Time) line {
@@ -316,6 +331,11 @@ func (q *Queue) takeUp(ctx context.Context) error {
 	}
 	q.clock = kept
 	q.tick()
+	// The directory is not locked any more, but whoever makes a file there has
+	// to have this one first.
+	if err := remove(filepath.Join(filepath.Dir(q.o.Path), temporaryName(q.o.Path))); err != nil {
+		q.o.Log.WarnContext(ctx, "what a compaction left half made is not removed", slog.Any("err", err))
+	}
 	if !holds {
 		q.o.Log.ErrorContext(ctx, "the proof of erasure was changed from outside")
 	}

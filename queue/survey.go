@@ -385,6 +385,9 @@ func (w *walker) leaf(p *page, low, high []byte, path []string, depth int) ([]by
 
 // note keeps the few values that tell what kind of file this is.
 func (w *walker) note(p *page, key []byte, off, n int64, path []string) error {
+	if len(path) == 0 { // bbolt keeps only buckets there
+		return damaged("page %d has a value where only buckets are", p.id)
+	}
 	if len(path) != 1 || path[0] != outboxBucket || n > noteMax {
 		return nil
 	}

@@ -166,7 +166,7 @@ func (k *fakeKiosk) Show(_ context.Context, id kiosk.RecordID) (kiosk.Detail, er
 	if d.Confirmed {
 		at := time.Unix(0, 0).UTC()
 		d.Uploaded, d.Age, d.Expires, d.Key, d.Relay, d.Changed, d.NotBefore, d.Failures = kiosk.Documents(), 60, 3600, "k1", "r1", at, at, 2
-		d.Parts = []kiosk.Part{{Name: "meta", Bytes: 90, Opens: true}}
+		d.By, d.Parts = "uid 7", []kiosk.Part{{Name: "meta", Bytes: 90, Opens: true}}
 	}
 	return d, nil
 }
@@ -582,7 +582,7 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "a record", before: confirmed, route: "GET /v1/queue/{record}", path: "/v1/queue/s4-1", code: 200,
 			want: `{"record":"s4-1","session":"s4","attempt":1,"state":"confirmed","review":false,"submissionId":"sub-4","queued":"1970-01-01T00:00:00Z","bytes":300,"key":"k1",` +
-				`"relay":"r1","changed":"1970-01-01T00:00:00Z","age":60,"expires":3600,"parts":[{"name":"meta","bytes":90,"opens":true}],` +
+				`"relay":"r1","changed":"1970-01-01T00:00:00Z","by":"uid 7","age":60,"expires":3600,"parts":[{"name":"meta","bytes":90,"opens":true}],` +
 				`"uploaded":["SELFIE","ADDITIONAL_SELFIE"],"confirmed":true,"failures":2,"notBefore":"1970-01-01T00:00:00Z"}`,
 		},
 		{name: "a dead letter", route: "GET /v1/queue/{record}", path: "/v1/queue/s2-1", code: 200, want: `{"record":"s2-1","session":"s2","attempt":1,"state":"dead","review":true,"reason":"404",…`},
@@ -637,9 +637,9 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "a verification", route: "POST /v1/queue/verify", code: 200,
 			before: func(w *world) {
-				w.kiosk.found = kiosk.Verification{Records: 3, Parts: 9, Bytes: 900, Broken: []kiosk.RecordID{"s2-1"}}
+				w.kiosk.found = kiosk.Verification{Records: 3, Parts: 9, Bytes: 900, Broken: []kiosk.RecordID{"s2-1"}, Erasures: 4, Unproven: 1, Tampered: true}
 			},
-			want: `{"done":1,"total":3}` + "\n" + `{"done":3,"total":3,"result":{"records":3,"parts":9,"bytes":900,"broken":["s2-1"]}}`,
+			want: `{"done":1,"total":3}` + "\n" + `{"done":3,"total":3,"result":{"records":3,"parts":9,"bytes":900,"broken":["s2-1"],"erasures":4,"unproven":1,"tampered":true}}`,
 		},
 		{
 			name: "a verification that is cut short", before: broken(errLater), route: "POST /v1/queue/verify", code: 200,
