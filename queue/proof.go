@@ -199,10 +199,10 @@ type numbered struct {
 }
 
 // resume returns where the chain in the file is at, and the lines that were
-// not finished, for whose slots used is false: their keys were destroyed when
-// the outbox was opened. It reports whether the end of the chain holds. If not,
-// the lines to come build on what no line has.
-func (p prover) resume(tx *bbolt.Tx, used func(slot uint32) bool) (at proof, unfinished []numbered, holds bool) {
+// not finished. Their keys were destroyed when the outbox was opened, or before
+// the slot was taken for what lies under it now. It reports whether the end of
+// the chain holds. If not, the lines to come build on what no line has.
+func (p prover) resume(tx *bbolt.Tx) (at proof, unfinished []numbered, holds bool) {
 	at = proof{first: chainStart, last: chainStart}
 	holds = true
 	var newest uint64
@@ -222,7 +222,7 @@ func (p prover) resume(tx *bbolt.Tx, used func(slot uint32) bool) (at proof, unf
 	if erasing := tx.Bucket([]byte(erasingBucket)); erasing != nil {
 		c := erasing.Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if n, l, sound := p.unfinished(k, v); sound && n > newest && !used(l.Slot) {
+			if n, l, sound := p.unfinished(k, v); sound && n > newest {
 				unfinished = append(unfinished, numbered{line: l, n: n})
 			} else {
 				holds = false
@@ -320,7 +320,7 @@ func (q *Queue) takeUp(ctx context.Context) error {
 	holds := true
 	err := q.view(ctx, func(tx *bbolt.Tx) error {
 		kept, broken = decodeClock(tx.Bucket([]byte(outboxBucket)).Get([]byte(clockKey)))
-		q.proof, q.destroys, holds = q.prover.resume(tx, func(slot uint32) bool { return q.index.slots[slot] > 0 })
+		q.proof, q.destroys, holds = q.prover.resume(tx)
 		return nil
 	})
 	if err != nil {
