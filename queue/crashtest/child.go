@@ -23,6 +23,8 @@ const (
 	roleKeeper   = "keeper"   // has the mounts and devices, which go with it
 	roleWorker   = "worker"   // goes through sessions
 	roleVerifier = "verifier" // answers trials until its input ends
+
+	rolePreflight = "preflight" // reads an outbox that its parent is about to open
 )
 
 // Play plays the role that the environment names, if it names one, and returns
@@ -46,6 +48,8 @@ func Play(ctx context.Context) (code int, played bool) {
 		}
 	case roleVerifier:
 		err = beVerifier(ctx, in, out)
+	case rolePreflight:
+		err = bePreflight(ctx)
 	default:
 		err = fmt.Errorf("no such role: %s", role)
 	}

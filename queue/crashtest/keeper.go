@@ -24,6 +24,7 @@ const (
 	diskSize    = 24 << 20
 	doubleEvery = 50 // images, of which one is crashed again while it recovers
 	doublePick  = 6  // images of such a recovery
+	childEvery  = 20 // images, of which a child reads one first
 	mostProblem = 20 // examples kept
 	mostTraces  = 1000
 )
@@ -33,7 +34,6 @@ type keeper struct {
 	Options
 
 	dir   string
-	key   string          // directory of the device keys
 	known map[uint64]bool // images that were tried
 
 	mu     sync.Mutex
@@ -45,6 +45,7 @@ type trace struct {
 	*keeper
 
 	dir     string
+	key     string // directory of the device keys
 	seed    uint64
 	empty   *disk // with an empty file system
 	events  []Event
@@ -88,13 +89,6 @@ func (k *keeper) run(ctx context.Context) error {
 	if err := unix.Mount("tmpfs", k.dir, "tmpfs", 0, "mode=0700"); err != nil {
 		return fmt.Errorf("mount tmpfs at %s: %w", k.dir, err)
 	}
-	k.key = k.path("keys")
-	if err := os.Mkdir(k.key, 0o700); err != nil {
-		return err
-	}
-	if err := makeKeys(k.key); err != nil {
-		return err
-	}
 	if k.Images > 0 {
 		if err := k.images(ctx); err != nil {
 			return err
@@ -121,7 +115,7 @@ func (k *keeper) images(ctx context.Context) error {
 		if left <= 0 || ctx.Err() != nil || k.now().Stopped {
 			return nil
 		}
-		t := &trace{keeper: k, dir: k.path(fmt.Sprint("trace-", n)), seed: k.Seed + n}
+		t := &trace{keeper: k, dir: k.path(fmt.Sprint("trace-", n)), key: k.path(fmt.Sprint("keys-", n)), seed: k.Seed + n}
 		if err := t.run(ctx, left, enough); err != nil {
 			return fmt.Errorf("workload of seed %d: %w", t.seed, err)
 		}
@@ -133,7 +127,12 @@ func (k *keeper) images(ctx context.Context) error {
 // closed.
 func (t *trace) run(ctx context.Context, images int, enough <-chan struct{}) error {
 	start := time.Now()
-	if err := os.Mkdir(t.dir, 0o700); err != nil {
+	for _, dir := range []string{t.dir, t.key} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := makeKeys(t.key); err != nil {
 		return err
 	}
 	var err error
@@ -204,7 +203,7 @@ func (t *trace) record(ctx context.Context) (err error) {
 	}
 	job := work{
 		Dir: mnt, Lines: r.linePath(), Archive: t.path("archive"), Key: t.key, Gateway: w.url,
-		Sessions: t.Sessions, Seed: t.seed, Plain: t.Control == PlainText,
+		Sessions: t.Sessions, Seed: t.seed, Plain: t.Control == PlainText, Rotate: true,
 	}
 	err = t.work(ctx, job)
 	t.events = r.stop()

@@ -26,6 +26,13 @@ const killSessions = 24
 // kills ends workloads at random moments by SIGKILL, which loses what a process holds and
 // nothing that the kernel has, and opens what they leave.
 func (k *keeper) kills(ctx context.Context) error {
+	keys := k.path("keys")
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		return err
+	}
+	if err := makeKeys(keys); err != nil {
+		return err
+	}
 	rounds := make(chan int)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -41,7 +48,7 @@ func (k *keeper) kills(ctx context.Context) error {
 	})
 	for i := range k.Workers {
 		g.Go(func() (err error) {
-			l := &lane{t: &trace{keeper: k}, name: "kills-" + strconv.Itoa(i)}
+			l := &lane{t: &trace{keeper: k, key: keys}, name: "kills-" + strconv.Itoa(i)}
 			defer func() { err = errors.Join(err, l.close()) }()
 			for n := range rounds {
 				if err := l.killed(ctx, n); err != nil && ctx.Err() == nil {

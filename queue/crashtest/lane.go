@@ -140,7 +140,7 @@ func (l *lane) try(ctx context.Context, j job) error {
 		return errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt))
 	}
 	problems, ciphertext := l.t.vault.check(j.image, j.ledgers[len(j.ledgers)-1])
-	f := l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Gateway: l.state, Number: 2_000_000 + j.number})
+	f := l.ask(ctx, trial{Dir: l.mnt, Key: l.t.key, Gateway: l.state, Number: 2_000_000 + j.number, Child: j.number%childEvery == 0})
 	left, err := l.t.vault.checkFile(l.mnt, f)
 	problems = append(problems, left...)
 	if err = errors.Join(err, unmount(context.WithoutCancel(ctx), l.mnt)); err != nil {
@@ -154,6 +154,9 @@ func (l *lane) try(ctx context.Context, j job) error {
 
 // judge holds what was found against what was promised.
 func (l *lane) judge(j job, where string, f finding, problems []string, ciphertext bool) {
+	for _, message := range f.Alarms {
+		problems = append(problems, "alarm: "+message)
+	}
 	if f.Failed != "" {
 		problems = append(problems, f.Failed)
 	} else {

@@ -267,12 +267,14 @@ func (b *booking) must() bool {
 
 // Found is what an outbox holds, as its own methods tell.
 type Found struct {
-	Quarantined string     `json:"quarantined,omitempty"`
-	Orphans     int        `json:"orphans,omitempty"`
-	Pending     []Held     `json:"pending,omitempty"` // in the order of delivery; dead ones with parts too, which were revived to be read
-	Letters     []string   `json:"letters,omitempty"`
-	Over        []Ended    `json:"over,omitempty"`
-	Bookings    []Expected `json:"bookings,omitempty"`
+	Quarantined string   `json:"quarantined,omitempty"`
+	Orphans     int      `json:"orphans,omitempty"`
+	Pending     []Held   `json:"pending,omitempty"` // in the order of delivery; dead ones with parts too, which were revived to be read
+	Letters     []string `json:"letters,omitempty"`
+	Over        []Ended  `json:"over,omitempty"`
+
+	Erased   []kiosk.RecordID `json:"erased,omitempty"` // of which the outbox proves it
+	Bookings []Expected       `json:"bookings,omitempty"`
 }
 
 // Held is a record that was read.
@@ -321,6 +323,26 @@ func (f Found) where() (at map[kiosk.RecordID]places, problems []string) {
 	return at, problems
 }
 
+// proofs holds what the outbox proves to be erased against what it has.
+func (f Found) proofs() []string {
+	var problems []string
+	for _, h := range f.Pending {
+		if slices.Contains(f.Erased, h.Capture.Record) {
+			problems = append(problems, fmt.Sprintf("unproven: %s is there and its erasure is told", h.Capture.Record))
+		}
+	}
+	gone := slices.Clone(f.Letters)
+	for _, e := range f.Over {
+		gone = append(gone, string(e.Record))
+	}
+	for _, id := range gone {
+		if !slices.Contains(f.Erased, kiosk.RecordID(id)) {
+			problems = append(problems, fmt.Sprintf("unproven: %s is gone and its erasure is not told", id))
+		}
+	}
+	return problems
+}
+
 func (p places) String() string {
 	names := []string{"nowhere", "pending", "dead", "a letter", "over"}
 	var all []string
@@ -334,7 +356,7 @@ func (p places) String() string {
 
 // Check holds what was found in an image against what was promised. It returns
 // what is wrong, each with its kind first: "lost", "phantom", "resurrected",
-// "reordered", "changed", "half", "unopenable".
+// "reordered", "changed", "half", "unproven", "unopenable".
 func (l *Ledger) Check(f Found) []string {
 	at, problems := f.where()
 	for i := range problems {
@@ -371,6 +393,7 @@ func (l *Ledger) Check(f Found) []string {
 			problems = append(problems, fmt.Sprintf("changed: %s ended with %s", e.Record, e.Outcome))
 		}
 	}
+	problems = append(problems, f.proofs()...)
 	problems = append(problems, l.order(f)...)
 	problems = append(problems, l.expected(f, at)...)
 	slices.Sort(problems)
@@ -493,6 +516,7 @@ func (l *Ledger) Finish(before, end Found, confirmed map[string]int, extra Captu
 		by[r.capture.Selfie] = id
 	}
 	at, problems := end.where()
+	problems = append(problems, end.proofs()...)
 	was, _ := before.where()
 	for _, h := range end.Pending {
 		problems = append(problems, fmt.Sprintf("resurrected: %s waits after all was delivered: %s", h.Capture.Record, h.Broken))
@@ -537,7 +561,7 @@ func (l *Ledger) Finish(before, end Found, confirmed map[string]int, extra Captu
 
 // Erased returns whose parts were acknowledged to be gone: ids of records, and
 // what booking returns of people whose booking ended.
-func (l *Ledger) Erased(booking func(person string) string) map[string]bool {
+func (l *Ledger) Erased(booking func(person string) []string) map[string]bool {
 	gone := map[string]bool{}
 	for id, r := range l.records {
 		if r.erased {
@@ -546,7 +570,9 @@ func (l *Ledger) Erased(booking func(person string) string) map[string]bool {
 	}
 	for person, b := range l.bookings {
 		if b.ended && !b.may() {
-			gone[booking(person)] = true
+			for _, owner := range booking(person) {
+				gone[owner] = true
+			}
 		}
 	}
 	return gone

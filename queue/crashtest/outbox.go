@@ -3,6 +3,11 @@ package crashtest
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
 
 	"livekiosk/kiosk"
 	"livekiosk/queue"
@@ -32,18 +37,84 @@ func makeKeys(dir string) error {
 	return nil
 }
 
-// tagKey returns the key by which the outbox knows correlation ids again.
-func tagKey(dir string) ([]byte, error) {
+// rotateKeys makes another key the current one. The outbox is closed.
+func rotateKeys(dir string) error {
+	if _, err := keys(dir).Rotate(seal.X25519); err != nil {
+		return fmt.Errorf("rotate device keys: %w", err)
+	}
+	return nil
+}
+
+// tagKeys returns the keys by which the outbox knows correlation ids again, one
+// for each device key.
+func tagKeys(dir string) ([][]byte, error) {
 	ring, err := keys(dir).Open()
 	if err != nil {
 		return nil, fmt.Errorf("device keys: %w", err)
 	}
-	return ring.Current().Derive("correlation tag")
+	var all [][]byte
+	for _, key := range ring.All() {
+		tags, err := key.Derive("correlation tag")
+		if err != nil {
+			return nil, fmt.Errorf("device keys: %w", err)
+		}
+		all = append(all, tags)
+	}
+	return all, nil
+}
+
+// An alarm is a log that keeps what is an error: a run makes none.
+type alarm struct {
+	slog.Handler
+
+	mu   sync.Mutex
+	said []string
+}
+
+func newAlarm() *alarm { return &alarm{Handler: slog.DiscardHandler} }
+
+// Enabled is slog.Handler's.
+func (a *alarm) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+// Handle is slog.Handler's.
+func (a *alarm) Handle(_ context.Context, r slog.Record) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.said = append(a.said, r.Message)
+	return nil
+}
+
+// messages returns what was said.
+func (a *alarm) messages() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.said)
+}
+
+// preflight has a child read the outbox first, as the daemon does.
+func preflight(ctx context.Context, f *os.File) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("pre-flight: %w", err)
+	}
+	child := exec.CommandContext(ctx, program)
+	child.Env = append(os.Environ(), roleVariable+"="+rolePreflight)
+	child.ExtraFiles = []*os.File{f}
+	if text, err := child.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: pre-flight: %w: %s", kiosk.ErrQueueBad, err, text)
+	}
+	return nil
+}
+
+// bePreflight is the child. It ends without closing the outbox, whose lock is
+// its parent's.
+func bePreflight(ctx context.Context) error {
+	return queue.Preflight(ctx, os.NewFile(3, queueFile))
 }
 
 // drop gives a record up, as staff do.
 func drop(ctx context.Context, q *queue.Queue, id kiosk.RecordID) error {
-	return q.Dismiss(ctx, id, "withdrawn")
+	return q.Drop(ctx, id, "uid 0", "withdrawn")
 }
 
 // readOutbox returns what the outbox holds. Dead letters that have their parts
@@ -76,6 +147,15 @@ func readOutbox(ctx context.Context, q *queue.Queue) (Found, error) {
 		h := readRecord(ctx, q, id)
 		h.Dead = revived[id]
 		f.Pending = append(f.Pending, h)
+	}
+	erasures, err := q.Erasures(ctx)
+	if err != nil {
+		return f, err
+	}
+	for _, e := range erasures {
+		if e.Record != "" && !e.Erased.IsZero() {
+			f.Erased = append(f.Erased, e.Record)
+		}
 	}
 	people, err := q.Bookings(ctx)
 	if err != nil {

@@ -28,7 +28,7 @@ type vault struct {
 
 	owners map[[epochKey]byte][]string // of a key: whose parts it opens
 	starts map[uint64][]start          // of parts, by their first eight bytes
-	tags   []byte                      // key of the correlation tags
+	tags   [][]byte                    // keys of the correlation tags
 }
 
 // A start is how a part begins in the file.
@@ -44,14 +44,14 @@ type remains struct {
 }
 
 // openVault reads what an archive kept, and tries it in dir. device is the
-// device key, with which the marks of people were made.
+// directory of the device keys, with which people's tags were made.
 func openVault(path, dir, device string) (*vault, error) {
 	v := &vault{owners: map[[epochKey]byte][]string{}, starts: map[uint64][]start{}}
 	keys, parts, header, name, err := readArchive(path)
 	if err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
-	if v.tags, err = tagKey(device); err != nil {
+	if v.tags, err = tagKeys(device); err != nil {
 		return nil, err
 	}
 	v.parts, v.keys = len(parts), len(keys)
@@ -160,11 +160,15 @@ func tryAll(dir, name string, header []byte, keys [][]byte, parts []archived) (o
 	return owners, opened, nil
 }
 
-// booking returns the owner of a person's booking.
-func (v *vault) booking(person string) string {
-	mac := hmac.New(sha256.New, v.tags)
-	mac.Write([]byte(person))
-	return ownerOfBooking(mac.Sum(nil)[:tagSize])
+// booking returns the owners of a person's booking: it has another tag under
+// each device key.
+func (v *vault) booking(person string) (owners []string) {
+	for _, key := range v.tags {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(person))
+		owners = append(owners, ownerOfBooking(mac.Sum(nil)[:tagSize]))
+	}
+	return owners
 }
 
 // look returns what a block holds: keys, which never lie across the blocks or
@@ -223,7 +227,9 @@ func (v *vault) checkFile(dir string, f finding) ([]string, error) {
 	}
 	left := map[string]bool{}
 	for _, b := range f.After.Bookings {
-		left[v.booking(b.Person)] = true
+		for _, owner := range v.booking(b.Person) {
+			left[owner] = true
+		}
 	}
 	var problems []string
 	for _, name := range names {

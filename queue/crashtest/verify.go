@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"livekiosk/kiosk"
@@ -18,11 +19,13 @@ type trial struct {
 	Gateway string `json:"gateway"` // directory of the gateway's state, as it was
 	Number  int    `json:"number"`  // of the session of the capture that comes after the crash
 	Recover bool   `json:"recover"` // only open and close the outbox
+	Child   bool   `json:"child"`   // have a child read it first
 }
 
 // A finding is what a verifier answers.
 type finding struct {
 	Failed    string         `json:"failed,omitempty"` // what did not work at all
+	Alarms    []string       `json:"alarms,omitempty"` // errors that the outbox logged
 	Before    Found          `json:"before"`
 	After     Found          `json:"after"`
 	Extra     Capture        `json:"extra"`
@@ -45,6 +48,12 @@ func (f *finding) fill(ctx context.Context, t trial, m *maker) error {
 	o, err := options(filepath.Join(t.Dir, queueFile), t.Key)
 	if err != nil {
 		return err
+	}
+	alarm := newAlarm()
+	defer func() { f.Alarms = alarm.messages() }()
+	o.Log = slog.New(alarm)
+	if t.Child {
+		o.Preflight = preflight
 	}
 	q, err := queue.Open(ctx, o)
 	if err != nil {

@@ -28,7 +28,8 @@ type work struct {
 	Gateway  string `json:"gateway"`
 	Sessions int    `json:"sessions"` // how many to go through
 	Seed     uint64 `json:"seed"`
-	Plain    bool   `json:"plain,omitempty"` // write one capture as it is, too
+	Plain    bool   `json:"plain,omitempty"`  // write one capture as it is, too
+	Rotate   bool   `json:"rotate,omitempty"` // make a new device key now and then
 }
 
 // perWave is how many sessions are under way at a time.
@@ -213,16 +214,7 @@ func (w *worker) between(ctx context.Context, first int) error {
 		return err
 	}
 	if len(ids) > 0 {
-		id := ids[w.random.IntN(len(ids))]
-		if err = w.step(Line{Op: OpDead, Record: id}, func() error { return w.q.Dead(ctx, id, "storage") }); err != nil {
-			return err
-		}
-		if w.random.IntN(3) == 0 {
-			err = w.step(Line{Op: OpDrop, Record: id}, func() error { return drop(ctx, w.q, id) })
-		} else {
-			err = w.step(Line{Op: OpRevive, Record: id}, func() error { return w.q.Revive(ctx, id) })
-		}
-		if err != nil {
+		if err = w.decide(ctx, ids[w.random.IntN(len(ids))]); err != nil {
 			return err
 		}
 	}
@@ -247,9 +239,33 @@ func (w *worker) between(ctx context.Context, first int) error {
 		if err := w.step(Line{Op: OpClose}, w.q.Close); err != nil {
 			return err
 		}
+		if w.Rotate && w.random.IntN(3) == 0 {
+			if err := rotateKeys(w.Key); err != nil {
+				return err
+			}
+		}
 		return w.open(ctx)
 	}
 	return nil
+}
+
+// decide does to a pending record what deliverers and staff do: it is dropped,
+// or set aside and then dropped or tried again.
+func (w *worker) decide(ctx context.Context, id kiosk.RecordID) error {
+	gone := func() error {
+		return w.step(Line{Op: OpDrop, Record: id}, func() error { return drop(ctx, w.q, id) })
+	}
+	what := w.random.IntN(4)
+	if what == 0 {
+		return gone()
+	}
+	if err := w.step(Line{Op: OpDead, Record: id}, func() error { return w.q.Dead(ctx, id, "storage") }); err != nil {
+		return err
+	}
+	if what == 1 {
+		return gone()
+	}
+	return w.step(Line{Op: OpRevive, Record: id}, func() error { return w.q.Revive(ctx, id) })
 }
 
 // again takes the next attempt of those whose images were turned down.
