@@ -66,6 +66,8 @@ func fixture(t *testing.T, path string, keys *seal.Ring) {
 		q.Settle(t.Context(), "session-4-1", succeed("session-4-1")),
 		q.Book(t.Context(), queuetest.Booking(5)),
 		q.SetOutages(t.Context(), []kiosk.Outage{{Service: kiosk.GatewayService, Trouble: kiosk.TroubleDNS, Failures: 3}}),
+		q.Prune(t.Context()),
+		q.Probe(t.Context()),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -114,6 +116,13 @@ func TestEveryFormatThatIsReadOpensAndIsDelivered(t *testing.T) {
 			}
 			if used, err := q.Used(t.Context(), queuetest.Submission(4, 1).CorrelationID); err != nil || !used {
 				t.Errorf("the correlation id of a settled record is used: %v, %v", used, err)
+			}
+			erasures, err := q.Erasures(t.Context())
+			if err != nil || len(erasures) != 2 {
+				t.Errorf("erasures: %+v, %v", erasures, err)
+			}
+			if found, err := q.Verify(t.Context(), nil); err != nil || found.Records != 4 || len(found.Broken) > 0 || found.Unproven > 0 || found.Tampered {
+				t.Errorf("verified: %+v, %v", found, err)
 			}
 			if err := q.Revive(t.Context(), "session-2-1"); err != nil {
 				t.Fatal(err)

@@ -40,6 +40,13 @@ const (
 	SessionMax  = 3 * RecordMax // three attempts
 )
 
+// recordsMost and bookingsMost are what the options allow. Each has a slot in
+// the epoch file, which has room for a million.
+const (
+	recordsMost  = 1_000_000
+	bookingsMost = 40_000
+)
+
 // growBy is how much larger than needed the file becomes when it grows, in
 // bytes: less is a flush more often, more is room that lies idle.
 const growBy = 1 << 20
@@ -59,7 +66,7 @@ type Options struct {
 	// sealed for the device, which delivers them in the clear.
 	Relay *seal.Public
 
-	MaxRecords int   // records kept, dead letters with images included; 0: 1000; at least 3
+	MaxRecords int   // records kept, dead letters with images included; 0: 1000; 3 to 1000000
 	MaxBytes   int64 // sealed bytes kept, dead letters included; 0: 512 MiB; at least SessionMax
 	Reserve    int64 // bytes that the file system must keep free beyond a session; 0: 16 MiB
 	HistoryMax int   // settled records remembered, and dead letters without images kept; 0: 2000; at least 1
@@ -68,7 +75,7 @@ type Options struct {
 	// dead, counted in time that has certainly passed; 0: 60 days.
 	MaxAge time.Duration
 
-	MaxBookings int         // bookings kept; 0: 500; at least 1
+	MaxBookings int         // bookings kept; 0: 500; 1 to 40000
 	Floor       time.Time   // a wall clock before this is wrong and removes no booking; zero: 2025
 	Trusted     func() bool // whether the wall clock is right enough to remove bookings by; called from any goroutine; nil: it is
 
@@ -93,6 +100,8 @@ func (o Options) Validate() error {
 		return errors.New("outbox: keys are missing")
 	case o.MaxRecords != 0 && o.MaxRecords < 3:
 		return fmt.Errorf("outbox: max records is %d: must be at least 3, the attempts of a session", o.MaxRecords)
+	case o.MaxRecords > recordsMost:
+		return fmt.Errorf("outbox: max records is %d: must be at most %d", o.MaxRecords, recordsMost)
 	case o.MaxBytes != 0 && o.MaxBytes < SessionMax:
 		return fmt.Errorf("outbox: max bytes is %d: must be at least %d, a session of the largest images", o.MaxBytes, SessionMax)
 	case o.Reserve < 0:
@@ -103,6 +112,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("outbox: max age is %v: must not be negative", o.MaxAge)
 	case o.MaxBookings < 0:
 		return fmt.Errorf("outbox: max bookings is %d: must be at least 1", o.MaxBookings)
+	case o.MaxBookings > bookingsMost:
+		return fmt.Errorf("outbox: max bookings is %d: must be at most %d", o.MaxBookings, bookingsMost)
 	}
 	return nil
 }

@@ -77,14 +77,16 @@ func TestOptionsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
 	keys := queuetest.Keys(t)
 	for want, o := range map[string]queue.Options{
-		"path":        {Keys: keys},
-		"keys":        {Path: "x"},
-		"max records": {Path: "x", Keys: keys, MaxRecords: 2},
-		"max bytes":   {Path: "x", Keys: keys, MaxBytes: queue.SessionMax - 1},
-		"reserve":     {Path: "x", Keys: keys, Reserve: -1},
-		"history max": {Path: "x", Keys: keys, HistoryMax: -1},
-		"max age":     {Path: "x", Keys: keys, MaxAge: -1},
-		"bookings":    {Path: "x", Keys: keys, MaxBookings: -1},
+		"path":            {Keys: keys},
+		"keys":            {Path: "x"},
+		"max records":     {Path: "x", Keys: keys, MaxRecords: 2},
+		"max bytes":       {Path: "x", Keys: keys, MaxBytes: queue.SessionMax - 1},
+		"reserve":         {Path: "x", Keys: keys, Reserve: -1},
+		"history max":     {Path: "x", Keys: keys, HistoryMax: -1},
+		"at most 1000000": {Path: "x", Keys: keys, MaxRecords: 1_000_001},
+		"at most 40000":   {Path: "x", Keys: keys, MaxBookings: 40_001},
+		"max age":         {Path: "x", Keys: keys, MaxAge: -1},
+		"bookings":        {Path: "x", Keys: keys, MaxBookings: -1},
 	} {
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", want, err)
