@@ -1,8 +1,9 @@
 // Command kioskctl is the command line of staff, partners and fleet engines
 // for the kiosk daemon of the same board. It launches sessions, follows them,
 // books persons who are expected, shows the daemon's state and the outbox, and
-// decides about records that were set aside, over the daemon's Unix socket;
-// and it replays recorded traces, for which no daemon is needed.
+// decides about records that were set aside, over the daemon's Unix socket. No
+// daemon is needed to replay recorded traces, to look after keys, and to run
+// the relay that kiosks seal their evidence for.
 //
 // The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 // /run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock, else

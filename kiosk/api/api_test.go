@@ -556,7 +556,7 @@ func TestAnswers(t *testing.T) {
 				w.kiosk.set(func() {
 					w.kiosk.alarm = func(s *api.Status) {
 						s.Quarantined, s.Orphans = "/var/lib/kioskd/outbox.db.bad-1", 3
-						s.Mode, s.RelayKey = "relay", "0123456789abcdef0123456789abcdef"
+						s.KeyStore, s.Mode, s.RelayKey = "file", "relay", "0123456789abcdef0123456789abcdef"
 						s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOut, Trouble: kiosk.TroubleDNS, Since: time.Unix(0, 0), Failures: 2}}
 					}
 				})
