@@ -225,7 +225,7 @@ func (q *Queue) reserve(w *writing, bookings *bbolt.Bucket, before placed, b kio
 		return b.Token, nil
 	}
 	if w.counts.bookings >= q.o.MaxBookings {
-		if _, err := q.pruneBookings(w, bookings); err != nil {
+		if err := q.pruneBookings(w, bookings); err != nil {
 			return kiosk.UserToken{}, err
 		}
 	}
@@ -452,11 +452,11 @@ func (q *Queue) redeem(ctx context.Context, w *writing, s *kiosk.Submission, par
 	return &with, nil
 }
 
-// pruneBookings removes the bookings that are over, and reports whether it changed anything.
-func (q *Queue) pruneBookings(w *writing, bookings *bbolt.Bucket) (bool, error) {
+// pruneBookings removes the bookings that are over.
+func (q *Queue) pruneBookings(w *writing, bookings *bbolt.Bucket) error {
 	now := time.Now().UTC().Round(0)
 	if now.Before(q.o.Floor) || !q.o.Trusted() {
-		return false, nil
+		return nil
 	}
 	old, renewed := map[string][]byte{}, map[string][]byte{}
 	err := bookings.ForEach(func(tag, value []byte) error {
@@ -479,17 +479,17 @@ func (q *Queue) pruneBookings(w *writing, bookings *bbolt.Bucket) (bool, error) 
 		return nil
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
 	for tag, value := range old {
 		if err := w.removeBooking(bookings, []byte(tag), value, whyExpired); err != nil {
-			return false, err
+			return err
 		}
 	}
 	for tag, value := range renewed {
 		if err := bookings.Put([]byte(tag), value); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return len(old)+len(renewed) > 0, nil
+	return nil
 }

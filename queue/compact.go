@@ -47,7 +47,7 @@ func compact(ctx context.Context, o Options) (c kiosk.Compaction, err error) {
 	if err != nil {
 		return c, err
 	}
-	defer file.Close() //nolint:errcheck // read only, and closed already where all went well
+	defer file.Close() // a second time where all went well
 	if c.Before, err = sizeOf(file); err != nil {
 		return c, err
 	}
@@ -112,7 +112,7 @@ func (p *place) rewrite(file *os.File, name string) (*os.File, error) {
 		if err != nil {
 			return err
 		}
-		defer source.Close()
+		defer source.Close() //nolint:errcheck // it was only read
 		target, err := bbolt.Open(name, 0o600, boltOptions())
 		if err != nil {
 			return err

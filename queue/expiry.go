@@ -34,7 +34,7 @@ func (q *Queue) Prune(ctx context.Context) error {
 	err := q.update(ctx, func(w *writing) (err error) {
 		before := w.counts.bookings
 		if bookings := w.tx.Bucket([]byte(bookingsBucket)); bookings != nil {
-			if _, err = q.pruneBookings(w, bookings); err != nil {
+			if err = q.pruneBookings(w, bookings); err != nil {
 				return err
 			}
 		}

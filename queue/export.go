@@ -129,12 +129,12 @@ func (q *Queue) describe(ctx context.Context) (export, error) {
 		return out, err
 	}
 	for _, id := range ids {
-		d, err := q.show(ctx, id)
-		if err == nil && d.State != stateDone {
+		d, broken := q.show(ctx, id)
+		switch {
+		case broken == nil && d.State != stateDone: // and did not end meanwhile
 			out.Entries = append(out.Entries, d)
-		}
-		if err != nil && !errors.Is(err, kiosk.ErrNoRecord) {
-			return out, err
+		case broken != nil && !errors.Is(broken, kiosk.ErrNoRecord):
+			return out, broken
 		}
 	}
 	err = q.view(ctx, func(tx *bbolt.Tx) error {
@@ -142,14 +142,17 @@ func (q *Queue) describe(ctx context.Context) (export, error) {
 		for k, v := c.Last(); k != nil; k, v = c.Prev() {
 			out.Entries = append(out.Entries, pastDetail(k, v))
 		}
-		h := q.prover.holds(tx)
-		out.Proof = exportProof{Lines: h.lines, Unproven: h.unproven, Holds: h.holds}
 		out.Bolt.Size = tx.Size()
 		return nil
 	})
 	if err != nil {
 		return out, err
 	}
+	h, err := q.proves(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Proof = exportProof{Lines: h.lines, Unproven: h.unproven, Holds: h.holds}
 	if out.Erasures, err = q.Erasures(ctx); err != nil {
 		return out, err
 	}

@@ -113,6 +113,7 @@ type proof struct {
 	first []byte // code of the line before the oldest one
 	last  []byte // code of the newest line, on which the next one builds
 	lines int
+	junk  [][]byte // numbers in erasing that nobody here wrote
 }
 
 // The code before the first line ever, and the one on which a line builds that
@@ -225,9 +226,12 @@ func (p prover) resume(tx *bbolt.Tx) (at proof, unfinished []numbered, holds boo
 			if n, l, sound := p.unfinished(k, v); sound && n > newest {
 				unfinished = append(unfinished, numbered{line: l, n: n})
 			} else {
-				holds = false
+				at.junk = append(at.junk, bytes.Clone(k))
 			}
 		}
+		holds = holds && len(at.junk) == 0 && newest <= erasing.Sequence()
+	} else {
+		holds = holds && at.lines == 0
 	}
 	ends := tx.Bucket([]byte(outboxBucket)).Get([]byte(proofKey))
 	switch {
@@ -272,8 +276,14 @@ func (q *Queue) prove(w *writing) {
 	w.proof, w.told = q.proof, len(destroys)
 	q.mu.Unlock()
 	var failed error
+	for _, k := range w.proof.junk {
+		failed = errors.Join(failed, take(w.tx.Bucket([]byte(erasingBucket)), k))
+	}
+	w.proof.junk = nil
 	if len(destroys) > 0 {
-		w.proof, failed = q.prover.erased(w.tx, w.proof, destroys, q.o.HistoryMax)
+		var err error
+		w.proof, err = q.prover.erased(w.tx, w.proof, destroys, q.o.HistoryMax)
+		failed = errors.Join(failed, err)
 	}
 	now := time.Now().UTC().Round(0)
 	for i, e := range w.left {
@@ -333,7 +343,7 @@ func (q *Queue) takeUp(ctx context.Context) error {
 	q.tick()
 	// The directory is not locked any more, but whoever makes a file there has
 	// to have this one first.
-	if err := remove(filepath.Join(filepath.Dir(q.o.Path), temporaryName(q.o.Path))); err != nil {
+	if err = remove(filepath.Join(filepath.Dir(q.o.Path), temporaryName(q.o.Path))); err != nil {
 		q.o.Log.WarnContext(ctx, "what a compaction left half made is not removed", slog.Any("err", err))
 	}
 	if !holds {
@@ -402,6 +412,19 @@ type held struct {
 	holds    bool // all the others are as they were written, and none is missing
 }
 
+// proves checks the proof of erasure.
+func (q *Queue) proves(ctx context.Context) (held, error) {
+	var h held
+	err := q.view(ctx, func(tx *bbolt.Tx) error {
+		h = q.prover.holds(tx)
+		return nil
+	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	h.holds = h.holds && !bytes.Equal(q.proof.last, chainBroken)
+	return h, err
+}
+
 // holds checks the chain of all lines in the file.
 func (p prover) holds(tx *bbolt.Tx) held {
 	h := held{holds: true}
@@ -409,8 +432,12 @@ func (p prover) holds(tx *bbolt.Tx) held {
 	ends := tx.Bucket([]byte(outboxBucket)).Get([]byte(proofKey))
 	if bucket == nil || len(ends) != 2*codeSize {
 		// So it is until the first key was destroyed.
-		first, _ := tx.Bucket([]byte(historyBucket)).Cursor().First()
-		h.holds = bucket == nil && ends == nil && (first == nil || tx.Bucket([]byte(erasingBucket)) != nil)
+		settled, _ := tx.Bucket([]byte(historyBucket)).Cursor().First()
+		var underway []byte
+		if erasing := tx.Bucket([]byte(erasingBucket)); erasing != nil {
+			underway, _ = erasing.Cursor().First()
+		}
+		h.holds = bucket == nil && ends == nil && (settled == nil || underway != nil)
 		return h
 	}
 	before, key := ends[:codeSize], p.current

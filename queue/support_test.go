@@ -415,7 +415,7 @@ func TestCompactingLeavesAnOutboxThatItCannotReadAlone(t *testing.T) {
 	}{
 		"a damaged file":        {file: broken, want: kiosk.ErrQueueBad},
 		"one cut short":         {file: sound[:len(sound)/2], want: kiosk.ErrQueueBad},
-		"one of another format": {file: bytes.Replace(sound, []byte("livekiosk outbox"), []byte("livekiosk inbox!"), -1), want: kiosk.ErrQueueNewer},
+		"one of another format": {file: bytes.ReplaceAll(sound, []byte("livekiosk outbox"), []byte("livekiosk inbox!")), want: kiosk.ErrQueueNewer},
 		"one that a child died of": {file: sound, want: kiosk.ErrQueueBad, o: func(o *queue.Options) {
 			o.Preflight = func(context.Context, *os.File) error { return kiosk.ErrQueueBad }
 		}},

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	"livekiosk/kiosk"
 )
 
@@ -32,18 +30,15 @@ func (q *Queue) verify(ctx context.Context, each func(done, total int)) (kiosk.V
 		return v, err
 	}
 	for i, id := range ids {
-		if err := q.verifyRecord(ctx, id, &v); err != nil {
+		if err = q.verifyRecord(ctx, id, &v); err != nil {
 			return v, err
 		}
 		if each != nil {
 			each(i+1, len(ids))
 		}
 	}
-	err = q.view(ctx, func(tx *bbolt.Tx) error {
-		h := q.prover.holds(tx)
-		v.Erasures, v.Unproven, v.Tampered = h.lines, h.unproven, !h.holds
-		return nil
-	})
+	h, err := q.proves(ctx)
+	v.Erasures, v.Unproven, v.Tampered = h.lines, h.unproven, !h.holds
 	return v, err
 }
 
