@@ -25,7 +25,6 @@ type lane struct {
 	loop     *loop
 	recorder *recorder // for recoveries
 	verifier *child
-	tried    int
 }
 
 func openLane(t *trace, n int) (l *lane, err error) {
@@ -82,8 +81,7 @@ func (l *lane) take(ctx context.Context, j job) error {
 	if err := l.try(ctx, j); err != nil {
 		return err
 	}
-	l.tried++
-	if l.tried%max(1, doubleEvery/l.t.Workers) != 0 {
+	if j.number%doubleEvery != doubleEvery/2 {
 		return nil
 	}
 	events, err := l.recover(ctx, j)

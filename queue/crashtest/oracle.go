@@ -273,7 +273,9 @@ type Found struct {
 	Letters     []string `json:"letters,omitempty"`
 	Over        []Ended  `json:"over,omitempty"`
 
-	Erased   []kiosk.RecordID `json:"erased,omitempty"` // of which the outbox proves it
+	Erased   []kiosk.RecordID `json:"erased,omitempty"`   // of which the outbox proves it
+	Broken   []kiosk.RecordID `json:"broken,omitempty"`   // which the outbox says do not open
+	Tampered bool             `json:"tampered,omitempty"` // the proof of erasure does not hold
 	Bookings []Expected       `json:"bookings,omitempty"`
 }
 
@@ -323,9 +325,16 @@ func (f Found) where() (at map[kiosk.RecordID]places, problems []string) {
 	return at, problems
 }
 
-// proofs holds what the outbox proves to be erased against what it has.
+// proofs holds what the outbox says of itself against what it has: which records
+// are whole, and what it proves to be erased.
 func (f Found) proofs() []string {
 	var problems []string
+	if f.Tampered {
+		problems = append(problems, "unproven: the proof of erasure does not hold")
+	}
+	for _, id := range f.Broken {
+		problems = append(problems, fmt.Sprintf("changed: %s does not verify", id))
+	}
 	for _, h := range f.Pending {
 		if slices.Contains(f.Erased, h.Capture.Record) {
 			problems = append(problems, fmt.Sprintf("unproven: %s is there and its erasure is told", h.Capture.Record))

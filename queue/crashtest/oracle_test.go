@@ -173,6 +173,8 @@ func TestLedgerKnowsWhatAnImageMustHold(t *testing.T) {
 			Over: []crashtest.Ended{ended("a", kiosk.ExitSuccess)}, Erased: []kiosk.RecordID{},
 		}, "unproven"},
 		{"what is there is proved to be erased", func(s *story) { s.did(put("a")) }, crashtest.Found{Pending: holds("a").Pending, Erased: []kiosk.RecordID{"a"}}, "unproven"},
+		{"a proof that does not hold", func(s *story) { s.did(put("a")) }, crashtest.Found{Pending: holds("a").Pending, Tampered: true}, "unproven"},
+		{"a record that does not verify", func(s *story) { s.did(put("a")) }, crashtest.Found{Pending: holds("a").Pending, Broken: []kiosk.RecordID{"a"}}, "changed"},
 		{"a booking", func(s *story) { s.did(about(crashtest.OpBook, "c-a", "")) }, booked("c-a", false), ""},
 		{"a booking is missing", func(s *story) { s.did(about(crashtest.OpBook, "c-a", "")) }, crashtest.Found{}, "lost"},
 		{"a booking whose token is missing", func(s *story) { s.did(about(crashtest.OpBook, "c-a", ""), about(crashtest.OpFetched, "c-a", "t")) }, booked("c-a", false), "lost"},

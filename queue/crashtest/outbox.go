@@ -121,6 +121,11 @@ func drop(ctx context.Context, q *queue.Queue, id kiosk.RecordID) error {
 // are made pending again, so that they can be read and delivered.
 func readOutbox(ctx context.Context, q *queue.Queue) (Found, error) {
 	f := Found{Quarantined: q.Quarantined, Orphans: q.Orphans}
+	verified, err := q.Verify(ctx, nil)
+	if err != nil {
+		return f, err
+	}
+	f.Broken, f.Tampered = verified.Broken, verified.Tampered || verified.Unproven > 0
 	entries, err := q.Entries(ctx)
 	if err != nil {
 		return f, err

@@ -68,14 +68,16 @@ func (f *finding) fill(ctx context.Context, t trial, m *maker) error {
 	if q, err = queue.Open(ctx, o); err != nil {
 		return fmt.Errorf("unopenable: after the delivery: %w", err)
 	}
-	f.After, err = readOutbox(ctx, q)
+	if f.After, err = readOutbox(ctx, q); err != nil {
+		err = fmt.Errorf("unreadable: after the delivery: %w", err)
+	}
 	return errors.Join(err, q.Close())
 }
 
 // goOn reads what is there and goes on from it.
 func (f *finding) goOn(ctx context.Context, t trial, m *maker, q *queue.Queue) (err error) {
 	if f.Before, err = readOutbox(ctx, q); err != nil {
-		return err
+		return fmt.Errorf("unreadable: %w", err)
 	}
 	w, err := openWorld(ctx, t.Gateway, nil)
 	if err != nil {
