@@ -297,24 +297,6 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 				}
 			}
 		}},
-		{"a lost key", kiosk.StorageFault, func(l *lab) ([]string, func()) {
-			l.release(l.hold())
-			key := filepath.Join(l.state, "keys", "device.key")
-			if err := os.Rename(key, key+".away"); err != nil {
-				l.t.Fatal(err)
-			}
-			return nil, func() {
-				if err := os.Rename(key+".away", key); err != nil {
-					l.t.Error(err)
-				}
-			}
-		}},
-		{"a credential that was not given", kiosk.StorageFault, func(l *lab) ([]string, func()) {
-			return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")}, func() {
-				dir, _ := credential(l.t)
-				l.t.Setenv("CREDENTIALS_DIRECTORY", dir)
-			}
-		}},
 		{"a folder without frames", kiosk.CameraFault, func(l *lab) ([]string, func()) {
 			dir := filepath.Join(l.t.TempDir(), "frames")
 			return []string{"-camera", "frames:" + dir}, func() {
@@ -401,32 +383,6 @@ func (l *lab) frames(dir string) {
 			l.t.Fatal(err)
 		}
 	}
-}
-
-// TestADamagedOutboxIsAnAlarmUntilSomebodyTakesIt looks at the status of a
-// daemon that moved it aside, of the next one, and once the file is away.
-func TestADamagedOutboxIsAnAlarmUntilSomebodyTakesIt(t *testing.T) {
-	l := newLab(t)
-	l.release(l.hold())
-	path := filepath.Join(l.state, "outbox.db")
-	if err := os.WriteFile(path, bytes.Repeat([]byte("damage "), 5000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d := l.start()
-	s := d.await("service", healthy)
-	if !strings.HasPrefix(s.Quarantined, path+".bad-") {
-		t.Fatalf("quarantined is %q", s.Quarantined)
-	}
-	d.stop()
-	d = l.start()
-	again := d.await("service", healthy)
-	if again.Quarantined != s.Quarantined || !strings.Contains(d.metrics(), "kiosk_outbox_quarantined 1") {
-		t.Errorf("after a restart quarantined is %q, want %q, and a metric", again.Quarantined, s.Quarantined)
-	}
-	if err := os.Rename(s.Quarantined, filepath.Join(t.TempDir(), "taken")); err != nil {
-		t.Fatal(err)
-	}
-	d.await("the end of the alarm", func(s api.Status) bool { return s.Quarantined == "" })
 }
 
 // TestOperatorsSeeWhyNothingIsDelivered has a record waiting behind a captive

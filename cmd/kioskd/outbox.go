@@ -40,7 +40,9 @@ type outbox struct {
 
 	suspect chan struct{} // holds a token when something went wrong with it
 
-	mu  sync.Mutex
+	opening sync.Mutex // held for as long as it takes to open a large one
+
+	mu  sync.Mutex // never held for long: the status asks
 	q   *queue.Queue
 	err error // of the last try
 }
@@ -51,13 +53,16 @@ func newOutbox(c Config, relay *seal.Public, trusted func() bool, log *slog.Logg
 
 // open opens the queue unless it is open.
 func (o *outbox) open(ctx context.Context) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.q != nil {
+	o.opening.Lock()
+	defer o.opening.Unlock()
+	if q, _ := o.get(); q != nil {
 		return nil
 	}
-	o.q, o.err = o.try(ctx)
-	return o.err
+	q, err := o.try(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.q, o.err = q, err
+	return err
 }
 
 // start opens the queue if that takes no longer than a start may. Otherwise
@@ -94,15 +99,18 @@ func (o *outbox) get() (*queue.Queue, error) {
 
 // close lets go of the queue, so that it can be opened anew.
 func (o *outbox) close(ctx context.Context) {
+	o.opening.Lock()
+	defer o.opening.Unlock()
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.q == nil {
+	q := o.q
+	o.q, o.err = nil, errOutbox
+	o.mu.Unlock()
+	if q == nil {
 		return
 	}
-	if err := o.q.Close(); err != nil {
+	if err := q.Close(); err != nil {
 		o.log.ErrorContext(ctx, "outbox not closed", slog.Any("err", err))
 	}
-	o.q, o.err = nil, errOutbox
 }
 
 // probe proves that the queue can store.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -82,7 +83,7 @@ func (p preflight) run(ctx context.Context, f *os.File) error {
 	cmd.ExtraFiles = []*os.File{f} // becomes descriptor 3
 	cmd.Stderr = said
 	cmd.WaitDelay = preflightEnd
-	cmd.Env = append(os.Environ(), "GOTRACEBACK=single") // by whose words a crash is known
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=single")               // by whose words a crash is known
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a child left over would hold the lock
 	ended := make(chan error, 1)
 	go func() {
@@ -124,10 +125,11 @@ func verdict(end error, said string) error {
 	why := last(said)
 	status, _ := exit.Sys().(syscall.WaitStatus)
 	if status.Signaled() {
-		switch s := status.Signal(); s {
-		case syscall.SIGBUS, syscall.SIGSEGV, syscall.SIGFPE:
+		s := status.Signal()
+		switch {
+		case slices.Contains([]syscall.Signal{syscall.SIGBUS, syscall.SIGSEGV, syscall.SIGFPE}, s):
 			return fmt.Errorf("%w: reading it ended a process with signal %d (%s)", kiosk.ErrQueueBad, int(s), s)
-		case syscall.SIGKILL:
+		case s == syscall.SIGKILL:
 			return errors.New("the process that reads the file was killed: is memory short?")
 		default:
 			return fmt.Errorf("the process that reads the file ended with signal %d (%s)", int(s), s)
@@ -187,13 +189,13 @@ func preflighting(args []string) bool { return len(args) == 2 && args[1] == pref
 // code. The process must end then, since the file stays open.
 func preflightChild(out io.Writer) int {
 	if info, err := os.Stat("/proc/self/fd/3"); err != nil || !info.Mode().IsRegular() {
-		fmt.Fprintln(out, "kioskd -preflight is run by kioskd itself, with an outbox as descriptor 3")
+		_, _ = io.WriteString(out, "kioskd -preflight is run by kioskd itself, with an outbox as descriptor 3\n") // nobody else to tell
 		return exitUsage
 	}
 	debug.SetMaxStack(preflightStack)
 	err := queue.Preflight(context.Background(), os.NewFile(3, "outbox"))
 	if err != nil {
-		fmt.Fprintln(out, strings.ReplaceAll(err.Error(), "\n", "; "))
+		_, _ = io.WriteString(out, strings.ReplaceAll(err.Error(), "\n", "; ")+"\n") // nor here
 	}
 	switch {
 	case err == nil:

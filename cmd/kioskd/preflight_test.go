@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -20,6 +21,9 @@ import (
 // childEnv has the test binary play a child that ends in a certain way.
 const childEnv = "KIOSKDTEST_CHILD"
 
+// daemonEnv has the test binary be a daemon in a process of its own.
+const daemonEnv = "KIOSKDTEST_DAEMON"
+
 // TestMain lets the daemons of the tests start themselves for a pre-flight, as
 // main does.
 func TestMain(m *testing.M) {
@@ -29,6 +33,10 @@ func TestMain(m *testing.M) {
 		os.Exit(misbehave(role))
 	case preflighting(os.Args):
 		os.Exit(preflightChild(os.Stderr))
+	case os.Getenv(daemonEnv) != "":
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		os.Exit(run(ctx, os.Args[1:], os.Stderr))
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") //nolint:errcheck // a child under the race detector would end a second late
 	os.Exit(m.Run())
@@ -52,8 +60,7 @@ func misbehave(role string) int {
 		}
 		return int(b[1<<19])
 	case "bad pointer":
-		var p *int
-		return *p
+		return len(*(map[string]*string{})["none"])
 	case "panic":
 		panic("a page that is none")
 	case "endless":
@@ -97,7 +104,7 @@ func held(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() }) //nolint:errcheck // nothing to lose
+	t.Cleanup(func() { f.Close() })
 	return f
 }
 
