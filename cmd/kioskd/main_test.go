@@ -297,6 +297,12 @@ func TestARunningKioskShowsItsFaultAndRecovers(t *testing.T) {
 				}
 			}
 		}},
+		{"a credential that was not given", kiosk.StorageFault, func(l *lab) ([]string, func()) {
+			return []string{"-config", l.file("c.toml", "[keys]\nstore = \"credential\"\n")}, func() {
+				dir, _ := credential(l.t)
+				l.t.Setenv("CREDENTIALS_DIRECTORY", dir)
+			}
+		}},
 		{"a folder without frames", kiosk.CameraFault, func(l *lab) ([]string, func()) {
 			dir := filepath.Join(l.t.TempDir(), "frames")
 			return []string{"-camera", "frames:" + dir}, func() {
