@@ -27,6 +27,9 @@ import (
 // ends. Where s has no token, the booking's is stored with it unless that
 // expired. A booking of another user is left alone.
 //
+// With Options.Relay, images and metadata are sealed so that only the relay
+// opens them; what else there is of s stays the device's to read.
+//
 // Put returns kiosk.ErrQueueFull when a limit or the disk is reached: after
 // Admit that happens only if something else filled the disk. s and its images
 // stay the caller's, who erases them.

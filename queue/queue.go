@@ -5,8 +5,9 @@
 //
 // A capture is durable when Put returns nil, and stays until Settle removes it,
 // Dead sets it aside, or Recapture leaves no more of it than that a new one is
-// needed. Beside captures there are bookings, whose user tokens are fetched
-// ahead, and the outages that a restart should know of. The file is bounded: Admit refuses a new session
+// needed; staff can Drop it, and Prune removes what is too old. Beside captures
+// there are bookings, whose user tokens are fetched ahead, and the outages that
+// a restart should know of. The file is bounded: Admit refuses a new session
 // before its capture, and nothing acknowledged is ever dropped to make room.
 // A damaged file is moved aside and an empty one started; a file of another
 // format, one that another process holds and one on a read-only mount are left
