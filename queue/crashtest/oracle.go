@@ -236,7 +236,7 @@ func (b *booking) end(line Line) {
 	op := b.under[line.N]
 	delete(b.under, line.N)
 	if op == OpUnbook {
-		b.ended = b.ended || b.sure
+		b.ended = true
 		b.sure, b.token, b.tokens = false, false, nil
 		return
 	}

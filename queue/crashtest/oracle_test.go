@@ -292,6 +292,9 @@ func TestLedgerKnowsHowItMustEnd(t *testing.T) {
 		{"the capture after the crash is not delivered", func(*story) {}, crashtest.Found{}, crashtest.Found{}, map[string]int{}, "lost"},
 		{"a settled record stays settled", func(s *story) { s.did(put("a"), settle("a", kiosk.ExitSuccess)) }, done("a"), done("a"), once("a"), ""},
 		{"a settled record took effect twice", func(s *story) { s.did(put("a"), settle("a", kiosk.ExitSuccess)) }, done("a"), done("a"), once("a", "a"), "lost"},
+		{"a record that needs a new capture took effect twice", func(s *story) { s.did(put("a"), to(crashtest.OpRecapture, "a")) }, crashtest.Found{Letters: []string{"a"}}, crashtest.Found{
+			Letters: []string{"a"}, Over: []crashtest.Ended{ended("extra", kiosk.ExitSuccess)},
+		}, once("a", "a"), "lost"},
 		{"a dropped record has no effect", func(s *story) { s.did(put("a"), to(crashtest.OpDrop, "a")) }, crashtest.Found{Over: []crashtest.Ended{ended("a", kiosk.ExitError)}}, done("a"), once(), ""},
 		{"a booking is gone after the delivery", func(s *story) { s.did(about(crashtest.OpBook, "c", "")) }, booked("c", false), done(), once(), "changed"},
 	} {
@@ -312,10 +315,11 @@ func TestErasedIsWhatWasAcknowledgedToBeGone(t *testing.T) {
 	}
 	s.did(settle("settled", kiosk.ExitSuccess), to(crashtest.OpDrop, "dropped"), to(crashtest.OpRecapture, "again"))
 	s.begin(settle("settling", kiosk.ExitSuccess))
-	for _, person := range []string{"expected", "ended", "ending", "c-came"} {
+	for _, person := range []string{"expected", "ended", "ending", "c-came", "expected again"} {
 		s.did(about(crashtest.OpBook, person, ""))
 	}
 	s.did(about(crashtest.OpUnbook, "ended", ""), put("came"))
+	s.did(about(crashtest.OpUnbook, "expected again", ""), about(crashtest.OpBook, "expected again", ""))
 	s.begin(about(crashtest.OpUnbook, "ending", ""))
 	var got []string
 	for owner := range s.ledger.Erased(func(person string) []string { return []string{"booking of " + person} }) {
