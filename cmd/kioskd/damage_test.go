@@ -21,6 +21,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/queue/faulttest"
 	"livekiosk/queue/queuetest"
 )
 
@@ -409,6 +410,90 @@ func TestAHangingDiskDoesNotHoldTheStartUp(t *testing.T) {
 	s := newWard(t, false)
 	t.Setenv(childEnv, "hangs")
 	s.hold(fixture{out: true, says: "takes too long"})
+}
+
+// TestADiskThatIsGoneComesBackWithEverything takes the disk away from a running
+// daemon. bbolt reads its file by a goroutine of its own after a write that
+// failed; a page that the disk does not give ends the process then. Started
+// again, as systemd does, it stays up, out of service, until the disk is back.
+func TestADiskThatIsGoneComesBackWithEverything(t *testing.T) {
+	dir := t.TempDir()
+	below, at := filepath.Join(dir, "below"), filepath.Join(dir, "at")
+	for _, d := range []string{below, at} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := newLab(t)
+	l.models = t.TempDir()
+	l.state = filepath.Join(below, "state")
+	s := &ward{t: t, lab: l, path: filepath.Join(at, "state", "outbox.db")}
+	s.fill(false)
+	disk, err := faulttest.Mount(below, at)
+	if err != nil {
+		t.Skipf("needs root, or fusermount3, and /dev/fuse: %v", err)
+	}
+	defer func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l.state = filepath.Join(at, "state")
+	storage := func(st api.Status) bool { return slices.Contains(st.Faults, kiosk.StorageFault) }
+	serves := func(st api.Status) bool { return !storage(st) }
+
+	d := l.daemon()
+	d.await("service", serves)
+	f, err := os.Open(s.path) // has the kernel forget the pages that it read
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// It reads what a booking needs, and not what bbolt needs when that fails.
+	disk.Arm(faulttest.Fault{At: 3, Errno: syscall.EIO, Span: faulttest.Gone})
+	if _, err := d.client.Book(t.Context(), queuetest.Booking(51)); err == nil {
+		t.Error("a booking was taken without a disk")
+	}
+	if d.dead() {
+		t.Log("it died once, of a page that it could not read")
+		if code := d.stop(); code == exitOK || !strings.Contains(d.log.String(), "[signal SIGBUS") {
+			t.Errorf("exit code %d\n%s", code, d.log.String())
+		}
+		d = l.daemon()
+	}
+	for range 2 { // and once more, without a reason to die
+		d.await("the fault", storage)
+		if code := d.stop(); code != exitOK {
+			t.Errorf("exit code %d\n%s", code, d.log.String())
+		}
+		d = l.daemon()
+		d.ready()
+	}
+	disk.Lift()
+	st := d.await("service again", serves)
+	if st.Quarantined != "" {
+		t.Errorf("the outbox was moved aside to %s, though only the disk was gone", st.Quarantined)
+	}
+	s.has(fixture{records: 2})
+	if _, err := d.client.Book(t.Context(), queuetest.Booking(51)); err != nil {
+		t.Errorf("a booking once the disk is back: %v", err)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, d.log.String())
+	}
+}
+
+// dead reports whether the daemon has ended by itself.
+func (d *daemonUnderTest) dead() bool {
+	d.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 20 {
+		if strings.Contains(d.log.String(), "[signal SIG") {
+			return true
+		}
+		<-tick.C
+	}
+	return false
 }
 
 // mountEnv has a test mount things of its own, in a process that was made for

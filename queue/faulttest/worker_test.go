@@ -173,7 +173,7 @@ func life() []step {
 		onQueue("recapture "+string(record(4)), func(ctx context.Context, q *queue.Queue) error {
 			return q.Recapture(ctx, record(4), kiosk.Receipt{Session: "session-4", Record: record(4), Action: kiosk.Retry})
 		}),
-		onQueue("drop "+string(record(1)), func(ctx context.Context, q *queue.Queue) error { return q.Dismiss(ctx, record(1), "asked to") }),
+		onQueue("drop "+string(record(1)), func(ctx context.Context, q *queue.Queue) error { return q.Drop(ctx, record(1), "uid 0", "asked to") }),
 		onQueue("probe", func(ctx context.Context, q *queue.Queue) error { return q.Probe(ctx) }),
 		onQueue("outages", func(ctx context.Context, q *queue.Queue) error {
 			return q.SetOutages(ctx, []kiosk.Outage{{Service: kiosk.GatewayService, Trouble: kiosk.TroubleDNS, Failures: 3}})
