@@ -330,10 +330,12 @@ func (q *Queue) load(ctx context.Context, file *os.File) error {
 }
 
 // boltOptions are bbolt's options for every file here. The page size is part
-// of the format, so that a file moves between boards.
+// of the format, so that a file moves between boards. Free pages are kept in
+// their order and the first that fit are taken: bbolt's hash map takes any that
+// fit, and the file grows to twice what lives in it.
 func boltOptions() *bbolt.Options {
 	return &bbolt.Options{
-		Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, PageSize: pageSize,
+		Timeout: lockWait, FreelistType: bbolt.FreelistArrayType, NoFreelistSync: true, PageSize: pageSize,
 		NoSync: weakNoSync(),
 	}
 }
