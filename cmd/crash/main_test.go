@@ -52,13 +52,13 @@ func TestAControlAndARunAreTold(t *testing.T) {
 		t.Skipf("skipped: %v", err)
 	}
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"-images", "10", "-kills", "1", "-seed", "1", "-control", "none"}, &out); code != exitOK {
+	if code := run(t.Context(), []string{"-images", "5", "-kills", "1", "-seed", "1", "-control", "none"}, &out); code != exitOK {
 		t.Errorf("exit code %d, want %d", code, exitOK)
 	}
 	if code := run(t.Context(), []string{"-seed", "1", "-control", "plaintext"}, &out); code != exitOK {
 		t.Errorf("exit code %d of a control that is noticed, want %d", code, exitOK)
 	}
-	for _, want := range []string{"seed 1\n", "different images            10 of ", "problems                    0", "control plaintext    noticed"} {
+	for _, want := range []string{"seed 1\n", "different images            5 of ", "problems                    0", "control plaintext    noticed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
 		}

@@ -31,7 +31,7 @@ func need(t *testing.T) {
 func TestTheOutboxSurvivesPowerCuts(t *testing.T) {
 	need(t)
 	t.Parallel()
-	const images, kills = 40, 3
+	const images, kills = 30, 2
 	r, err := crashtest.Run(t.Context(), crashtest.Options{Images: images, Kills: kills, Sessions: 4, Seed: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestADiskThatLiesIsNoticed(t *testing.T) {
 	need(t)
 	t.Parallel()
 	o := crashtest.LyingDisk.Options(1, 1)
-	o.Images, o.Sessions = 10, 2
+	o.Images, o.Sessions = 5, 2
 	r, err := crashtest.Run(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,13 @@ func Missing() error {
 	if os.Geteuid() != 0 {
 		return errors.New("crash images need root: mounting, loop devices and FUSE")
 	}
+	header, sets := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	if sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return errors.New("crash images need CAP_SYS_ADMIN, which root does not have in most containers")
+	}
 	for _, device := range []string{"/dev/fuse", "/dev/loop-control"} {
 		f, err := os.OpenFile(device, os.O_RDWR, 0)
 		if err != nil {
