@@ -30,7 +30,7 @@ import (
 const allEnv = "FAULTTEST_ALL"
 
 // sampleSize is how many faults a run tries of each task otherwise.
-const sampleSize = 70
+const sampleSize = 55
 
 // A bench is a file system that fails, and a worker on it.
 type bench struct {
