@@ -218,7 +218,7 @@ func (l *Ledger) end(line Line, at int) {
 		return
 	case OpSettle, OpRecapture, OpDrop:
 		r.erased = true
-	case OpDead, OpRevive, OpSucceed, OpBook, OpFetched, OpUnbook, OpOpen, OpProbe, OpPrune, OpClose, OpSecret:
+	case OpDead, OpRevive, OpSucceed, OpBook, OpFetched, OpUnbook, OpOpen, OpProbe, OpPrune, OpClose, OpCompact, OpSecret:
 	}
 	r.finish(line.N)
 }

@@ -32,6 +32,7 @@ const (
 	OpProbe     Op = "probe"
 	OpPrune     Op = "prune"
 	OpClose     Op = "close"
+	OpCompact   Op = "compact"
 	OpSucceed   Op = "succeed" // no step of its own: what a put does to the letter that it ends
 	OpSecret    Op = "secret"  // no step: names what must never be found on the disk
 )

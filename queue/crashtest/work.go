@@ -103,6 +103,15 @@ func (w *worker) open(ctx context.Context) error {
 	})
 }
 
+// compact makes the file of the closed outbox small.
+func (w *worker) compact(ctx context.Context) error {
+	o, err := options(filepath.Join(w.Dir, queueFile), w.Key)
+	if err == nil {
+		_, err = queue.Compact(ctx, o)
+	}
+	return err
+}
+
 // step takes one step, tells of it, and archives what it wrote.
 func (w *worker) step(l Line, take func() error) error {
 	w.gate.RLock()
@@ -238,6 +247,11 @@ func (w *worker) between(ctx context.Context, first int) error {
 	if w.random.IntN(2) == 0 {
 		if err := w.step(Line{Op: OpClose}, w.q.Close); err != nil {
 			return err
+		}
+		if w.random.IntN(2) == 0 {
+			if err := w.step(Line{Op: OpCompact}, func() error { return w.compact(ctx) }); err != nil {
+				return err
+			}
 		}
 		if w.Rotate && w.random.IntN(3) == 0 {
 			if err := rotateKeys(w.Key); err != nil {
