@@ -97,6 +97,12 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 	if err = w.close(); err != nil {
 		return err
 	}
+	// A copy: a process that another round starts just now may have inherited the
+	// lock on the directory, until it is the program that it will be.
+	after := filepath.Join(dir, "gateway-after")
+	if err = os.CopyFS(after, os.DirFS(state)); err != nil {
+		return err
+	}
 	ledger := NewLedger()
 	text, err := os.ReadFile(lines)
 	if err != nil {
@@ -112,7 +118,7 @@ func (l *lane) killed(ctx context.Context, n int) (err error) {
 		}
 		at++
 	}
-	f := l.ask(ctx, trial{Dir: outbox, Key: l.t.key, Gateway: state, Number: 2_000_000 + n})
+	f := l.ask(ctx, trial{Dir: outbox, Key: l.t.key, Gateway: after, Number: 2_000_000 + n})
 	if ctx.Err() != nil {
 		return nil
 	}
