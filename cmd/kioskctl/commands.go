@@ -76,17 +76,19 @@ you: the reason should name nobody. What the gateway has already is not erased
 by this; the answer says what that is. "erasures" lists when the key of what was
 erased was destroyed.
 
-"verify" opens every part of every record. "export" writes the whole outbox to
-a file for support, sealed for the public key in --to: nobody else can open it,
-and this kiosk cannot either. "compact" gives room that lies idle in the outbox
-file back to the disk; the kiosk is out of service meanwhile, so it is refused
-while a session is in progress. Only one of these three runs at a time; an
-interrupt ends the first two.
+"verify" opens every part of every record, and checks the proof of erasure.
+"export" writes what support needs to know of the outbox to a file: what "show"
+and "erasures" tell, sizes and limits, but no picture and no name. It is sealed
+for the public key in --to: nobody else can open it, and this kiosk cannot
+either. "compact" gives room that lies idle in the outbox file back to the disk;
+the kiosk is out of service meanwhile, so it is refused while a session is in
+progress. Only one of these three runs at a time; an interrupt ends the first
+two.
 
 The exit code is 65 if there is no such record, its pictures are gone, or verify
-finds a part that does not open; 75 if its device key is not here, or the outbox
-is busy with a session or another verify, export or compact. Of several records
-the last that could not be retried counts.`,
+finds a part that does not open or a proof that was changed; 75 if its device
+key is not here, or the outbox is busy with a session or another verify, export
+or compact. Of several records the last that could not be retried counts.`,
 			flags: queueFlags,
 		},
 		{

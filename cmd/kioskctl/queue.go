@@ -195,7 +195,7 @@ func verify(ctx context.Context, c call, args []string) error {
 	if err := c.print(v, verificationText(v)); err != nil {
 		return err
 	}
-	if len(v.Broken) > 0 {
+	if len(v.Broken) > 0 || v.Tampered {
 		return &exitError{code: exitData}
 	}
 	return nil
@@ -223,7 +223,8 @@ func (c call) upkeep(ctx context.Context, err error, interrupted string) error {
 // maxKey bounds a file with a public key, bytes.
 const maxKey = 64 << 10
 
-// export has the outbox sealed for somebody, and keeps it in a file.
+// export has what support needs to know of the outbox sealed for somebody, and
+// keeps it in a file.
 func export(ctx context.Context, c call, args []string, to, out string) error {
 	if err := words(args); err != nil {
 		return err

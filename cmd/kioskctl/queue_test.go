@@ -262,16 +262,22 @@ func TestLookingAfterTheOutbox(t *testing.T) {
 				"booking 7f7f  unbooked  -                    2026-05-04 03:00:00  e1:8\n",
 		},
 		{
-			name: "an outbox that opens", kiosk: &fakeKiosk{found: kiosk.Verification{Records: 2, Parts: 6, Bytes: 600_000}}, args: []string{"verify"},
-			out: "1 of 2 records read\n2 records of 6 parts, 600 kB: every part opens\n",
+			name: "an outbox that opens", kiosk: &fakeKiosk{found: kiosk.Verification{Records: 2, Parts: 6, Bytes: 600_000, Erasures: 7}}, args: []string{"verify"},
+			out: "1 of 2 records read\n2 records of 6 parts, 600 kB: every part opens\n7 erasures: their proof is as it was written\n",
 		},
 		{
 			name: "an outbox that does not", kiosk: &fakeKiosk{found: kiosk.Verification{Records: 2, Parts: 6, Bytes: 600, Broken: []kiosk.RecordID{"d"}}}, args: []string{"verify"}, code: 65,
-			out: "1 of 2 records read\n2 records of 6 parts, 600 bytes: 1 do not open with this device's keys, see kioskctl queue show:\n  d\n",
+			out: "1 of 2 records read\n2 records of 6 parts, 600 bytes: 1 do not open with this device's keys, see kioskctl queue show:\n  d\n0 erasures: their proof is as it was written\n",
+		},
+		{
+			name:  "an outbox whose proof of erasure was changed",
+			kiosk: &fakeKiosk{found: kiosk.Verification{Records: 2, Parts: 6, Bytes: 60, Erasures: 7, Unproven: 1, Tampered: true}}, args: []string{"verify"}, code: 65,
+			out: "1 of 2 records read\n2 records of 6 parts, 60 bytes: every part opens\n" +
+				"7 erasures: THEIR PROOF WAS CHANGED from outside: tell the fleet's administrators, but for 1 that need a device key which is not here to be checked\n",
 		},
 		{
 			name: "an outbox that opens, for machines", kiosk: &fakeKiosk{found: kiosk.Verification{Records: 2, Parts: 6, Bytes: 60}}, args: []string{"verify", "--json"},
-			out: `{"done":1,"total":2}` + "\n" + `{"records":2,"parts":6,"bytes":60}` + "\n",
+			out: `{"done":1,"total":2}` + "\n" + `{"records":2,"parts":6,"bytes":60,"erasures":0,"tampered":false}` + "\n",
 		},
 		{name: "an outbox that cannot be read", kiosk: &fakeKiosk{unread: kiosk.ErrQueueBad}, args: []string{"verify"}, code: 75, err: "kioskctl: queue: the outbox cannot be reached now: see the kiosk's log\n"},
 		{name: "a compaction", args: []string{"compact"}, out: "the outbox file had 412 MB and has 20 MB\n"},

@@ -287,7 +287,11 @@ func detailText(d kiosk.Detail, now time.Time) string {
 	}
 	line("state", state)
 	if d.Reason != "" || d.Outcome != "" {
-		line("outcome", strings.TrimSpace(string(d.Outcome)+" "+d.Reason))
+		by := ""
+		if d.By != "" {
+			by = ", dropped by " + d.By
+		}
+		line("outcome", strings.TrimSpace(string(d.Outcome)+" "+d.Reason)+by)
 	}
 	if d.State == "dead" {
 		line("", "do: "+reasonWords(d.Reason))
@@ -380,14 +384,24 @@ func erasuresText(all []kiosk.Erasure) string {
 }
 
 func verificationText(v kiosk.Verification) string {
-	text := fmt.Sprintf("%d records of %d parts, %s", v.Records, v.Parts, size(v.Bytes))
-	if len(v.Broken) == 0 {
-		return text + ": every part opens"
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d do not open with this device's keys, see kioskctl queue show:", text, len(v.Broken))
+	fmt.Fprintf(&b, "%d records of %d parts, %s: ", v.Records, v.Parts, size(v.Bytes))
+	if len(v.Broken) == 0 {
+		b.WriteString("every part opens")
+	} else {
+		fmt.Fprintf(&b, "%d do not open with this device's keys, see kioskctl queue show:", len(v.Broken))
+	}
 	for _, id := range v.Broken {
 		b.WriteString("\n  " + string(id))
+	}
+	fmt.Fprintf(&b, "\n%d erasures: ", v.Erasures)
+	if v.Tampered {
+		b.WriteString("THEIR PROOF WAS CHANGED from outside: tell the fleet's administrators")
+	} else {
+		b.WriteString("their proof is as it was written")
+	}
+	if v.Unproven > 0 {
+		fmt.Fprintf(&b, ", but for %d that need a device key which is not here to be checked", v.Unproven)
 	}
 	return b.String()
 }

@@ -18,31 +18,27 @@ func (o *outbox) Revive(ctx context.Context, id kiosk.RecordID) error {
 
 // Show implements api.Letters.
 func (o *outbox) Show(ctx context.Context, id kiosk.RecordID) (kiosk.Detail, error) {
-	entries, err := o.Entries(ctx)
+	q, err := o.get()
 	if err != nil {
 		return kiosk.Detail{}, err
 	}
-	for _, e := range entries {
-		if e.Record == id {
-			return kiosk.Detail{Entry: e}, nil
-		}
-	}
-	return kiosk.Detail{}, kiosk.ErrNoRecord
+	d, err := q.Show(ctx, id)
+	return d, o.undecided(err)
 }
 
 // Drop implements api.Letters.
-func (o *outbox) Drop(ctx context.Context, id kiosk.RecordID, _, reason string) error {
+func (o *outbox) Drop(ctx context.Context, id kiosk.RecordID, by, reason string) error {
 	q, err := o.get()
 	if err != nil {
 		return err
 	}
-	return o.undecided(q.Dismiss(ctx, id, reason))
+	return o.undecided(q.Drop(ctx, id, by, reason))
 }
 
-// undecided is doubt for decisions about dead letters: that a record is not of
-// the kind is no trouble of the queue's.
+// undecided is doubt for decisions about records: that a record is not of the
+// kind is no trouble of the queue's.
 func (o *outbox) undecided(err error) error {
-	for _, ordinary := range []error{kiosk.ErrNoRecord, kiosk.ErrNoImages, kiosk.ErrNotDead, kiosk.ErrSealBroken} {
+	for _, ordinary := range []error{kiosk.ErrNoRecord, kiosk.ErrNoImages, kiosk.ErrSealBroken} {
 		if errors.Is(err, ordinary) {
 			return err
 		}

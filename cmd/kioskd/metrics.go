@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -34,8 +35,13 @@ type metricsSource struct {
 	// Bookings lists who is expected. Its error leaves their metrics out.
 	Bookings func(context.Context) ([]kiosk.Booking, error)
 
-	// Quarantined reports whether a damaged outbox was moved aside.
-	Quarantined func() bool
+	// Erasures lists what was erased, newest first. Its error leaves the count
+	// as it was.
+	Erasures func(context.Context) ([]kiosk.Erasure, error)
+
+	// Alarms returns where a damaged outbox was moved aside, "" if none was, and
+	// how many records are sealed for a device key that is not here.
+	Alarms func() (quarantined string, orphans int)
 
 	// Skew returns how far the kiosk's clock is ahead of the gateway's, and
 	// false until the gateway has told its time.
@@ -64,6 +70,9 @@ type metrics struct {
 	session  kiosk.SessionID // the one that runs, or ran last
 	ended    bool            // its result was told
 	answered map[kiosk.Service]bool
+	looked   bool           // at the erasures
+	told     kiosk.Erasure  // the newest of them then
+	erased   map[string]int // those that are newer than the first look, by why
 }
 
 // newMetrics returns the metrics of src in a registry of their own, with those
@@ -73,7 +82,7 @@ func newMetrics(src metricsSource) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		src: src, answered: map[kiosk.Service]bool{},
+		src: src, answered: map[kiosk.Service]bool{}, erased: map[string]int{},
 		events:  counter("kiosk_events_total", "Events of sessions and deliveries, by their kind.", "kind"),
 		results: counter("kiosk_sessions_total", "Sessions that ended, by the result the partner was told first; code is the detailed code, 0 for none.", "status", "code"),
 		late:    counter("kiosk_late_results_total", "Results told after their session, such as of captures that were saved and delivered later.", "status", "code"),
@@ -118,6 +127,35 @@ func (m *metrics) observe(e kiosk.Event) {
 	case kiosk.EventPhase, kiosk.EventHint, kiosk.EventCaptured, kiosk.EventAgain, kiosk.EventSaved, kiosk.EventDeferred,
 		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventFault:
 	}
+}
+
+// look counts the erasures that are new since the last look. Those that are
+// there at the first one count for an earlier run.
+func (m *metrics) look(ctx context.Context) {
+	all, err := m.src.Erasures(ctx)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range all {
+		if !m.looked || e.Epoch == m.told.Epoch && e.Erased.Equal(m.told.Erased) {
+			break
+		}
+		m.erased[e.Why]++
+	}
+	m.looked = true
+	if len(all) > 0 {
+		m.told = all[0]
+	}
+}
+
+// erasures returns how many were counted of each kind.
+func (m *metrics) erasures(ctx context.Context) map[string]int {
+	m.look(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.erased)
 }
 
 // network returns how each service is reached, for the daemon's status.
@@ -206,7 +244,9 @@ func (m *metrics) collectOutbox(s scrape) {
 	defer cancel()
 	entries, err := m.src.Entries(ctx)
 	s.gauge("kiosk_outbox_readable", "1 while the outbox can be read.", flag01(err == nil))
-	s.gauge("kiosk_outbox_quarantined", "1 if a damaged outbox was moved aside: captures may be in it that nobody delivers.", flag01(m.src.Quarantined()))
+	moved, orphans := m.src.Alarms()
+	s.gauge("kiosk_outbox_quarantined", "1 if a damaged outbox was moved aside: captures may be in it that nobody delivers.", flag01(moved != ""))
+	s.gauge("kiosk_outbox_orphan_records", "Records that are sealed for a device key which is not here, and cannot be delivered.", float64(orphans))
 	if err == nil {
 		type sum struct {
 			records int
@@ -235,6 +275,10 @@ func (m *metrics) collectOutbox(s scrape) {
 			age = max(0, time.Since(oldest).Seconds())
 		}
 		s.gauge("kiosk_outbox_oldest_record_age_seconds", "Age of the oldest record to deliver, by the kiosk's clock; 0 if there is none.", age)
+	}
+	erased := m.erasures(ctx)
+	for _, why := range []string{"settled", "recapture", "dropped", "expired", "unbooked", "redeemed", "orphaned"} {
+		s.counter("kiosk_outbox_erased_total", "Records and bookings that nobody can read any more, by why: their key was destroyed.", float64(erased[why]), "why", why)
 	}
 	all, err := m.src.Bookings(ctx)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ type fakeSource struct {
 	idle     bool // there is no deliverer
 	entries  []kiosk.Entry
 	bookings []kiosk.Booking
+	erased   []kiosk.Erasure // newest first
+	moved    string          // the outbox that was quarantined
+	orphans  int
 	unread   error // of the outbox
 	skew     *time.Duration
 	cam      camera.Stats
@@ -32,11 +36,12 @@ type fakeSource struct {
 
 func (f *fakeSource) metrics() *metrics {
 	return newMetrics(metricsSource{
-		Version:     "1.2.3",
-		Delivery:    func() (deliver.Stats, bool) { return f.stats, !f.idle },
-		Entries:     func(context.Context) ([]kiosk.Entry, error) { return f.entries, f.unread },
-		Bookings:    func(context.Context) ([]kiosk.Booking, error) { return f.bookings, f.unread },
-		Quarantined: func() bool { return f.unread != nil },
+		Version:  "1.2.3",
+		Delivery: func() (deliver.Stats, bool) { return f.stats, !f.idle },
+		Entries:  func(context.Context) ([]kiosk.Entry, error) { return f.entries, f.unread },
+		Bookings: func(context.Context) ([]kiosk.Booking, error) { return f.bookings, f.unread },
+		Erasures: func(context.Context) ([]kiosk.Erasure, error) { return f.erased, f.unread },
+		Alarms:   func() (string, int) { return f.moved, f.orphans },
 		Skew: func() (time.Duration, bool) {
 			if f.skew == nil {
 				return 0, false
@@ -75,10 +80,10 @@ func scraped(t *testing.T, m *metrics) []string {
 }
 
 func TestMetricsMove(t *testing.T) {
-	f := &fakeSource{idle: true, unread: errors.New("not open")}
+	f := &fakeSource{idle: true, unread: errors.New("not open"), moved: "outbox.db.bad-1"}
 	m := f.metrics()
 	before := scraped(t, m)
-	for _, want := range []string{`kiosk_outbox_readable 0`, `kiosk_outbox_quarantined 1`, `kiosk_fault{fault="camera"} 0`, `kiosk_camera_frames_total 0`} {
+	for _, want := range []string{`kiosk_outbox_readable 0`, `kiosk_outbox_quarantined 1`, `kiosk_outbox_orphan_records 0`, `kiosk_fault{fault="camera"} 0`, `kiosk_camera_frames_total 0`} {
 		if !slices.Contains(before, want) {
 			t.Errorf("no %s at first", want)
 		}
@@ -105,6 +110,7 @@ func TestMetricsMove(t *testing.T) {
 			{Session: "SECRET", State: "dead", Reason: "SECRET", Bytes: 100, Queued: now.Add(-9 * time.Hour)},
 		},
 		bookings: []kiosk.Booking{{CorrelationID: "SECRET", Token: kiosk.UserToken{Expires: now}}, {UserID: "SECRET"}},
+		orphans:  3,
 		skew:     &skew, cam: camera.Stats{Frames: 100, Skipped: 1, Unwanted: 2, Reopened: 3, Rate: 29.5}, faults: []kiosk.Fault{kiosk.CameraFault},
 	}
 	saved := &kiosk.Result{Session: "SECRET", Status: kiosk.NotCompleted, Detail: kiosk.Saved}
@@ -125,7 +131,7 @@ func TestMetricsMove(t *testing.T) {
 		`kiosk_service_out{service="gateway"} 1`, `kiosk_service_out{service="store"} 0`, `kiosk_service_failures{service="gateway"} 14`,
 		`kiosk_service_outages_total{service="gateway"} 2`, `kiosk_service_trouble{service="gateway",trouble="dns"} 1`,
 		`kiosk_service_trouble{service="gateway",trouble="timeout"} 0`, `kiosk_service_outage_age_seconds{service="partner"} 0`,
-		`kiosk_outbox_readable 1`, `kiosk_outbox_quarantined 0`, `kiosk_outbox_records{state="queued"} 2`, `kiosk_outbox_size_bytes{state="queued"} 500`,
+		`kiosk_outbox_readable 1`, `kiosk_outbox_quarantined 0`, `kiosk_outbox_orphan_records 3`, `kiosk_outbox_records{state="queued"} 2`, `kiosk_outbox_size_bytes{state="queued"} 500`,
 		`kiosk_outbox_records{state="dead"} 1`, `kiosk_outbox_records{state="confirmed"} 0`, `kiosk_outbox_review_records 1`,
 		`kiosk_bookings{token="fetched"} 1`, `kiosk_bookings{token="missing"} 1`, `kiosk_clock_skew_seconds -90`,
 		`kiosk_camera_frames_total 100`, `kiosk_camera_dropped_frames_total{reason="driver"} 1`, `kiosk_camera_dropped_frames_total{reason="unwanted"} 2`,
@@ -173,5 +179,36 @@ func TestNetworkOfTheStatus(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestErasuresAreCountedOnce looks at a list that is longer at each look and
+// loses its oldest lines.
+func TestErasuresAreCountedOnce(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	line := func(slot int, why string) kiosk.Erasure {
+		return kiosk.Erasure{Record: "SECRET", Why: why, Epoch: "e/" + strconv.Itoa(slot%3), Erased: at.Add(time.Duration(slot) * time.Second)}
+	}
+	f := &fakeSource{erased: []kiosk.Erasure{line(1, "settled"), line(0, "expired")}}
+	m := f.metrics()
+	for _, tt := range []struct {
+		name             string
+		more             []kiosk.Erasure // in front
+		settled, dropped string
+	}{
+		{"those of an earlier run are none", nil, "0", "0"},
+		{"two more", []kiosk.Erasure{line(3, "dropped"), line(2, "settled")}, "1", "1"},
+		{"no more", nil, "1", "1"},
+		{"one under a key that was used again", []kiosk.Erasure{line(6, "dropped")}, "1", "2"},
+		{"more than are kept", []kiosk.Erasure{line(11, "settled"), line(10, "settled"), line(9, "settled"), line(8, "settled")}, "5", "2"},
+	} {
+		f.erased = slices.Concat(tt.more, f.erased)
+		f.erased = f.erased[:min(len(f.erased), 4)]
+		got := scraped(t, m)
+		for why, want := range map[string]string{"settled": tt.settled, "dropped": tt.dropped, "expired": "0", "orphaned": "0"} {
+			if line := `kiosk_outbox_erased_total{why="` + why + `"} ` + want; !slices.Contains(got, line) {
+				t.Errorf("%s: no %s", tt.name, line)
+			}
+		}
 	}
 }

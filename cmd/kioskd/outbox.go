@@ -40,15 +40,26 @@ type outbox struct {
 
 	suspect chan struct{} // holds a token when something went wrong with it
 
+	occupied    func() bool      // whether a session is in progress
+	compactions chan *compaction // taken by watch
+
 	opening sync.Mutex // held for as long as it takes to open a large one
 
 	mu  sync.Mutex // never held for long: the status asks
 	q   *queue.Queue
 	err error // of the last try
+
+	asked  *compaction // that watch took
+	closed bool        // no session is admitted: see turnAway
 }
 
-func newOutbox(c Config, relay *seal.Public, trusted func() bool, log *slog.Logger) *outbox {
-	return &outbox{c: c, relay: relay, trusted: trusted, log: log, suspect: make(chan struct{}, 1), err: errOutbox}
+// newOutbox returns an outbox that is not open. occupied reports whether a
+// session is in progress, from any goroutine.
+func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, log *slog.Logger) *outbox {
+	return &outbox{
+		c: c, relay: relay, trusted: trusted, occupied: occupied, log: log,
+		suspect: make(chan struct{}, 1), compactions: make(chan *compaction), err: errOutbox,
+	}
 }
 
 // open opens the queue unless it is open.
@@ -74,21 +85,30 @@ func (o *outbox) start(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
-	ring, err := o.c.keys(!o.c.sealed())
+	options, err := o.options()
 	if err != nil {
-		return nil, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
+		return nil, err
 	}
-	if err = notOurs(o.relay, ring); err != nil {
-		return nil, fmt.Errorf("%w: %w", errOutbox, err)
-	}
-	q, err := queue.Open(ctx, queue.Options{
-		Path: o.c.queuePath(), Keys: ring, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
-	})
+	q, err := queue.Open(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("outbox %s: %w", o.c.queuePath(), err)
+		return nil, fmt.Errorf("outbox %s: %w", options.Path, err)
 	}
 	return q, nil
+}
+
+// options says how the queue is opened.
+func (o *outbox) options() (queue.Options, error) {
+	ring, err := o.c.keys(!o.c.sealed())
+	if err != nil {
+		return queue.Options{}, fmt.Errorf("%w: device key of %s: %w", errOutbox, o.c.queuePath(), err)
+	}
+	if err = notOurs(o.relay, ring); err != nil {
+		return queue.Options{}, fmt.Errorf("%w: %w", errOutbox, err)
+	}
+	return queue.Options{
+		Path: o.c.queuePath(), Keys: ring, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
+	}, nil
 }
 
 func (o *outbox) get() (*queue.Queue, error) {
@@ -143,6 +163,8 @@ func (o *outbox) watch(ctx context.Context, beat func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-o.suspect:
+		case c := <-o.compactions:
+			return o.yield(c)
 		case <-minute.C:
 		case <-hour.C:
 			do = o.prune
@@ -192,6 +214,9 @@ func (o *outbox) Admit(ctx context.Context) error {
 	q, err := o.get()
 	if err != nil {
 		return err
+	}
+	if o.turnsAway() {
+		return errCompacting
 	}
 	if err = q.Admit(ctx); err == nil {
 		err = q.Probe(ctx)

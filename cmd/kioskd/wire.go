@@ -101,7 +101,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, log)
+	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" }, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
@@ -118,11 +118,11 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
-		Quarantined: func() bool { moved, _ := d.outbox.alarms(); return moved != "" },
-		Skew:        d.clock.skew,
-		Camera:      func() (camera.Stats, uint64) { return d.camera.Stats(), d.latest.Skipped() },
-		Faults:      func() []kiosk.Fault { return d.station.State().Faults() },
-		Log:         log,
+		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
+		Skew:   d.clock.skew,
+		Camera: func() (camera.Stats, uint64) { return d.camera.Stats(), d.latest.Skipped() },
+		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
+		Log:    log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
@@ -151,7 +151,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Ledger: d.outbox, Upkeep: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -342,7 +342,13 @@ func (d *daemon) deliver(ctx context.Context) error {
 		}
 		if err == nil || errors.Is(err, kiosk.ErrQueueFull) { // delivering makes room
 			d.fault(ctx, kiosk.StorageFault, d.outbox.full(ctx))
-			if err = d.drain(ctx, beat, probed); err == nil || ctx.Err() != nil {
+			err = d.drain(ctx, beat, probed)
+			if c := d.outbox.wanted(); c != nil {
+				d.fault(ctx, kiosk.StorageFault, true)
+				d.outbox.compact(ctx, c, func() { beat(); probed() })
+				continue
+			}
+			if err == nil || ctx.Err() != nil {
 				return err
 			}
 			d.log.ErrorContext(ctx, "outbox stopped working", slog.Any("err", err))
@@ -389,6 +395,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	if err != nil {
 		return fmt.Errorf("deliver: %w", err)
 	}
+	d.metrics.look(ctx) // what this run erases begins here
 	d.deliverer.Store(dl)
 	defer d.deliverer.Store(nil)
 	g, either := errgroup.WithContext(ctx)

@@ -149,7 +149,8 @@ func (c *Client) Keys(ctx context.Context) ([]kiosk.KeyUse, error) {
 	return out, err
 }
 
-// Verify has the daemon open every part of the outbox, and calls fn with each
+// Verify has the daemon open every part of the outbox and check the proof of
+// erasure, and calls fn with each
 // line of progress, the last one without its result. It returns fn's error as
 // it is. A verification that was cut short is a *RefusalError that may be tried
 // again. It ends when ctx does.
@@ -184,8 +185,8 @@ func readVerification(r io.Reader, fn func(VerifyLine) error) (kiosk.Verificatio
 	return kiosk.Verification{}, fmt.Errorf("%w: %w", ErrBroken, cmp.Or(sc.Err(), io.ErrUnexpectedEOF))
 }
 
-// Export writes the whole outbox to w, sealed for the public key in PEM. What
-// w got is all of it only if Export returns nil.
+// Export writes what support needs to know of the outbox to w, sealed for the
+// public key in PEM. What w got is all of it only if Export returns nil.
 func (c *Client) Export(ctx context.Context, w io.Writer, recipient []byte) error {
 	resp, err := send(ctx, c.patient, http.MethodPost, "/v1/queue/export", "application/x-pem-file", recipient)
 	if err != nil {

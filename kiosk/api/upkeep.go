@@ -26,12 +26,14 @@ type Ledger interface {
 // may take minutes; the server has one of them run at a time. They return when
 // ctx ends.
 type Upkeep interface {
-	// Verify opens every part of every record, and calls each with how many
-	// records of how many it has read, from one goroutine. Nothing is changed.
+	// Verify opens every part of every record and checks the proof of erasure.
+	// It calls each with how many records of how many it has read, from one
+	// goroutine. Nothing is changed.
 	Verify(ctx context.Context, each func(done, total int)) (kiosk.Verification, error)
-	// Export writes the whole outbox to w, sealed for the public key in PEM,
-	// and returns that key's fingerprint. It returns ErrRecipient if that is no
-	// public key, and has written nothing then.
+	// Export writes what support needs to know of the outbox to w, sealed for
+	// the public key in PEM, and returns that key's fingerprint. No image and
+	// nobody's name is in it. It returns ErrRecipient if that is no public key,
+	// and has written nothing then.
 	Export(ctx context.Context, w io.Writer, recipient []byte) (fingerprint string, err error)
 	// Compact takes the outbox out of service, writes its file anew without
 	// the room that lies idle in it, and puts it back into service whatever
@@ -152,7 +154,7 @@ func (s *Server) postVerify(w http.ResponseWriter, r *http.Request) {
 			tell(last)
 		}
 	})
-	s.audit(r, "verify", err, slog.Int("records", v.Records), slog.Int("broken", len(v.Broken)))
+	s.audit(r, "verify", err, slog.Int("records", v.Records), slog.Int("broken", len(v.Broken)), slog.Bool("tampered", v.Tampered))
 	switch {
 	case err == nil:
 		last.Done, last.Result = last.Total, &v
@@ -173,7 +175,8 @@ func (s *Server) cutShort(ctx context.Context) string {
 	return "the outbox cannot be read on: see the kiosk's log"
 }
 
-// postExport sends the outbox, sealed for whoever is named in the body.
+// postExport sends a description of the outbox, sealed for whoever is named in
+// the body.
 func (s *Server) postExport(w http.ResponseWriter, r *http.Request) {
 	end, ok := s.begin(w, r)
 	if !ok {
