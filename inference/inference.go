@@ -50,11 +50,12 @@ type Model interface {
 
 // A Decoder turns a frame's bytes into pixels.
 type Decoder interface {
-	// Decode returns f's picture, opaque, at a size whose shorter side is at
-	// least short pixels, or at its own if it is smaller than that. The aspect
-	// ratio is the frame's but for rounding. The image is valid until the next
-	// call; f stays the caller's.
-	Decode(f *kiosk.Frame, short int) (*image.RGBA, error)
+	// Decode returns f's picture, upright and opaque, at a size whose shorter
+	// side is at least short pixels, or at its own if it is smaller than that,
+	// and its luma: the Y of BT.601 on the full range. The aspect ratio is the
+	// upright frame's but for rounding. The images, whose first pixels are at
+	// (0, 0), are valid until the next call; f stays the caller's.
+	Decode(f *kiosk.Frame, short int) (*image.RGBA, *image.Gray, error)
 }
 
 // Options are what an Analyser is made of. All are required, and belong to the
@@ -99,7 +100,6 @@ type Analyser struct {
 	detector  *detector
 	landmarks *landmarker
 	liveness  *liveness
-	luma      *image.Gray
 	mesh      quality.Mesh
 	other     quality.Mesh // of faces beside the largest, which nobody reads
 	skipped   atomic.Uint64
@@ -111,7 +111,7 @@ func New(o Options) (*Analyser, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("new analyser: %w", err)
 	}
-	a := &Analyser{decoder: o.Decoder, luma: &image.Gray{}}
+	a := &Analyser{decoder: o.Decoder}
 	var err error
 	if a.detector, err = newDetector(o.Detector); err != nil {
 		return nil, fmt.Errorf("new analyser: detector: %w", err)
@@ -126,26 +126,23 @@ func New(o Options) (*Analyser, error) {
 }
 
 // Assess returns the assessment of f, which stays the caller's. What is found
-// on the scaled picture is given in pixels of the whole frame. An error that
+// on the scaled picture is given in pixels of the whole upright frame. An error that
 // is ErrFrame is about this frame; any other is about the models.
 //
 // A face is what both the detector and the landmark model take for one.
 func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
-	result := kiosk.Assessment{Frame: f.ID, At: f.At, Size: f.Size}
+	result := kiosk.Assessment{Frame: f.ID, At: f.At, Size: f.Upright()}
 	if f.Size.X <= 0 || f.Size.Y <= 0 {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: size %v", f.ID, ErrFrame, f.Size)
 	}
-	img, err := a.decoder.Decode(f, workSide)
+	img, luma, err := a.decoder.Decode(f, workSide)
 	if err != nil {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: %w", f.ID, ErrFrame, err)
 	}
-	if img.Rect.Empty() {
-		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: decoder gave no pixels", f.ID, ErrFrame)
+	if img.Rect.Empty() || img.Rect.Min != (image.Point{}) || luma.Rect != img.Rect {
+		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: decoder gave %v with luma of %v", f.ID, ErrFrame, img.Rect, luma.Rect)
 	}
-	img = origin(img)
-	a.fit(img.Rect)
-	quality.Luma(a.luma, img)
-	result.Luma = quality.Mean(a.luma, a.luma.Rect)
+	result.Luma = quality.Mean(luma, luma.Rect)
 
 	faces, err := a.find(img)
 	if err != nil {
@@ -157,8 +154,8 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	}
 	main := faces[0]
 	scale := scaling{
-		x: float32(f.Size.X) / float32(img.Rect.Dx()),
-		y: float32(f.Size.Y) / float32(img.Rect.Dy()),
+		x: float32(result.Size.X) / float32(img.Rect.Dx()),
+		y: float32(result.Size.Y) / float32(img.Rect.Dy()),
 	}
 	result.Face = scale.square(main)
 	if len(faces) > 1 {
@@ -171,15 +168,15 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	result.IED = ied * scale.mean()
 	result.EyesOpen, result.MouthOpen = a.mesh.EyesOpen(), a.mesh.MouthOpen()
 
-	light := quality.Expose(a.luma, &a.mesh)
+	light := quality.Expose(luma, &a.mesh)
 	result.FaceLuma, result.Under, result.Over = light.Mean, light.Under, light.Over
-	result.Uneven = quality.Uneven(a.luma, &a.mesh, ied, light.Mean)
+	result.Uneven = quality.Uneven(luma, &a.mesh, ied, light.Mean)
 	box := scaling{1, 1}.square(main)
 	result.Background = light.Mean // no background in sight, no contrast to it
-	if mean, ok := quality.Background(a.luma, box); ok {
+	if mean, ok := quality.Background(luma, box); ok {
 		result.Background = mean
 	}
-	result.Sharpness = quality.Sharpness(a.luma, main.x, main.y, main.side)
+	result.Sharpness = quality.Sharpness(luma, main.x, main.y, main.side)
 
 	if main.side >= liveWidth && light.Mean >= liveLuma {
 		if result.Live, err = a.liveness.score(img, main); err != nil {
@@ -212,19 +209,6 @@ func (a *Analyser) find(img *image.RGBA) ([]face, error) {
 		}
 	}
 	return faces, nil
-}
-
-// fit makes the luma plane as large as r.
-func (a *Analyser) fit(r image.Rectangle) {
-	if a.luma.Rect == r {
-		return
-	}
-	if n := r.Dx() * r.Dy(); n > cap(a.luma.Pix) {
-		a.luma.Pix = make([]uint8, n)
-	} else {
-		a.luma.Pix = a.luma.Pix[:n]
-	}
-	a.luma.Stride, a.luma.Rect = r.Dx(), r
 }
 
 // Run takes frames and passes each on with its assessment until ctx ends, when
@@ -275,7 +259,6 @@ func (a *Analyser) step(
 // since its runtime keeps the inner layers of the last picture, the first of
 // which still show a face. It belongs to the goroutine of Run.
 func (a *Analyser) Clear() error {
-	clear(a.luma.Pix[:cap(a.luma.Pix)])
 	a.mesh, a.other = quality.Mesh{}, quality.Mesh{}
 	clear(a.detector.sums[:])
 	for _, m := range []Model{a.detector.model, a.landmarks.model, a.liveness.model} {
@@ -302,16 +285,6 @@ func (s scaling) square(f face) image.Rectangle {
 	half := float32(side) / 2
 	at := image.Pt(int(math.Round(float64(f.x*s.x-half))), int(math.Round(float64(f.y*s.y-half))))
 	return image.Rectangle{Min: at, Max: at.Add(image.Pt(side, side))}
-}
-
-// origin returns img with its first pixel at (0, 0).
-func origin(img *image.RGBA) *image.RGBA {
-	if img.Rect.Min == (image.Point{}) {
-		return img
-	}
-	moved := *img
-	moved.Rect = moved.Rect.Sub(img.Rect.Min)
-	return &moved
 }
 
 // sized reports whether output i of m holds n values.

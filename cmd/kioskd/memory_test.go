@@ -27,11 +27,11 @@ import (
 
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
+	"livekiosk/camera/pixel"
 	"livekiosk/camera/replay"
 	"livekiosk/inference"
 	"livekiosk/inference/models"
 	"livekiosk/inference/onnx"
-	"livekiosk/inference/quality"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/gateway/gatewaysim"
@@ -173,7 +173,9 @@ func (v *visit) pieces(t *testing.T) *pieces {
 		}
 		p.add(formRGBA, img.Pix, 64, 256)
 		luma := image.NewGray(img.Rect)
-		quality.Luma(luma, img)
+		if err := pixel.Turn(nil, luma, img, pixel.Orientation{}); err != nil {
+			t.Fatal(err)
+		}
 		p.add(formLuma, luma.Pix, 64, 128)
 		screens.add(img)
 		tensors.add(data)

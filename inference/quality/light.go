@@ -5,19 +5,6 @@ import (
 	"math"
 )
 
-// Luma writes the BT.601 luma of src, which must be opaque, into dst, which
-// must have its size: the Y of a camera's JPEG or YUV, on gamma-coded values.
-func Luma(dst *image.Gray, src *image.RGBA) {
-	w, h := src.Rect.Dx(), src.Rect.Dy()
-	for y := range h {
-		in, out := src.Pix[y*src.Stride:][:4*w], dst.Pix[y*dst.Stride:][:w]
-		for x := range out {
-			p := in[4*x : 4*x+4 : 4*x+4]
-			out[x] = uint8((19595*uint32(p[0]) + 38470*uint32(p[1]) + 7471*uint32(p[2]) + 1<<15) >> 16)
-		}
-	}
-}
-
 // Mean returns the mean luma of the part of r inside g, 0..255; 0 if there is
 // none.
 func Mean(g *image.Gray, r image.Rectangle) float32 {

@@ -3,7 +3,6 @@ package quality_test
 import (
 	"fmt"
 	"image"
-	"image/color"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -32,42 +31,6 @@ func grey(w, h int, luma func(x, y int) uint8) *image.Gray {
 		}
 	}
 	return g
-}
-
-func TestLuma(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		c    color.RGBA
-		want uint8
-	}{
-		{"black", color.RGBA{0, 0, 0, 255}, 0},
-		{"white", color.RGBA{255, 255, 255, 255}, 255},
-		{"grey is itself", color.RGBA{77, 77, 77, 255}, 77},
-		{"red weighs 0.299", color.RGBA{255, 0, 0, 255}, 76},
-		{"green weighs 0.587", color.RGBA{0, 255, 0, 255}, 150},
-		{"blue weighs 0.114", color.RGBA{0, 0, 255, 255}, 29},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			src := image.NewRGBA(image.Rect(0, 0, 3, 2))
-			for y := range 2 {
-				for x := range 3 {
-					src.SetRGBA(x, y, test.c)
-				}
-			}
-			// A part of a larger picture, to see the stride respected.
-			part, ok := src.SubImage(image.Rect(1, 0, 3, 2)).(*image.RGBA)
-			if !ok {
-				t.Fatal("no RGBA")
-			}
-			dst := image.NewGray(image.Rect(0, 0, 2, 2))
-			quality.Luma(dst, part)
-			for i, v := range dst.Pix {
-				if v != test.want {
-					t.Errorf("pixel %d is %d, want %d", i, v, test.want)
-				}
-			}
-		})
-	}
 }
 
 func TestMean(t *testing.T) {
@@ -346,9 +309,7 @@ func TestFacesAnywhereAreHarmless(t *testing.T) {
 func TestNothingAllocates(t *testing.T) {
 	g, m := speckle(200, 200, 9), head()
 	round(m, 100, 100, 60)
-	src := image.NewRGBA(g.Rect)
 	for name, measure := range map[string]func(){
-		"Luma":       func() { quality.Luma(g, src) },
 		"Mean":       func() { quality.Mean(g, g.Rect) },
 		"Background": func() { quality.Background(g, image.Rect(60, 60, 140, 140)) },
 		"Expose":     func() { quality.Expose(g, m) },
@@ -360,19 +321,6 @@ func TestNothingAllocates(t *testing.T) {
 		if n := testing.AllocsPerRun(10, measure); n != 0 {
 			t.Errorf("%s allocates %v times per call, want none", name, n)
 		}
-	}
-}
-
-func BenchmarkLuma(b *testing.B) {
-	for _, size := range []image.Point{{640, 360}, {1280, 720}} {
-		b.Run(fmt.Sprintf("size=%dx%d", size.X, size.Y), func(b *testing.B) {
-			dst, src := image.NewGray(image.Rectangle{Max: size}), image.NewRGBA(image.Rectangle{Max: size})
-			b.SetBytes(int64(len(src.Pix)))
-			b.ReportAllocs()
-			for b.Loop() {
-				quality.Luma(dst, src)
-			}
-		})
 	}
 }
 
