@@ -496,6 +496,7 @@ func TestNewRefusesImpossibleOptions(t *testing.T) {
 		"no put":         {Source: ending},
 		"negative stall": {Source: ending, Put: put, Stall: -1},
 		"negative start": {Source: ending, Put: put, Start: -1},
+		"a crooked turn": {Source: ending, Put: put, Mount: kiosk.Mount{Turn: 60}},
 	} {
 		if _, err := camera.New(o); err == nil {
 			t.Errorf("%s: no error", name)

@@ -251,7 +251,7 @@ func (e *Encoder) Turn(dst, src []byte, degrees int, mirror bool) ([]byte, error
 		return dst, errMemory
 	}
 	defer C.tjDestroy(handle)
-	if err := h.confirm(handle, src); err != nil {
+	if err = h.confirm(handle, src); err != nil {
 		return dst, err
 	}
 	limit := int(C.tjBufSize(C.int(h.size.X), C.int(h.size.Y), C.TJSAMP_444)) // as large as any

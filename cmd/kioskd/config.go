@@ -43,6 +43,12 @@ type CameraConfig struct {
 	// found, "clip:portrait", "clip:spoof" or "clip:empty" for a composed clip,
 	// or "frames:DIR" for a folder of JPEG frames.
 	Source string `toml:"source"`
+
+	// Rotate and Mirror make the pictures upright: turned clockwise by Rotate
+	// degrees, 0, 90, 180 or 270, and then, with Mirror, left and right
+	// exchanged, for a camera that sees people in a mirror.
+	Rotate int  `toml:"rotate"`
+	Mirror bool `toml:"mirror"`
 }
 
 // GatewayConfig says who is talked to; nobody else ever is.
@@ -261,7 +267,13 @@ func (f FlowConfig) validate() error {
 	return nil
 }
 
+// mount is how the camera is built in.
+func (c CameraConfig) mount() kiosk.Mount { return kiosk.Mount{Turn: c.Rotate, Mirror: c.Mirror} }
+
 func (c CameraConfig) validate() error {
+	if !c.mount().Valid() {
+		return fmt.Errorf("camera.rotate: %d is none of 0, 90, 180, 270", c.Rotate)
+	}
 	kind, name, found := strings.Cut(c.Source, ":")
 	switch {
 	case c.Source == "auto", strings.HasPrefix(c.Source, "/dev/"):

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,6 +139,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	pool := camera.NewPool(8)
 	if d.camera, err = camera.New(camera.Options{
 		Source: &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Mount: c.Camera.mount(),
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
 		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
@@ -186,7 +188,10 @@ func (d *daemon) close(ctx context.Context) {
 
 // facts is the provenance that goes into every record and trace.
 func (d *daemon) facts() map[string]string {
-	f := map[string]string{"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source}
+	f := map[string]string{
+		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
+		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
+	}
 	if d.c.simulated() {
 		f["trust"] = "test" // nobody stood before a camera
 	}
