@@ -132,7 +132,9 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
 		{"a camera that hangs crooked", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nrotate = 45\n")} }, exitConfig, "camera.rotate: 45"},
 		{"a turn that is no number", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nrotate = \"90\"\n")} }, exitConfig, "camera.rotate"},
-		{"a camera that is mounted on its side", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nrotate = 270\nmirror = true\n")} }, exitOK, "usable"},
+		{"a camera that is mounted on its side", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[camera]\nrotate = 270\nmirror = true\n")}
+		}, exitOK, "usable"},
 		{"a certificate without its key", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", "[gateway]\npartner_cert_file = \"/x.crt\"\n")}
 		}, exitConfig, "gateway.partner_key_file"},
