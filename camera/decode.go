@@ -16,8 +16,11 @@ import (
 // is 0. Where dst has memory enough for it, it returns dst, with that memory or
 // with other of the decoder's, which then has that of dst; dst may be nil. On
 // an error dst is as it was.
+//
+// Luma writes that of src to dst, which has its size, as pixel.Turn does.
 type JPEGDecoder interface {
 	Decode(dst *image.RGBA, src []byte, short int) (*image.RGBA, error)
+	Luma(dst *image.Gray, src *image.RGBA) error
 }
 
 // A Decoder makes upright RGBA images of frames in any format. It is not safe
@@ -107,7 +110,7 @@ func (d *Decoder) unfold(rgba *image.RGBA, luma *image.Gray, f *kiosk.Frame, sho
 		return nil
 	}
 	fit(nil, luma, img.Rect.Size())
-	return pixel.Turn(nil, luma, rgba, pixel.Orientation{})
+	return d.JPEG.Luma(luma, rgba)
 }
 
 // unpack converts a raw frame, reduced by n.

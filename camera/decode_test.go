@@ -33,6 +33,10 @@ func (standard) Encode(dst []byte, img *image.RGBA, quality int) ([]byte, error)
 	return buf.Bytes(), err
 }
 
+func (standard) Luma(dst *image.Gray, src *image.RGBA) error {
+	return pixel.Turn(nil, dst, src, pixel.Orientation{})
+}
+
 func (s standard) Turn(dst, src []byte, degrees int, mirror bool) ([]byte, error) {
 	img, err := s.Decode(nil, src, 0)
 	if err != nil {

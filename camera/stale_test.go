@@ -22,6 +22,8 @@ const (
 // A numbered decoder takes its time, and writes the number that is all of a
 // frame's bytes into the picture.
 type numbered struct {
+	standard
+
 	hang chan (<-chan struct{}) // what one picture waits for
 }
 

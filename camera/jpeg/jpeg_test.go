@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"livekiosk/camera/jpeg"
+	"livekiosk/camera/pixel"
 )
 
 // picture returns an image with slopes and edges in all channels.
@@ -375,10 +376,11 @@ func TestDecodeEncodeAndTurnDoNotAllocate(t *testing.T) {
 	data := encode(t, img, 80)
 	d, e := decoder(t), jpeg.NewEncoder()
 	defer e.Close()
-	dst, buf := image.NewRGBA(img.Rect), make([]byte, 0, 2*len(data))
+	dst, luma, buf := image.NewRGBA(img.Rect), image.NewGray(img.Rect), make([]byte, 0, 2*len(data))
 	for name, call := range map[string]func() error{
 		"Decode": func() error { _, err := d.Decode(dst, data, 0); return err },
 		"Encode": func() error { _, err := e.Encode(buf, img, 80); return err },
+		"Luma":   func() error { return d.Luma(luma, dst) },
 		"Turn":   func() error { _, err := e.Turn(buf, data, 90, true); return err },
 	} {
 		if n := testing.AllocsPerRun(5, func() {
@@ -387,6 +389,66 @@ func TestDecodeEncodeAndTurnDoNotAllocate(t *testing.T) {
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// noisy returns n bytes, the same each time.
+func noisy(n int) []byte {
+	b, v := make([]byte, n), uint32(7)
+	for i := range b {
+		v = v*1664525 + 1013904223
+		b[i] = byte(v >> 24)
+	}
+	return b
+}
+
+// TestLumaIsThatOfThePixelPackage compares every size up to some vectors, at
+// any offset, and that nothing beside the image is written.
+func TestLumaIsThatOfThePixelPackage(t *testing.T) {
+	whole := &image.RGBA{Pix: noisy(4 * 90 * 9), Stride: 4 * 90, Rect: image.Rect(0, 0, 90, 9)}
+	d := decoder(t)
+	for w := 1; w <= 80; w++ {
+		r := image.Rect(w%7, w%3, w%7+w, 7)
+		src, ok := whole.SubImage(r).(*image.RGBA)
+		if !ok {
+			t.Fatal("no RGBA")
+		}
+		want, got := image.NewGray(whole.Rect), image.NewGray(whole.Rect)
+		for img, luma := range map[*image.Gray]func(dst *image.Gray) error{
+			want: func(dst *image.Gray) error { return pixel.Turn(nil, dst, src, pixel.Orientation{}) },
+			got:  func(dst *image.Gray) error { return d.Luma(dst, src) },
+		} {
+			part, ok := img.SubImage(r).(*image.Gray)
+			if !ok {
+				t.Fatal("no Gray")
+			}
+			if err := luma(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got.Pix, want.Pix) {
+			t.Fatalf("%d pixels wide: another luma", w)
+		}
+	}
+}
+
+func TestLumaRefusesWhatDoesNotFit(t *testing.T) {
+	r := image.Rect(0, 0, 8, 4)
+	good, room := image.NewRGBA(r), image.NewGray(r)
+	for name, c := range map[string]struct {
+		dst *image.Gray
+		src *image.RGBA
+	}{
+		"nothing":               {&image.Gray{}, &image.RGBA{}},
+		"another size":          {image.NewGray(image.Rect(0, 0, 4, 8)), good},
+		"too few bytes of src":  {room, &image.RGBA{Pix: good.Pix[:127], Stride: 32, Rect: r}},
+		"too few bytes of dst":  {&image.Gray{Pix: room.Pix[:31], Stride: 8, Rect: r}, good},
+		"rows of src that meet": {room, &image.RGBA{Pix: good.Pix, Stride: 28, Rect: r}},
+		"rows of dst that meet": {&image.Gray{Pix: room.Pix, Stride: 7, Rect: r}, good},
+	} {
+		if err := decoder(t).Luma(c.dst, c.src); err == nil {
+			t.Errorf("%s: no error", name)
 		}
 	}
 }

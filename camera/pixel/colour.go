@@ -8,6 +8,7 @@ import "encoding/binary"
 type palette struct {
 	luma, cb, cr [256]uint64
 	whole        [1 << laneWhole]byte // the whole part of a lane, limited to 0..255
+	level        [256]byte            // luma on the full range
 }
 
 // A lane is a number with laneWhole bits before the point and laneShare after
@@ -36,6 +37,9 @@ func newPalette(r Range) (p palette) {
 	}
 	for i := range p.whole {
 		p.whole[i] = byte(min(max(i-bias, 0), 255))
+	}
+	for i, y := range p.luma {
+		p.level[i] = p.whole[y>>laneShare&(1<<laneWhole-1)]
 	}
 	return p
 }
@@ -67,8 +71,15 @@ func (p *palette) colours(pix []byte, at, step int, s *strip, k int) {
 
 // levels writes the luma of k pixels of s, on the full range, as colours does.
 func (p *palette) levels(pix []byte, at, step int, s *strip, k int) {
+	if step == 1 {
+		out := pix[at:][:k]
+		for i, y := range s.luma[:k] {
+			out[i] = p.level[y]
+		}
+		return
+	}
 	for _, y := range s.luma[:k] {
-		pix[at] = p.whole[p.luma[y]>>laneShare&(1<<laneWhole-1)]
+		pix[at] = p.level[y]
 		at += step
 	}
 }
@@ -86,29 +97,31 @@ func move(pix []byte, at, step int, row []byte) {
 	}
 }
 
-// weigh writes the luma of the pixels of row, 0.299 R + 0.587 G + 0.114 B
-// rounded to nearest, as move does.
+// weigh writes the luma of the pixels of row as move does.
 func weigh(pix []byte, at, step int, row []byte) {
 	if step == 1 { // most cameras are upright, and this is faster
 		for ; len(row) >= 16; row = row[16:] {
 			y, z := luma(binary.LittleEndian.Uint64(row)), luma(binary.LittleEndian.Uint64(row[8:]))
-			four := y>>16&0xff | y>>48<<8 | z>>16&0xff<<16 | z>>48<<24
+			four := y>>24&0xff | y>>56<<8 | z>>24&0xff<<16 | z>>56<<24
 			binary.LittleEndian.PutUint32(pix[at:at+4], uint32(four))
 			at += 4
 		}
 	}
 	for ; len(row) >= 8; row = row[8:] {
 		y := luma(binary.LittleEndian.Uint64(row))
-		pix[at], pix[at+step] = byte(y>>16), byte(y>>48)
+		pix[at], pix[at+step] = byte(y>>24), byte(y>>56)
 		at += 2 * step
 	}
 	if len(row) >= 4 {
-		pix[at] = byte(luma(uint64(binary.LittleEndian.Uint32(row))) >> 16)
+		pix[at] = byte(luma(uint64(binary.LittleEndian.Uint32(row))) >> 24)
 	}
 }
 
-// luma returns that of two pixels, each times 2^16 in its half of the word.
+// luma returns that of two pixels, each in the highest byte of its half of the
+// word: 77 R + 150 G + 29 B, of 256, rounded to nearest. In rb four lanes of 16
+// bits hold R and B; multiplied by 29 + 77<<16, every other lane becomes the sum
+// of both, and no lane exceeds 2^16.
 func luma(two uint64) uint64 {
-	const low, half = 0x000000ff000000ff, 0x0000800000008000
-	return two&low*19595 + two>>8&low*38470 + two>>16&low*7471 + half
+	rb, g := two&0x00ff00ff00ff00ff, two>>8&0x000000ff000000ff
+	return rb*(77<<16|29) + g*(150<<16) + 0x0080000000800000
 }

@@ -75,8 +75,8 @@ func Convert(rgba *image.RGBA, luma *image.Gray, src Raw, n int, o Orientation) 
 	)
 	// Columns of strips rather than whole rows: where rows become columns, the
 	// cache still holds the lines that the row before was written to.
-	for x := 0; x < size.X; x += len(s.luma) {
-		k := min(len(s.luma), size.X-x)
+	for x := 0; x < size.X; x += g.length {
+		k := min(g.length, size.X-x)
 		for y := range size.Y {
 			g.fill(&s, x, y, k)
 			if rgba != nil {
@@ -159,8 +159,8 @@ var errSource = errors.New("src is empty, too large or has too few bytes")
 
 // Turn turns src by o and writes it to rgba, and its luma to luma; either may
 // be nil. They have the size o.Size of src's, and share no memory with it. src
-// is opaque; its luma is the Y of a camera's JPEG or YUV on the full range, on
-// gamma-coded values.
+// is opaque; its luma is (77 R + 150 G + 29 B) / 256, rounded to nearest: the Y
+// of BT.601 on the full range, on gamma-coded values, to less than a level.
 func Turn(rgba *image.RGBA, luma *image.Gray, src *image.RGBA, o Orientation) error {
 	size := src.Rect.Size()
 	if size.X < 1 || size.Y < 1 || size.X > maxSide || size.Y > maxSide || holds("src", size, size, len(src.Pix), src.Stride, 4) != nil {

@@ -272,23 +272,24 @@ func TestConversionsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// BenchmarkConvert reduces as the daemon does, to a shorter side of 360.
 func BenchmarkConvert(b *testing.B) {
 	for _, name := range []string{"YUYV", "NV12", "GREY"} {
-		for _, size := range []image.Point{{640, 480}, {1280, 720}} {
-			for _, n := range []int{1, 2} {
-				b.Run(fmt.Sprintf("%s/size=%dx%d/by=%d", name, size.X, size.Y, n), func(b *testing.B) {
-					layout := layouts[name]
-					dst := image.NewRGBA(image.Rectangle{Max: pixel.Reduced(size, n)})
-					src := fill(name, size, layout.row(size.X), 100, 110, 150)
-					b.SetBytes(int64(len(src)))
-					b.ReportAllocs()
-					for b.Loop() {
-						if err := layout.convert(dst, src, layout.row(size.X), size, n, pixel.Limited); err != nil {
-							b.Fatal(err)
-						}
+		for n, size := range []image.Point{{640, 480}, {1280, 720}, {1920, 1080}} {
+			n++
+			b.Run(fmt.Sprintf("%s/size=%dx%d/by=%d", name, size.X, size.Y, n), func(b *testing.B) {
+				layout := layouts[name]
+				dst := image.NewRGBA(image.Rectangle{Max: pixel.Reduced(size, n)})
+				luma := image.NewGray(dst.Rect)
+				raw := pixel.Raw{Layout: layout.is, Pix: fill(name, size, layout.row(size.X), 100, 110, 150), Stride: layout.row(size.X), Size: size}
+				b.SetBytes(int64(len(raw.Pix)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := pixel.Convert(dst, luma, raw, n, pixel.Orientation{}); err != nil {
+						b.Fatal(err)
 					}
-				})
-			}
+				}
+			})
 		}
 	}
 }

@@ -14,11 +14,13 @@ type gatherer struct {
 	Raw
 
 	n            int
+	length       int     // of a strip: even, at most span
 	area, chroma divider // of a reduced pixel's luma and chroma samples
+	sums         columns
 }
 
 func gather(src Raw, n int) gatherer {
-	g := gatherer{Raw: src, n: n, area: divideBy(n * n)}
+	g := gatherer{Raw: src, n: n, length: min(span, most/(2*n)&^1), area: divideBy(n * n)}
 	// A pixel n wide touches (n+1)/2 pairs, wherever it begins, and as many
 	// rows of chroma where those are halved too.
 	pairs := (n + 1) / 2
@@ -76,38 +78,25 @@ func (g *gatherer) packed(s *strip, x, y, k int, shift uint32) {
 			cb[i], cr[i] = byte((c&0xffff+1)>>1), byte((c>>16+1)>>1)
 		}
 	default:
+		g.sums.add(g.Pix[y*g.n*g.Stride+2*x*g.n:], g.Stride, g.n, 2*(k*g.n+1)&^3)
+		levels, pairs := &g.sums.even, &g.sums.odd
+		if shift != 0 {
+			levels, pairs = pairs, levels
+		}
 		for i := range luma {
-			luma[i], cb[i], cr[i] = g.pair((x+i)*g.n, y, shift)
+			if g.n == 3 { // 1920x1080: the same in two loads
+				l, c := binary.LittleEndian.Uint64(levels[6*i:]), binary.LittleEndian.Uint64(pairs[6*i&^3:])
+				luma[i] = g.area.mean(uint32(l&0xffff + l>>16&0xffff + l>>32&0xffff))
+				cb[i], cr[i] = g.chroma.mean(uint32(c&0xffff+c>>32&0xffff)), g.chroma.mean(uint32(c>>16&0xffff+c>>48))
+				continue
+			}
+			from, to := i*g.n, (i+1)*g.n
+			luma[i] = g.area.mean(levels.sum(from, to, 1))
+			// A pair that lies across an edge belongs to both sides.
+			from, to = from&^1, (to+1)&^1
+			cb[i], cr[i] = g.chroma.mean(pairs.sum(from, to, 2)), g.chroma.mean(pairs.sum(from+1, to, 2))
 		}
 	}
-}
-
-// pair returns the means of the square whose first pixel is at column from.
-func (g *gatherer) pair(from, y int, shift uint32) (luma, cb, cr byte) {
-	other := 8 - shift
-	left, right := from/2, (from+g.n-1)/2
-	var sum, u, v uint32
-	for j := range g.n {
-		row := g.Pix[(y*g.n+j)*g.Stride+4*left:][:4*(right-left+1)]
-		// No lane overflows: 33 pairs of 255 are below 2^16.
-		var l, c uint32
-		for p := row; len(p) >= 4; p = p[4:] {
-			pair := binary.LittleEndian.Uint32(p)
-			l += pair >> (shift & 31) & lanes
-			c += pair >> (other & 31) & lanes
-		}
-		sum += l&0xffff + l>>16
-		u += c & 0xffff
-		v += c >> 16
-		// A pair on the edge belongs to the neighbour, too.
-		if from%2 != 0 {
-			sum -= uint32(row[shift/8])
-		}
-		if (from+g.n)%2 != 0 {
-			sum -= uint32(row[len(row)-2+int(shift/8)])
-		}
-	}
-	return g.area.mean(sum), g.chroma.mean(u), g.chroma.mean(v)
 }
 
 // plane reads the luma of a plane.
@@ -124,14 +113,10 @@ func (g *gatherer) plane(luma []uint8, x, y int) {
 			luma[i] = byte((uint32(p&0xff) + uint32(p>>8) + uint32(q&0xff) + uint32(q>>8) + 2) >> 2)
 		}
 	default:
+		g.sums.add(row, g.Stride, n, n*len(luma))
 		for i := range luma {
-			var sum uint32
-			for j := range n {
-				for _, v := range row[j*g.Stride+i*n:][:n] {
-					sum += uint32(v)
-				}
-			}
-			luma[i] = g.area.mean(sum)
+			from, to := i*n, (i+1)*n
+			luma[i] = g.area.mean(g.sums.even.sum((from+1)/2, (to+1)/2, 1) + g.sums.odd.sum(from/2, to/2, 1))
 		}
 	}
 }
@@ -156,17 +141,51 @@ func (g *gatherer) pairs(cb, cr []uint8, x, y int) {
 		}
 	default:
 		first, last := y*n/2, (y*n+n-1)/2
+		g.sums.add(chroma[first*g.Stride+x*n:], g.Stride, last-first+1, (n*len(cb)+1)&^1)
 		for i := range cb {
-			left, right := (x+i)*n/2, ((x+i)*n+n-1)/2
-			var u, v uint32
-			for j := first; j <= last; j++ {
-				for p := chroma[j*g.Stride+2*left:][:2*(right-left+1)]; len(p) >= 2; p = p[2:] {
-					u += uint32(p[0])
-					v += uint32(p[1])
+			left, right := i*n/2, ((i+1)*n+1)/2
+			cb[i], cr[i] = g.chroma.mean(g.sums.even.sum(left, right, 1)), g.chroma.mean(g.sums.odd.sum(left, right, 1))
+		}
+	}
+}
+
+// most is how many bytes of a row are added up at a time.
+const most = 1024
+
+// columns are the sums of the bytes of some rows, column by column: of the
+// first, third and so on, and of the others. No sum exceeds 64 * 255.
+type columns struct{ even, odd lanes16 }
+
+// lanes16 are numbers of 16 bits.
+type lanes16 [most]byte
+
+// sum adds up those from i on, step by step, to before j.
+func (l *lanes16) sum(i, j, step int) (sum uint32) {
+	for ; i < j; i += step {
+		sum += uint32(binary.LittleEndian.Uint16(l[2*i:]))
+	}
+	return sum
+}
+
+// add makes c the sums of n rows of width bytes.
+func (c *columns) add(rows []byte, stride, n, width int) {
+	const mask = 0x00ff00ff00ff00ff
+	for at := 0; at < width; at += 8 {
+		var even, odd uint64
+		for j := range n {
+			var eight uint64
+			if row := rows[j*stride+at:]; width-at >= 8 {
+				eight = binary.LittleEndian.Uint64(row)
+			} else {
+				for i, v := range row[:width-at] {
+					eight |= uint64(v) << (8 * i)
 				}
 			}
-			cb[i], cr[i] = g.chroma.mean(u), g.chroma.mean(v)
+			even += eight & mask
+			odd += eight >> 8 & mask
 		}
+		binary.LittleEndian.PutUint64(c.even[at:], even)
+		binary.LittleEndian.PutUint64(c.odd[at:], odd)
 	}
 }
 

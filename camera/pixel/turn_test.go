@@ -71,9 +71,10 @@ func TestLumaWeighsTheColours(t *testing.T) {
 		{"black", color.RGBA{0, 0, 0, 255}, 0},
 		{"white", color.RGBA{255, 255, 255, 255}, 255},
 		{"grey is itself", color.RGBA{77, 77, 77, 255}, 77},
-		{"red weighs 0.299", color.RGBA{255, 0, 0, 255}, 76},
-		{"green weighs 0.587", color.RGBA{0, 255, 0, 255}, 150},
-		{"blue weighs 0.114", color.RGBA{0, 0, 255, 255}, 29},
+		{"skin", color.RGBA{224, 172, 105, 255}, 180}, // 180.05
+		{"red weighs 77 of 256", color.RGBA{255, 0, 0, 255}, 77},
+		{"green weighs 150 of 256", color.RGBA{0, 255, 0, 255}, 149},
+		{"blue weighs 29 of 256", color.RGBA{0, 0, 255, 255}, 29},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			src := image.NewRGBA(image.Rect(0, 0, 3, 2))
