@@ -244,7 +244,7 @@ func white(at func(x, y int) uint8, size image.Point) int {
 }
 
 func TestPicturesAndEvidenceAreUprightInEveryMount(t *testing.T) {
-	size := image.Pt(320, 160)
+	size := image.Pt(128, 64)
 	for _, format := range []kiosk.Format{kiosk.MJPEG, kiosk.YUYV, kiosk.UYVY, kiosk.NV12, kiosk.Grey} {
 		d, e := &camera.Decoder{JPEG: standard{}}, camera.NewEvidence(standard{})
 		for _, m := range append(mounts, kiosk.Mount{}) {
@@ -252,7 +252,7 @@ func TestPicturesAndEvidenceAreUprightInEveryMount(t *testing.T) {
 			f.Mount = m
 			upright := size
 			if m.Turn%180 != 0 {
-				upright = image.Pt(160, 320)
+				upright = image.Pt(64, 128)
 			}
 			if got := f.Upright(); got != upright {
 				t.Errorf("%+v: Upright() = %v", m, got)

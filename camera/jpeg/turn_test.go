@@ -140,17 +140,18 @@ func TestTurnLeavesOutWhatCannotBecomeTheFirstBlock(t *testing.T) {
 		mirror  bool
 		want    image.Point
 	}{
-		{"4:2:0", image.Pt(1280, 720), 90, false, image.Pt(720, 1280)},
-		{"4:2:2", image.Pt(1280, 720), 270, true, image.Pt(720, 1280)},
+		{"4:2:0", image.Pt(128, 48), 90, false, image.Pt(48, 128)},
+		{"4:2:2", image.Pt(128, 72), 270, true, image.Pt(72, 128)},
 		{"4:2:0", image.Pt(1920, 1080), 90, false, image.Pt(1072, 1920)},
-		{"4:2:2", image.Pt(1920, 1080), 90, false, image.Pt(1080, 1920)},
-		{"4:2:0", image.Pt(1920, 1080), 270, false, image.Pt(1080, 1920)},
-		{"4:2:0", image.Pt(1920, 1080), 180, false, image.Pt(1920, 1072)},
-		{"4:2:0", image.Pt(1920, 1080), 0, true, image.Pt(1920, 1080)},
+		{"4:2:2", image.Pt(192, 120), 90, false, image.Pt(120, 192)}, // 120 is no multiple of 16, as 1080 is none
+		{"4:2:0", image.Pt(192, 120), 90, false, image.Pt(112, 192)},
+		{"4:2:0", image.Pt(192, 120), 270, false, image.Pt(120, 192)},
+		{"4:2:0", image.Pt(192, 120), 180, false, image.Pt(192, 112)},
+		{"4:2:0", image.Pt(192, 120), 0, true, image.Pt(192, 120)},
 		{"4:2:0", image.Pt(655, 495), 180, false, image.Pt(640, 480)},
-		{"4:2:2", image.Pt(655, 487), 180, false, image.Pt(640, 480)},
+		{"4:2:2", image.Pt(111, 103), 180, false, image.Pt(96, 96)},
 		{"grey", image.Pt(39, 33), 180, false, image.Pt(32, 32)},
-		{"4:2:0", image.Pt(655, 495), 0, false, image.Pt(655, 495)},
+		{"4:2:0", image.Pt(111, 103), 0, false, image.Pt(111, 103)},
 	} {
 		t.Run(fmt.Sprintf("%s %v by %d, mirrored %t", c.how, c.size, c.degrees, c.mirror), func(t *testing.T) {
 			src := sampled(t, c.size, c.how)
