@@ -175,7 +175,7 @@ type Part struct {
 type Erasure struct {
 	Record  RecordID  `json:"record,omitempty"`
 	Booking string    `json:"booking,omitempty"` // tag of a booking, which has no record id
-	Why     string    `json:"why"`               // settled, recapture, dropped, expired, unbooked, redeemed, orphaned
+	Why     string    `json:"why"`               // settled, recapture, dropped, expired, unbooked, redeemed
 	Epoch   string    `json:"epoch"`             // which key: the id of its file and its slot
 	Removed time.Time `json:"removed,omitzero"`  // from the outbox, wall clock; zero: found removed after a restart
 	Erased  time.Time `json:"erased"`            // wall clock
