@@ -41,11 +41,11 @@ const (
 	SessionMax  = 3 * RecordMax // three attempts
 )
 
-// recordsMost and bookingsMost are what the options allow. Each has a slot in
+// What the options allow at most. Each record and each booking has a slot in
 // the epoch file, which has room for a million.
 const (
-	recordsMost  = 1_000_000
-	bookingsMost = 40_000
+	RecordsMost  = 1_000_000
+	BookingsMost = 40_000
 )
 
 // growBy is how much larger than needed the file becomes when it grows, in
@@ -101,8 +101,8 @@ func (o Options) Validate() error {
 		return errors.New("outbox: keys are missing")
 	case o.MaxRecords != 0 && o.MaxRecords < 3:
 		return fmt.Errorf("outbox: max records is %d: must be at least 3, the attempts of a session", o.MaxRecords)
-	case o.MaxRecords > recordsMost:
-		return fmt.Errorf("outbox: max records is %d: must be at most %d", o.MaxRecords, recordsMost)
+	case o.MaxRecords > RecordsMost:
+		return fmt.Errorf("outbox: max records is %d: must be at most %d", o.MaxRecords, RecordsMost)
 	case o.MaxBytes != 0 && o.MaxBytes < SessionMax:
 		return fmt.Errorf("outbox: max bytes is %d: must be at least %d, a session of the largest images", o.MaxBytes, SessionMax)
 	case o.Reserve < 0:
@@ -113,8 +113,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("outbox: max age is %v: must not be negative", o.MaxAge)
 	case o.MaxBookings < 0:
 		return fmt.Errorf("outbox: max bookings is %d: must be at least 1", o.MaxBookings)
-	case o.MaxBookings > bookingsMost:
-		return fmt.Errorf("outbox: max bookings is %d: must be at most %d", o.MaxBookings, bookingsMost)
+	case o.MaxBookings > BookingsMost:
+		return fmt.Errorf("outbox: max bookings is %d: must be at most %d", o.MaxBookings, BookingsMost)
 	}
 	return nil
 }

@@ -147,6 +147,10 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			return []string{"-config", l.file("c.toml", "[gateway]\nproxy = \"ftp://kiosk:hunter2@proxy.example\"\n")}
 		}, exitConfig, "gateway.proxy"},
 		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "gateway.upload_limit"},
+		{"more records than there can be keys", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1000001\n")}
+		}, exitConfig, "queue.max_records"},
+		{"more bookings than are kept", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 40001\n")} }, exitConfig, "queue.max_bookings"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},

@@ -106,7 +106,7 @@ func (o *outbox) options() (queue.Options, error) {
 		return queue.Options{}, fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	return queue.Options{
-		Path: o.c.queuePath(), Keys: ring, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		Path: o.c.queuePath(), Keys: ring, Epochs: o.c.Queue.EpochsDir, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
 		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
 	}, nil
 }
