@@ -35,8 +35,9 @@ it is what relays, kiosks in relay mode and "queue export" are given.
 
 Keys that are credentials are made and replaced where the credentials are:
 
-  kioskctl keys create --out device.key
-  systemd-creds encrypt --name=device.key device.key /etc/credstore.encrypted/device.key
+  kioskctl keys create --out /run/new/device.key
+  systemd-creds encrypt --with-key=tpm2 --name=device.key /run/new/device.key /etc/credstore.encrypted/device.key
+  rm -r /run/new
   LoadCredentialEncrypted=device.key    (in a drop-in of kioskd.service)
 
 "open-export" opens what "queue export" sealed for the key in --key. What it
