@@ -178,7 +178,9 @@ func (d *daemon) close(ctx context.Context) {
 	if d.preview != nil {
 		d.preview.Clear()
 	}
-	d.outbox.close(ctx)
+	if d.outbox != nil {
+		d.outbox.close(ctx)
+	}
 	if d.socket != nil {
 		_ = d.socket.Close() // the server has closed it, if it ran
 	}
