@@ -281,8 +281,16 @@ func (k keysCall) retire(ctx context.Context, c call, args []string) error {
 	if err != nil {
 		return fmt.Errorf("nothing was destroyed, as what needs the key is not known: %w", err)
 	}
+	s := k.store(c)
+	ring, err := s.Open()
+	if err != nil {
+		return k.explain(c, err)
+	}
 	for _, u := range uses {
+		_, here := ring.Key(u.Fingerprint)
 		switch {
+		case u.Current && !here: // so what it says is of other keys
+			return usage("the daemon at %s seals for %s, which is not in %s: give the --dir and the --socket of one kiosk", c.socketPath(), u.Fingerprint, s.Dir)
 		case u.Fingerprint != fingerprint:
 		case u.Current:
 			return &exitError{exitLater, fmt.Errorf("the daemon seals for %s: rotate and restart it first", fingerprint)}
@@ -297,7 +305,7 @@ func (k keysCall) retire(ctx context.Context, c call, args []string) error {
 	if aside != "" {
 		return &exitError{exitLater, fmt.Errorf("a damaged outbox was moved to %s, and records in it may need the key: have support take it first", aside)}
 	}
-	if err := k.store(c).Retire(fingerprint); err != nil {
+	if err := s.Retire(fingerprint); err != nil {
 		return k.explain(c, err)
 	}
 	return c.print(map[string]string{"fingerprint": fingerprint, "became": "destroyed"}, fingerprint+": destroyed")

@@ -132,6 +132,18 @@ func TestWithoutADaemonNoKeyIsDestroyed(t *testing.T) {
 	}
 }
 
+// TestTheDaemonOfOtherKeysIsNotAsked: what it knows nothing of may be needed
+// elsewhere.
+func TestTheDaemonOfOtherKeysIsNotAsked(t *testing.T) {
+	w := newKeyWorld(t, kiosk.KeyUse{Fingerprint: strings.Repeat("0", 32), KEM: "x25519", Current: true})
+	w.good(t, "create")
+	w.good(t, "rotate")
+	w.refused(t, 64, "not in "+w.store.Dir, "retire", w.ring(t).All()[1].Fingerprint())
+	if len(w.ring(t).All()) != 2 {
+		t.Error("the key is gone")
+	}
+}
+
 func TestWithoutFilesTheDaemonStillTells(t *testing.T) {
 	a, b, c := strings.Repeat("a", 32), strings.Repeat("b", 32), strings.Repeat("c", 32)
 	w := newKeyWorld(t, kiosk.KeyUse{Fingerprint: a, KEM: "x25519", Current: true, Records: 7}, kiosk.KeyUse{Fingerprint: b, KEM: "mlkem768x25519", Bookings: 1}, kiosk.KeyUse{Fingerprint: c, Records: 2})
