@@ -377,30 +377,23 @@ func (k keysCall) openExport(c call, args []string) error {
 	if err != nil {
 		return k.explain(c, err)
 	}
-	f, err := os.Open(args[0])
+	sealed, err := os.ReadFile(args[0])
 	if err != nil {
 		return &exitError{exitData, err}
 	}
-	defer f.Close()
-	r, b, err := seal.NewReader(key, "", f)
+	b, text, err := seal.OpenEnvelope(key, "", sealed)
 	if err == nil && b.Part != exportPart {
 		err = errors.New("is no export of an outbox")
 	}
 	if err != nil {
 		return &exitError{exitData, fmt.Errorf("%s: %w", args[0], err)}
 	}
-	n, err := create(k.out, func(w io.Writer) error {
-		_, err = io.Copy(w, r)
-		return err
-	})
-	switch {
-	case err == nil:
-		return c.print(map[string]any{"file": k.out, "bytes": n, "device": b.Device},
-			fmt.Sprintf("%s: %s of the kiosk with the key %s, not sealed any more: keep it as personal data is to be kept", k.out, size(n), b.Device))
-	case errors.Is(err, errFile):
+	n, err := create(k.out, func(w io.Writer) error { return write(w, text) })
+	if err != nil {
 		return &exitError{exitCannot, fmt.Errorf("--out: %w", err)}
 	}
-	return &exitError{exitData, fmt.Errorf("%s: %w: nothing was kept", args[0], err)}
+	return c.print(map[string]any{"file": k.out, "bytes": n, "device": b.Device},
+		fmt.Sprintf("%s: %s of the kiosk with the key %s, not sealed any more: keep it as personal data is to be kept", k.out, size(n), b.Device))
 }
 
 func write(w io.Writer, b []byte) error {
