@@ -218,7 +218,6 @@ var (
 	ErrBooked     = errors.New("correlation id is booked or used already")
 	ErrNoRecord   = errors.New("no such record")
 	ErrNoImages   = errors.New("record has no images any more")
-	ErrNotDead    = errors.New("record is not set aside")
 	ErrNoEvidence = errors.New("no frame could be kept as evidence")
 	ErrSealBroken = errors.New("record does not open with this device's key")
 )
