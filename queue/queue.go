@@ -15,12 +15,15 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -366,10 +369,16 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	err := tx.Bucket([]byte(historyBucket)).ForEach(func(k, _ []byte) error {
+	settled := map[string]time.Time{}
+	err := tx.Bucket([]byte(historyBucket)).ForEach(func(k, v []byte) error {
 		q.index.add(historyBucket, k)
 		q.counts.history++
+		r, _ := decodeReceipt(v) // one that does not read goes first
+		settled[string(k)] = r.Settled
 		return nil
+	})
+	q.index.ended = slices.SortedFunc(maps.Keys(settled), func(a, b string) int {
+		return cmp.Or(settled[a].Compare(settled[b]), cmp.Compare(a, b))
 	})
 	if bookings := tx.Bucket([]byte(bookingsBucket)); err == nil && bookings != nil {
 		err = bookings.ForEach(func(_, v []byte) error {
