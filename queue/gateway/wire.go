@@ -164,7 +164,6 @@ func decodeStatus(data json.RawMessage) (kiosk.SubmissionStatus, error) {
 		SubmissionID: string(w.SubmissionID),
 		Status:       kiosk.GatewayStatus(upper(w.Status)),
 		Documents:    map[kiosk.Document]string{},
-		Raw:          data,
 	}
 	if s.Status == "" {
 		return kiosk.SubmissionStatus{}, errors.New("status: none given")
