@@ -133,3 +133,19 @@ func TestTheEpochKeysLieWhereTheConfigurationSays(t *testing.T) {
 		}
 	}
 }
+
+// An outbox that cannot be looked at just now is none that is not there: a new
+// key in the place of one that is missing would open nothing of it.
+func TestAnOutboxOutOfReachIsNoneThatIsMissing(t *testing.T) {
+	c := defaults()
+	c.State.Dir = t.TempDir()
+	if c.sealed() {
+		t.Error("an outbox where there is none")
+	}
+	if err := os.Symlink(filepath.Base(c.queuePath()), c.queuePath()); err != nil { // to itself
+		t.Fatal(err)
+	}
+	if !c.sealed() {
+		t.Error("what cannot be looked at is taken for nothing")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -303,8 +304,8 @@ func (c Config) aside() string {
 // that was here. A new key could not open them, and what a visitor was promised
 // would be lost.
 func (c Config) sealed() bool {
-	_, err := os.Stat(c.queuePath())
-	return err == nil
+	_, err := os.Lstat(c.queuePath())
+	return !errors.Is(err, fs.ErrNotExist) // what cannot be looked at may be one
 }
 
 // check is -check-config: everything that a start would need, touched by
