@@ -90,6 +90,10 @@ type Options struct {
 	// leaves it as it is. nil: it is not tried.
 	Preflight func(ctx context.Context, f *os.File) error
 
+	// Expired is told of each record that Prune erased for its age, once that is
+	// durable, by whoever calls Prune. nil: nobody is.
+	Expired func(kiosk.Receipt)
+
 	Clock func() Reading // how long the machine runs; called from any goroutine; nil: asks the kernel
 
 	Log *slog.Logger // nil: none
@@ -149,6 +153,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Trusted == nil {
 		o.Trusted = func() bool { return true }
+	}
+	if o.Expired == nil {
+		o.Expired = func(kiosk.Receipt) {}
 	}
 	if o.Clock == nil {
 		o.Clock = machine()

@@ -41,8 +41,9 @@ type outbox struct {
 
 	suspect chan struct{} // holds a token when something went wrong with it
 
-	occupied    func() bool      // whether a session is in progress
-	compactions chan *compaction // taken by watch
+	expired     func(kiosk.Receipt) // told of what is erased for its age
+	occupied    func() bool         // whether a session is in progress
+	compactions chan *compaction    // taken by watch
 
 	opening sync.Mutex // held for as long as it takes to open a large one
 
@@ -56,9 +57,9 @@ type outbox struct {
 
 // newOutbox returns an outbox that is not open. occupied reports whether a
 // session is in progress, from any goroutine.
-func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, log *slog.Logger) *outbox {
+func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), log *slog.Logger) *outbox {
 	return &outbox{
-		c: c, relay: relay, trusted: trusted, occupied: occupied, log: log,
+		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, log: log,
 		suspect: make(chan struct{}, 1), compactions: make(chan *compaction), err: errOutbox,
 	}
 }
@@ -108,7 +109,7 @@ func (o *outbox) options() (queue.Options, error) {
 	}
 	return queue.Options{
 		Path: o.c.queuePath(), Keys: ring, Epochs: o.c.Queue.EpochsDir, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Expired: o.expired, Log: o.log,
 	}, nil
 }
 

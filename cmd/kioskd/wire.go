@@ -101,7 +101,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" }, log)
+	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" },
+		func(r kiosk.Receipt) { d.answered(ctx, r) }, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
