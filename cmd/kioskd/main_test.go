@@ -475,12 +475,15 @@ func (d *daemonUnderTest) metrics() string {
 }
 
 // TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
-// real models, a real outbox, real HTTP and the real screens.
+// real models, a real outbox, real HTTP and the real screens. The clip is
+// composed before, the screens are small and the visitor has time: on two busy
+// cores under the race detector no face would be seen often enough otherwise.
 func TestAWholeSessionOnRealParts(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	l := newLab(t)
 	screens := t.TempDir()
-	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens)
+	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens,
+		"-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", l.file("c.toml", "[flow]\nattempt_in = \"5m\"\n"))
 	d.await("service", healthy)
 	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
 	if err != nil {
