@@ -336,6 +336,33 @@ func TestHistoryForgetsWhatEndedLongestAgo(t *testing.T) {
 	check("session-4-1", "session-0-1")
 }
 
+// TestWhatIsAdmittedIsTaken puts three of the largest records into an outbox that
+// has room for no more, with metadata that JSON for web pages would make six
+// times as long.
+func TestWhatIsAdmittedIsTaken(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.MaxBytes = queue.SessionMax
+	q := open(t, o)
+	defer shut(t, q)
+	if err := q.Admit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		s := queuetest.Submission(n, 1)
+		for d := range s.Images {
+			s.Images[d] = make([]byte, queue.ImageMax)
+		}
+		s.Metadata = []byte(`"` + strings.Repeat("<", queue.MetadataMax-2) + `"`)
+		if err := q.Put(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := q.Job(t.Context(), s.Record); err != nil || !bytes.Equal(j.Metadata, s.Metadata) {
+			t.Errorf("read back %d bytes of metadata, %v", len(j.Metadata), err)
+		}
+	}
+}
+
 func TestAFullOutboxRefusesSessionsAndDropsNothing(t *testing.T) {
 	t.Parallel()
 	t.Run("by count, dead letters included", func(t *testing.T) {
