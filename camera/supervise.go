@@ -178,7 +178,8 @@ func (n frameless) any() bool { return n.probe || n.mend }
 // Run: it is reported as a fault and opened again after 250 ms, doubling to
 // 5 s. While that fault lasts, Run goes on trying although nothing is wanted
 // any more, until one frame arrives (and is dropped): an out-of-service screen
-// ends by itself. The one error of Run is a source that does not end.
+// ends by itself. The one error of Run is a source that does not end
+// when it is closed; once ctx ended, the process takes it along.
 func (c *Camera) Run(ctx context.Context) error {
 	var (
 		need   = frameless{probe: c.opt.Probe}
@@ -198,7 +199,7 @@ func (c *Camera) Run(ctx context.Context) error {
 		}
 		opened = true
 		err := c.stream(ctx, &need)
-		if errors.Is(err, ErrHung) {
+		if errors.Is(err, ErrHung) && ctx.Err() == nil { // else the device goes with the process
 			return fmt.Errorf("camera: %w", err)
 		}
 		if err == nil {

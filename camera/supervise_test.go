@@ -346,6 +346,26 @@ func TestCameraEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestCameraEndsWithItsContextWhateverTheSourceDoes: the process ends, and the
+// device with it.
+func TestCameraEndsWithItsContextWhateverTheSourceDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		r.Want(true)
+		wait(time.Second)
+		r.src.Hang()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+		r.src.Unhang()
+		synctest.Wait()
+	})
+}
+
 // A source made of a function.
 type source func(ctx context.Context, put func(*kiosk.Frame)) error
 

@@ -18,6 +18,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
+	"livekiosk/queue"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/seal"
 )
@@ -86,9 +87,10 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords  int   `toml:"max_records"`
-	MaxBytes    int64 `toml:"max_bytes"`
-	MaxBookings int   `toml:"max_bookings"`
+	MaxRecords  int    `toml:"max_records"`
+	MaxBytes    int64  `toml:"max_bytes"`
+	MaxBookings int    `toml:"max_bookings"`
+	EpochsDir   string `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -226,10 +228,14 @@ func (c Config) Validate() error {
 		return errors.New("state.traces: must not be negative")
 	case c.Queue.MaxRecords < 3:
 		return errors.New("queue.max_records: must be at least 3, the attempts of one session")
+	case c.Queue.MaxRecords > queue.RecordsMost:
+		return fmt.Errorf("queue.max_records: must be at most %d", queue.RecordsMost)
 	case c.Queue.MaxBytes < 64<<20:
 		return errors.New("queue.max_bytes: must be at least 67108864 (64 MiB): one session needs up to 24 MiB")
 	case c.Queue.MaxBookings < 1:
 		return errors.New("queue.max_bookings: must be at least 1")
+	case c.Queue.MaxBookings > queue.BookingsMost:
+		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}

@@ -355,16 +355,20 @@ func (s *story) String() string {
 	return strings.Join(s.lines, " ")
 }
 
-// until waits until done is true.
+// until waits until done is true. It looks after each word, and in between for
+// what comes about without one.
 func (s *story) until(t *testing.T, done func() bool) {
 	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
+	silence := time.NewTicker(20 * time.Millisecond)
+	defer silence.Stop()
 	for !done() {
 		select {
 		case <-s.news:
+		case <-silence.C:
 		case <-limit.C:
-			t.Fatalf("not done after 20 s; so far: %s", s)
+			t.Fatalf("not done after a minute; so far: %s", s)
 		}
 	}
 }

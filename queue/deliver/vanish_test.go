@@ -94,9 +94,9 @@ func TestARecordThatIsTakenAwayIsForgottenInSilence(t *testing.T) {
 				t.Fatal(err)
 			}
 			stop := w.run(t, d.Run)
-			told.until(t, func() bool {
+			told.until(t, func() bool { // the deliverer is through with both, too: it counts what it has in hand
 				left, err := q.Pending(t.Context())
-				return err != nil || len(left) == 0
+				return err != nil || len(left) == 0 && d.Stats().Pending == 0
 			})
 			stop()
 			if log.Len() > 0 {
