@@ -125,7 +125,7 @@ func (m *metrics) observe(e kiosk.Event) {
 	case kiosk.EventUploaded:
 		m.answered[kiosk.StoreService] = true
 	case kiosk.EventPhase, kiosk.EventHint, kiosk.EventCaptured, kiosk.EventAgain, kiosk.EventSaved, kiosk.EventDeferred,
-		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventFault:
+		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
 	}
 }
 
@@ -196,7 +196,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, f := range m.src.Faults() {
 		standing[f] = true
 	}
-	for _, f := range []kiosk.Fault{kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault} {
+	for _, f := range kiosk.Faults() {
 		s.gauge("kiosk_fault", "1 while the fault keeps the kiosk out of service.", flag01(standing[f]), "fault", string(f))
 	}
 }

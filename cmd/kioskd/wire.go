@@ -216,7 +216,7 @@ func (d *daemon) show(v kiosk.View) {
 	d.visitor = v.Session
 	status := "session: " + string(v.Screen)
 	switch {
-	case v.Screen == kiosk.IdleScreen:
+	case v.Screen == kiosk.IdleScreen, v.Screen == kiosk.RestingScreen:
 		status = "ready"
 	case v.Fault != kiosk.NoFault:
 		status = "out of service: " + string(v.Fault)

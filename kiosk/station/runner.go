@@ -48,6 +48,10 @@ func (r *runner) step(ctx context.Context, m message) {
 		defer func() { m.reply <- nil }()
 	}
 	r.tape.step(ctx, at, m.in, r.now, fx)
+	if in, ok := m.in.(flow.Voided); ok && r.now.Phase != before.Phase {
+		r.o.Emit(kiosk.Event{Kind: kiosk.EventVoided, Session: r.now.Session, Text: string(in.Reason)})
+		r.o.Log.WarnContext(ctx, "session voided", slog.String("session", string(r.now.Session)), slog.String("reason", string(in.Reason)))
+	}
 	r.show(before) // first: a preview must not be taken from a screen that still wants it
 	for _, e := range fx {
 		r.do(ctx, e, m)
@@ -61,7 +65,7 @@ func (r *runner) step(ctx context.Context, m message) {
 // busy says why no session can start now, or nil.
 func (r *runner) busy() error {
 	switch r.now.Phase {
-	case flow.Idle:
+	case flow.Idle, flow.Resting:
 		return nil
 	case flow.OutOfService:
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}

@@ -145,6 +145,17 @@ func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
 	return s.send(ctx, message{in: flow.Faulted{Fault: f, Active: active}})
 }
 
+// Void reports that what the running session captured cannot be trusted. It
+// ends at once, as an error that may not be retried.
+func (s *Station) Void(ctx context.Context, why kiosk.Breach) error {
+	return s.send(ctx, message{in: flow.Voided{Reason: why}})
+}
+
+// Present reports that somebody has come, or the last one left.
+func (s *Station) Present(ctx context.Context, here bool) error {
+	return s.send(ctx, message{in: flow.Presence{Here: here}})
+}
+
 // Deferred reports that delivery of a record waits for the network.
 func (s *Station) Deferred(ctx context.Context, id kiosk.RecordID) error {
 	return s.send(ctx, message{in: flow.Deferred{Record: id}})

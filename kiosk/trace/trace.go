@@ -213,6 +213,10 @@ func inputName(in flow.Input) string {
 		return "answered"
 	case flow.Faulted:
 		return "faulted"
+	case flow.Voided:
+		return "voided"
+	case flow.Presence:
+		return "presence"
 	case flow.Tick:
 		return "tick"
 	}
@@ -261,6 +265,10 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return read[flow.Answered](body)
 	case "faulted":
 		return read[flow.Faulted](body)
+	case "voided":
+		return read[flow.Voided](body)
+	case "presence":
+		return read[flow.Presence](body)
 	case "tick":
 		return read[flow.Tick](body)
 	}
