@@ -103,6 +103,13 @@ crash: setup ## start the outbox from IMAGES disks as a power cut could have lef
 crash-long: ## the same with 20,000 disks and 1,000 kills
 	@$(MAKE) --no-print-directory crash IMAGES=20000 KILLS=1000
 
+.PHONY: guest
+guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=arm64, PKG=./camera/v4l2, RUN=)
+	@.tools/setup guest
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ ./cmd/guest
+	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat
 	@$(BIN)/storm soak -for $(FOR)
