@@ -143,14 +143,15 @@ func (d *device) not(why string) error {
 	return fmt.Errorf("%s (%s): %w: %s", d.path, d.id.Card, ErrNotCamera, why)
 }
 
-// start sets the best mode and the controls, and starts the stream.
-func (d *device) start(c Controls) error {
+// start sets the mode that choose prefers and the controls, and starts the
+// stream.
+func (d *device) start(choose func([]Mode) (Mode, string, error), c Controls) error {
 	deepen()
 	modes, err := d.modes()
 	if err != nil {
 		return err
 	}
-	if d.mode, d.why, err = Choose(modes); err != nil {
+	if d.mode, d.why, err = choose(modes); err != nil {
 		return fmt.Errorf("%s (%s): %w", d.path, d.id.Card, err)
 	}
 	if err := d.set(d.mode, cmp.Or(c.Rate, wantedRate)); err != nil {

@@ -4,8 +4,11 @@ package v4l2
 
 import (
 	"fmt"
+	"os"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"livekiosk/kiosk"
 )
@@ -101,4 +104,24 @@ func (c *Camera) Handle(fd int, f *kiosk.Frame, t *Tracker) *kiosk.Frame {
 type Tracker struct {
 	t     tracker
 	plane plane
+}
+
+// Only has the camera stream in one mode, whatever is best.
+func (c *Camera) Only(m Mode) {
+	c.choose = func([]Mode) (Mode, string, error) { return m, "a test wants it", nil }
+}
+
+// Hold starts a stream and returns what it lives in.
+func Hold(path string) (*os.File, error) {
+	d, err := open(path)
+	if err == nil {
+		err = d.start(Choose, Controls{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range d.maps { // they would keep it, too
+		_ = unix.Munmap(m)
+	}
+	return os.NewFile(uintptr(d.fd), path), nil
 }

@@ -3,6 +3,8 @@
 package v4l2
 
 import (
+	"fmt"
+
 	"livekiosk/camera/trust"
 )
 
@@ -45,7 +47,9 @@ func look(path string, o Options) Found {
 	}
 	f.Trust = trust.Decide(d.id, o.Trust, o.Pin)
 	if f.Modes, f.Err = d.modes(); f.Err == nil {
-		f.Mode, f.Why, f.Err = Choose(f.Modes)
+		if f.Mode, f.Why, err = Choose(f.Modes); err != nil {
+			f.Err = fmt.Errorf("%s (%s): %w", path, d.id.Card, err)
+		}
 	}
 	return f
 }

@@ -17,7 +17,7 @@
 //	raw sensor data only                        ErrRaw, naming the way out
 //	no size of 640x480 or more, or in parts     ErrNotCamera, naming what it has
 //	virtual, forged, or not the pinned one      ErrUntrusted, with the reason
-//	the driver refuses buffers or the start     an error with its number: opened again
+//	the driver refuses buffers or the start     an error: opened again
 //	no memory for two buffers                   an error that says so
 //	unplugged, also while opening               ErrUnplugged
 //	the driver ends the stream (POLLERR, EIO)   an error with its number: opened again
@@ -87,9 +87,9 @@ type Options struct {
 	Controls Controls
 
 	// Seen is told which camera a stream comes from, before its first frame; and
-	// of one that was refused though it was not there at the last start: it may
-	// stand where the camera was. It may block, for as long as ctx lives. Nil:
-	// nobody asks.
+	// of one that was refused where the camera was: at its path, or with Auto one
+	// that was not there at the last start. It may block, for as long as ctx
+	// lives. Nil: nobody asks.
 	Seen func(ctx context.Context, id trust.Identity, trusted bool)
 
 	// Pool lends the memory of frames; nil: each has its own.
@@ -136,7 +136,8 @@ type Status struct {
 // A Camera implements camera.Source for one device. Its methods may be called
 // from any goroutine, Stream by one at a time.
 type Camera struct {
-	opt Options
+	opt    Options
+	choose func([]Mode) (Mode, string, error) // Choose; tests have others
 
 	judged  map[string]string       // by path: the decision that was logged last
 	present map[trust.Identity]bool // at the last start, by the kernel's word; nil before
@@ -160,7 +161,7 @@ func Open(o Options) (*Camera, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Camera{opt: o, judged: map[string]string{}}, nil
+	return &Camera{opt: o, choose: Choose, judged: map[string]string{}}, nil
 }
 
 // Status returns how the camera stands.
@@ -185,7 +186,7 @@ func (c *Camera) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
 		return err
 	}
 	defer d.close()
-	if err := d.start(c.opt.Controls); err != nil {
+	if err := d.start(c.choose, c.opt.Controls); err != nil {
 		return err
 	}
 	c.present = present()
@@ -219,7 +220,7 @@ func (c *Camera) open(ctx context.Context) (*device, trust.Decision, error) {
 			}
 			d.close()
 			err = fmt.Errorf("%s (%s): %w: %s", path, d.id.Card, ErrUntrusted, verdict.Reason)
-			if c.present != nil && !c.present[kernels(d.id)] {
+			if c.opt.Path != Auto || c.present != nil && !c.present[kernels(d.id)] {
 				strangers = append(strangers, d.id)
 			}
 		}
