@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,7 +38,7 @@ func Locate(sys string, major, minor uint32, id Identity) Identity {
 		id.Bound = filepath.Base(driver)
 	}
 	if dev := USBDevice(at); dev != "" {
-		id.USB = attribute(dev, "idVendor") + ":" + attribute(dev, "idProduct") + ":" + attribute(dev, "serial")
+		id.USB = usbName(dev)
 		id.Port = USBPort(dev)
 	}
 	return id
@@ -66,6 +67,53 @@ func USBPort(dev string) string {
 		}
 	}
 	return ""
+}
+
+// FindUSB returns the folder in sysfs, mounted at sys, of the camera on USB that
+// p names: with a video interface, and at that place. Its driver may have let
+// go of it.
+func FindUSB(sys string, p Pin) (string, error) {
+	links, err := filepath.Glob(filepath.Join(sys, "bus", "usb", "devices", "*"))
+	if err != nil {
+		return "", fmt.Errorf("look for USB devices: %w", err)
+	}
+	for _, link := range links {
+		dir, err := filepath.EvalSymlinks(link)
+		if err != nil || p.USB == "" || usbName(dir) != p.USB || clip(USBPort(dir)) != p.Bus {
+			continue
+		}
+		classes, err := filepath.Glob(filepath.Join(dir, "*", "bInterfaceClass"))
+		if err != nil {
+			return "", fmt.Errorf("look for the interfaces of %s: %w", dir, err)
+		}
+		for _, class := range classes {
+			if attribute(filepath.Dir(class), filepath.Base(class)) == videoClass {
+				return dir, nil
+			}
+		}
+		return "", fmt.Errorf("%s at %s is no camera", p.USB, p.Bus)
+	}
+	return "", fmt.Errorf("there is no USB device %s at %s", p.USB, p.Bus)
+}
+
+// videoClass is the class of USB interfaces that cameras have.
+const videoClass = "0e"
+
+// USBAddress returns the bus and the number on it of the USB device of a folder
+// in sysfs.
+func USBAddress(dir string) (bus, device int, err error) {
+	if bus, err = strconv.Atoi(attribute(dir, "busnum")); err != nil {
+		return 0, 0, fmt.Errorf("%s: bus: %w", dir, err)
+	}
+	if device, err = strconv.Atoi(attribute(dir, "devnum")); err != nil {
+		return 0, 0, fmt.Errorf("%s: device: %w", dir, err)
+	}
+	return bus, device, nil
+}
+
+// usbName is "vendor:product:serial" of the USB device of a folder in sysfs.
+func usbName(dir string) string {
+	return attribute(dir, "idVendor") + ":" + attribute(dir, "idProduct") + ":" + attribute(dir, "serial")
 }
 
 // attribute reads a line of sysfs; "" if there is none.

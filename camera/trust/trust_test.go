@@ -279,3 +279,41 @@ func TestLocateAsksTheKernel(t *testing.T) {
 		t.Errorf("without sysfs: %+v", got)
 	}
 }
+
+func TestFindUSBFindsACameraAndNothingElse(t *testing.T) {
+	s := newSysfs(t)
+	device := func(name, serial, class string) {
+		dir := "devices/pci0000:00/0000:00:14.0/usb1/" + name
+		for file, text := range map[string]string{
+			"idVendor": "046d", "idProduct": "082d", "serial": serial, "devpath": name[2:], "busnum": "1", "devnum": name[2:] + "0",
+			name + ":1.0/bInterfaceClass": class, name + ":1.1/bInterfaceClass": "01",
+		} {
+			s.file(dir+"/"+file, text)
+		}
+		s.link("bus/usb/devices/"+name, dir)
+	}
+	s.file("devices/pci0000:00/0000:00:14.0/usb1/devpath", "0")
+	device("1-1", "A", "0e")
+	device("1-2", "A", "0e")
+	device("1-3", "B", "08") // a disk
+	pin := func(port, serial string) trust.Pin {
+		return trust.Pin{Driver: "uvcvideo", Bus: "usb-0000:00:14.0-" + port, USB: "046d:082d:" + serial}
+	}
+	dir, err := trust.FindUSB(s.root, pin("2", "A"))
+	if err != nil || filepath.Base(dir) != "1-2" {
+		t.Fatalf("FindUSB() = %s, %v", dir, err)
+	}
+	if bus, number, err := trust.USBAddress(dir); bus != 1 || number != 20 || err != nil {
+		t.Errorf("USBAddress() = %d, %d, %v", bus, number, err)
+	}
+	if _, _, err := trust.USBAddress(s.root); err == nil {
+		t.Error("what is no device has an address")
+	}
+	for name, p := range map[string]trust.Pin{
+		"another serial": pin("1", "C"), "another port": pin("4", "A"), "a disk": pin("3", "B"), "nothing": {}, "no USB device": {Driver: "unicam", Bus: "platform:x"},
+	} {
+		if dir, err := trust.FindUSB(s.root, p); err == nil {
+			t.Errorf("%s is found at %s", name, dir)
+		}
+	}
+}
