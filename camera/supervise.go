@@ -303,7 +303,7 @@ func (c *Camera) rest(ctx context.Context, d time.Duration) {
 func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	c.mu.Lock()
 	c.live, c.got = true, false
-	lent := c.loan
+	lent, trial := c.loan, !c.wanted
 	c.mu.Unlock()
 	if lent != nil {
 		lent.end()
@@ -327,7 +327,7 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	done := make(chan error, 1)
 	go func() { done <- c.opt.Source.Stream(sctx, c.put) }()
 
-	ended, why := c.watch(ctx, done, need)
+	ended, why := c.watch(ctx, done, need, trial)
 	if ended {
 		return why
 	}
@@ -338,11 +338,13 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	return why
 }
 
-// watch returns when the source should be closed, and why; or when it ended.
-func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless) (ended bool, why error) {
+// watch returns when the source should be closed, and why; or when it ended. A
+// stream that began as a trial serves nobody who came meanwhile: theirs begins
+// with them, and the source says anew what it is.
+func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless, trial bool) (ended bool, why error) {
 	t := time.NewTicker(min(tick, max(c.opt.Stall/4, time.Millisecond)))
 	defer t.Stop()
-	for need.any() || c.isWanted() {
+	for need.any() || c.isWanted() && !trial {
 		c.opt.Beat()
 		select {
 		case err := <-done:

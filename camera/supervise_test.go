@@ -728,3 +728,20 @@ func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
 		r.want(t)
 	})
 }
+
+func TestATrialServesNobodyWhoCameMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, n := cameratest.NewScripted(), 0
+		c, err := camera.New(camera.Options{Source: src, Put: func(f *kiosk.Frame) { n++; f.Release() }, Probe: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, c.Run)
+		wait(10 * time.Millisecond) // it is open, and no frame came
+		c.Want(true)
+		wait(2 * time.Second)
+		if src.Opened() != 2 || !src.Streaming() || n < 50 {
+			t.Errorf("opened %d times, streaming %v, %d frames", src.Opened(), src.Streaming(), n)
+		}
+	})
+}

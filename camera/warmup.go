@@ -21,10 +21,10 @@ type warmup struct {
 	last [4]float32 // luma of the newest frames
 }
 
-// settled tells whether the exposure has settled with f, which came after
+// settled tells whether the exposure has settled with f, which came so long
 // after the first frame of its stream.
-func (w *warmup) settled(f *kiosk.Frame, after time.Duration, luma func(*kiosk.Frame) (float32, error)) bool {
-	if w.done || after >= warmFor {
+func (w *warmup) settled(f *kiosk.Frame, age time.Duration, luma func(*kiosk.Frame) (float32, error)) bool {
+	if w.done || age >= warmFor {
 		w.done = true
 		return true
 	}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -583,7 +584,7 @@ func TestGuestTrust(t *testing.T) {
 			works(t, cam)
 			point(paths[1])
 			_ = stream(t, cam, after(3))
-			want := fmt.Sprint([]string{"platform:vivid-000 true", "platform:vivid-001 " + fmt.Sprint(pin == trust.Pin{})})
+			want := fmt.Sprint([]string{"platform:vivid-000 true", "platform:vivid-001 " + strconv.FormatBool(pin == trust.Pin{})})
 			if got := fmt.Sprint(seen); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
 				t.Errorf("told %s, want %s", got, want)
 			}

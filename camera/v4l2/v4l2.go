@@ -25,8 +25,8 @@
 //	a frame is flagged, short or corrupt        skipped and counted
 //	a frame is of an earlier stream             skipped and counted
 //	nobody gives frames back                    skipped and counted, until somebody does
-//	the driver loses frames                     counted by its numbers
-//	numbers or times stand still or go back     the frame is kept, with a time after the last one
+//	the driver leaves numbers out               counted as lost
+//	times or numbers stand still or go back     the frame is kept, with a time after the last one
 //	another program changes the format at rest  set anew at each start
 //	the context ends                            nil, within patience
 //
@@ -244,12 +244,15 @@ func (c *Camera) decide(ctx context.Context, d *device) trust.Decision {
 		return verdict
 	}
 	c.judged[d.path] = about
-	level, message := slog.LevelInfo, "camera trusted"
-	if !verdict.Accepted {
-		level, message = slog.LevelWarn, "camera refused"
+	what := []slog.Attr{
+		slog.String("path", d.path), slog.String("card", d.id.Card), slog.String("identity", d.id.String()),
+		slog.String("at", d.id.Path), slog.String("reason", verdict.Reason),
 	}
-	c.opt.Log.LogAttrs(ctx, level, message, slog.String("path", d.path), slog.String("card", d.id.Card), slog.String("identity", d.id.String()),
-		slog.String("at", d.id.Path), slog.String("reason", verdict.Reason))
+	if verdict.Accepted {
+		c.opt.Log.LogAttrs(ctx, slog.LevelInfo, "camera trusted", what...)
+	} else {
+		c.opt.Log.LogAttrs(ctx, slog.LevelWarn, "camera refused", what...)
+	}
 	return verdict
 }
 

@@ -284,8 +284,11 @@ func TestControls(t *testing.T) {
 		want []string
 	}{
 		{"none", v4l2.Controls{Rate: 25}, nil},
-		{"all by the camera", v4l2.Controls{Exposure: "auto", Gain: "auto", WhiteBalance: "auto", Focus: "auto", PowerLine: "auto"},
-			[]string{"0x9a0901=[3 0]", "0x980912=[1]", "0x98090c=[1]", "0x9a090c=[1]", "0x980918=[3]"}},
+		{
+			"all by the camera",
+			v4l2.Controls{Exposure: "auto", Gain: "auto", WhiteBalance: "auto", Focus: "auto", PowerLine: "auto"},
+			[]string{"0x9a0901=[3 0]", "0x980912=[1]", "0x98090c=[1]", "0x9a090c=[1]", "0x980918=[3]"},
+		},
 		{"all by hand", v4l2.Controls{Exposure: "156", Gain: "64", WhiteBalance: "4600", Focus: "0", PowerLine: "50"}, []string{
 			"0x9a0901=[1]", "0x9a0902=[156]", "0x980912=[0]", "0x980913=[64]", "0x98090c=[0]", "0x98091a=[4600]",
 			"0x9a090c=[0]", "0x9a090a=[0]", "0x980918=[1]",
@@ -385,8 +388,7 @@ func TestAFrameCostsNoMemoryOfItsOwn(t *testing.T) {
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
+	t.Cleanup(func() { _, _ = unix.Close(ends[0]), unix.Close(ends[1]) })
 	if _, err := unix.Write(ends[1], []byte{1}); err != nil {
 		t.Fatal(err)
 	}

@@ -247,16 +247,16 @@ func watchText(s api.Status) string {
 }
 
 func lossText(lost uint64, s api.CameraSkips) string {
-	text := fmt.Sprintf("%d lost by the driver", lost)
+	words := []string{fmt.Sprintf("%d lost by the driver", lost)}
 	for _, one := range []struct {
 		n    uint64
 		what string
 	}{{s.Flawed, "flagged"}, {s.Short, "short"}, {s.Corrupt, "corrupt"}, {s.Stale, "stale"}, {s.Starved, "without memory"}} {
 		if one.n > 0 {
-			text += fmt.Sprintf(", %d %s", one.n, one.what)
+			words = append(words, fmt.Sprintf("%d %s", one.n, one.what))
 		}
 	}
-	return text
+	return strings.Join(words, ", ")
 }
 
 // printable is s without what a terminal would take for a command: a device may
@@ -319,7 +319,7 @@ func takeRequest(path string) (string, error) {
 		return "", fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	if err := unix.Unlink(path); err != nil {
+	if err = unix.Unlink(path); err != nil {
 		return "", fmt.Errorf("remove %s: %w", path, err)
 	}
 	buf := make([]byte, maxRequest)

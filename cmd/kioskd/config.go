@@ -64,7 +64,7 @@ type ControlsConfig struct {
 // A setting is a word or a number, with quotes or without.
 type setting string
 
-func (s *setting) UnmarshalText(b []byte) error {
+func (s *setting) UnmarshalText(b []byte) error { //nolint:unparam // as encoding.TextUnmarshaler has it
 	*s = setting(b)
 	return nil
 }
