@@ -1,7 +1,7 @@
 // Command guest runs the guest tests of the module in the current folder in a
 // small emulated machine; see package guest.
 //
-//	guest [-arch amd64|arm64] [-run REGEXP] [-timeout 10m] [PACKAGE...]
+//	guest [-arch amd64|arm64] [-run REGEXP] [-timeout 15m] [PACKAGE...]
 //
 // Without packages it is all that have guest tests.
 //
@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"livekiosk/buildroot/test/guest"
+	"livekiosk/inference/models"
 )
 
 const (
@@ -42,14 +43,14 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	fs.SetOutput(out)
 	arch := fs.String("arch", runtime.GOARCH, "architecture of the guest: amd64 or arm64")
 	fs.StringVar(&o.Run, "run", "", "which tests, as of go test; empty: TestGuest and what follows")
-	fs.DurationVar(&o.Timeout, "timeout", 0, "of the guest, from power on to off; 0: 10 minutes")
+	fs.DurationVar(&o.Timeout, "timeout", 0, "of the guest, from power on to off; 0: 15 minutes")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
 	}
-	o.Packages = fs.Args()
+	o.Packages, o.Models = fs.Args(), models.Dir()
 	var err error
 	if o.Arch, err = guest.ParseArch(*arch); err != nil {
 		_, _ = fmt.Fprintf(out, "guest: %v\n", err)

@@ -46,10 +46,11 @@ func (s suite) binary() string { return strings.ReplaceAll(s.ImportPath, "/", "-
 
 // A builder makes what is in the guest.
 type builder struct {
-	arch Arch
-	kern kernel
-	work string // folder for what it makes
-	log  io.Writer
+	arch   Arch
+	kern   kernel
+	work   string // folder for what it makes
+	models string // folder of the inference runtime and the weights
+	log    io.Writer
 }
 
 // suites lists the packages to test.
@@ -123,6 +124,13 @@ func (b *builder) pack(ctx context.Context, image string, suites []suite, run st
 		if err != nil {
 			return err
 		}
+	}
+	wishes, err := payloads(suites)
+	if err != nil {
+		return err
+	}
+	if err = b.carry(ctx, a, wishes); err != nil {
+		return err
 	}
 	text, err := json.Marshal(plan)
 	if err != nil {

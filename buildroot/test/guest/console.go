@@ -17,8 +17,7 @@ type console struct {
 const tailLines = 40
 
 // signs are what a kernel says that cannot be trusted any more. A processor's
-// stall is not among them: under emulation it tells how busy this machine is,
-// and the guest starts without that watchdog.
+// stall is not among them: the guest starts without that watchdog.
 func signs() []string {
 	return []string{
 		"Kernel panic", "BUG: ", "kernel BUG at ", "Oops: ", "Internal error: ", "general protection fault", "double fault: ",

@@ -48,3 +48,24 @@ func Boot(ctx context.Context, work, log string, timeout time.Duration, packages
 	m := machine{arch: AMD64, kernel: "vmlinuz", image: "initramfs", work: work, log: log}
 	return m.run(ctx, timeout, packages, out)
 }
+
+// Payload returns what a test file asks for.
+func Payload(dir, file string) (programs, host []string, models bool, err error) {
+	p, err := payloads([]suite{{Dir: dir, XTestGoFiles: []string{file}}})
+	return p.programs, p.host, p.models, err
+}
+
+// SharedObjects is sharedObjects of one file.
+func SharedObjects(ctx context.Context, file string) ([]string, error) {
+	return sharedObjects(ctx, []string{file})
+}
+
+// Kernel fetches the kernel of an architecture into a cache.
+func Kernel(ctx context.Context, arch Arch, cache string, log io.Writer) (release, version string, err error) {
+	k := kitchen{arch: arch, cache: cache, log: log}
+	kern, err := k.kernel(ctx)
+	return kern.release, kern.version, err
+}
+
+// Place is place.
+func Place(arch Arch) string { return (&kitchen{arch: arch}).place() }

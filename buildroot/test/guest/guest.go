@@ -20,8 +20,9 @@ type Options struct {
 	Arch     Arch          // required
 	Packages []string      // patterns as of "go list"; none: every package that has guest tests
 	Run      string        // which tests, as of "go test -run"; "": ^TestGuest
-	Timeout  time.Duration // of the guest, from power on to off; 0: 10 minutes
+	Timeout  time.Duration // of the guest, from power on to off; 0: 15 minutes
 	Cache    string        // folder of the kernels; "": $XDG_CACHE_HOME/livekiosk/guest, or what stands for it
+	Models   string        // folder of the inference runtime and the weights, for tests that ask for them
 	Out      string        // folder of the kernel's log; "": out/guest
 }
 
@@ -31,7 +32,7 @@ type Options struct {
 // and passed; it is ErrLacks if nothing could be.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	o.Run = cmp.Or(o.Run, "^TestGuest")
-	o.Timeout = cmp.Or(o.Timeout, 10*time.Minute)
+	o.Timeout = cmp.Or(o.Timeout, 15*time.Minute)
 	o.Out = cmp.Or(o.Out, "out/guest")
 	if o.Cache == "" {
 		cache, err := os.UserCacheDir()
@@ -56,7 +57,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	b := builder{arch: o.Arch, kern: kern, work: work, log: out}
+	b := builder{arch: o.Arch, kern: kern, work: work, models: o.Models, log: out}
 	suites, err := b.suites(ctx, o.Packages)
 	if err != nil {
 		return err

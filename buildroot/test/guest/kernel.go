@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"os/exec"
@@ -73,8 +74,8 @@ func (k *kitchen) current(ctx context.Context) (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	recipe := strings.Join(append(wanted(), kern.release, kern.version), "\n")
-	if was, missing := os.ReadFile(filepath.Join(kern.dir, "ready")); missing == nil && string(was) == recipe {
+	ready := filepath.Join(kern.dir, "ready")
+	if _, missing := os.Stat(ready); missing == nil {
 		k.say("kernel %s, Debian %s, from the cache", kern.release, kern.version)
 		return kern, nil
 	}
@@ -87,7 +88,7 @@ func (k *kitchen) current(ctx context.Context) (kernel, error) {
 	if err := k.make(ctx, kern, work); err != nil {
 		return kernel{}, fmt.Errorf("kernel %s: %w", kern.release, err)
 	}
-	if err := os.WriteFile(filepath.Join(kern.dir, "ready"), []byte(recipe), 0o644); err != nil {
+	if err := os.WriteFile(ready, nil, 0o644); err != nil {
 		return kernel{}, err
 	}
 	return kern, k.forget(kern.version)
@@ -104,7 +105,18 @@ func (k *kitchen) newest(ctx context.Context) (kernel, error) {
 	if found == nil {
 		return kernel{}, fmt.Errorf("%w: apt knows no kernel of the series %s; it is Debian 12's", ErrLacks, series)
 	}
-	return kernel{release: found[1], version: found[2], dir: filepath.Join(k.cache, found[2], string(k.arch))}, nil
+	return kernel{release: found[1], version: found[2], dir: filepath.Join(k.cache, found[2], k.place())}, nil
+}
+
+// place is the folder of a kernel among those of its revision. Another list of
+// modules is another place: guests of two work trees do not get in each
+// other's way.
+func (k *kitchen) place() string {
+	h := fnv.New32a()
+	for _, name := range wanted() {
+		_, _ = io.WriteString(h, name+"\n")
+	}
+	return fmt.Sprintf("%s-%08x", k.arch, h.Sum32())
 }
 
 // make fetches and unpacks everything below work, and leaves in the kernel's
