@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -29,6 +30,7 @@ import (
 	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
 	"livekiosk/kiosk"
+	"livekiosk/kiosk/flow"
 )
 
 // patience is how long a guest under emulation may take for a few frames.
@@ -764,3 +766,94 @@ func TestGuestAConsumerThatGivesNothingBackCostsFramesOnly(t *testing.T) {
 }
 
 func logger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// TestGuestASwapVoidsTheSession has a session's camera unplugged, and another
+// one in its place when it is opened anew.
+func TestGuestASwapVoidsTheSession(t *testing.T) {
+	first := guesttest.Cameras(t, guesttest.Webcam()...)[0]
+	guesttest.Load(t, "v4l2loopback", "video_nr=9", `card_label="HD Pro Webcam C920"`, "exclusive_caps=0")
+	other := newPanel(t, "/dev/video9")
+	if err := other.setFormat(2, "YUYV", 640, 480); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(other.fd, make([]byte, 2*640*480)); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "camera")
+	if err := os.Symlink(first, link); err != nil {
+		t.Fatal(err)
+	}
+	policy := flow.Standard()
+	var mu sync.Mutex
+	session := flow.State{Phase: flow.Idle}
+	var reports []flow.Report
+	step := func(at time.Duration, in flow.Input) {
+		mu.Lock()
+		defer mu.Unlock()
+		var fx []flow.Effect
+		session, fx = policy.Step(session, at, in)
+		for _, e := range fx {
+			if r, is := e.(flow.Report); is {
+				reports = append(reports, r)
+			}
+		}
+	}
+	step(time.Second, flow.Launched{Session: "s1", Locale: kiosk.English})
+	step(2*time.Second, flow.Tapped{Session: "s1", Control: kiosk.Agree})
+	frames := make(chan struct{}, 1)
+	cam, err := camera.New(camera.Options{
+		Source: newCamera(t, v4l2.Options{Path: link, Seen: func(_ context.Context, id trust.Identity, trusted bool) {
+			step(3*time.Second, flow.Opened{Camera: id.String(), Trusted: trusted})
+		}}),
+		Put: func(f *kiosk.Frame) {
+			f.Release()
+			select {
+			case frames <- struct{}{}:
+			default:
+			}
+		},
+		Start: patience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- cam.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	cam.Want(true)
+	<-frames
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/video9", link); err != nil {
+		t.Fatal(err)
+	}
+	p := newPanel(t, first)
+	p.set("Disconnect", 1)
+	p.close()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-tick.C:
+		case <-timer.C:
+			t.Fatalf("the session goes on: %+v", cam.Stats())
+		}
+		mu.Lock()
+		ended = session.Phase == flow.Outcome
+		mu.Unlock()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := (flow.Report{Status: kiosk.Errored, Error: kiosk.SecurityError, Detail: kiosk.Tampered}); len(reports) != 2 || reports[1] != want {
+		t.Errorf("reports %+v, want %+v in the end", reports, want)
+	}
+}
