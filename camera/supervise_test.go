@@ -752,6 +752,11 @@ func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
 			t.Errorf("Lend() = %v", err)
 		}
 		r.want(t)
+		r.Want(true)
+		wait(100 * time.Millisecond) // it failed, and is opened again in a moment
+		if err := r.Lend(t.Context(), count); !errors.Is(err, camera.ErrTaken) {
+			t.Errorf("lent between two tries of a camera that is wanted: %v", err)
+		}
 	})
 }
 
