@@ -117,9 +117,10 @@ func (b *builder) pack(ctx context.Context, image string, suites []suite, run st
 	a := newArchive(f)
 	var plan Plan
 	for _, s := range suites {
-		args := []string{"/lab/" + s.binary(), "-test.v", "-test.run=" + run, "-test.timeout=" + timeout.String()}
+		args := []string{"/lab/" + s.binary(), "-test.v", "-test.run=" + run, "-test.timeout=" + (timeout * 4 / 5).String()}
 		plan.Tests = append(plan.Tests, PlannedTest{Package: s.ImportPath, Dir: s.place(), Args: args})
-		if err := errors.Join(a.folder(s.place()), a.copyFile("/lab/"+s.binary(), filepath.Join(b.work, s.binary())), a.copyTree(s.place(), s.Dir, "testdata")); err != nil {
+		err = errors.Join(a.folder(s.place()), a.copyFile("/lab/"+s.binary(), filepath.Join(b.work, s.binary())), a.copyTree(s.place(), s.Dir, "testdata"))
+		if err != nil {
 			return err
 		}
 	}
@@ -128,10 +129,10 @@ func (b *builder) pack(ctx context.Context, image string, suites []suite, run st
 		return err
 	}
 	return errors.Join(
-		a.copyFile("/init", init), a.data(PlanFile, 0o644, string(text)),
+		a.copyFile("/init", init), a.data(PlanFile, string(text)),
 		a.copyTree("/lab", b.kern.dir, "modules"),
 		a.copyFile("/bin/busybox", filepath.Join(b.kern.dir, "busybox")),
-		a.data("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n"), a.data("/etc/group", 0o644, "root:x:0:\nvideo:x:44:\n"),
+		a.data("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"), a.data("/etc/group", "root:x:0:\nvideo:x:44:\n"),
 		a.folder("/dev"), a.folder("/proc"), a.folder("/sys"), a.folder("/tmp"), a.folder("/run"), a.folder("/root"),
 		a.close())
 }

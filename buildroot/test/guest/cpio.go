@@ -35,9 +35,9 @@ func (a *archive) folder(name string) error {
 	return a.entry(name, 0o040755, 0, strings.NewReader(""))
 }
 
-// data makes a file.
-func (a *archive) data(name string, mode os.FileMode, data string) error {
-	return a.file(name, mode, int64(len(data)), strings.NewReader(data))
+// data makes a file that is no program.
+func (a *archive) data(name, data string) error {
+	return a.file(name, 0o644, int64(len(data)), strings.NewReader(data))
 }
 
 // copyFile copies a file of this machine. Links are followed.
@@ -62,15 +62,6 @@ func (a *archive) file(name string, mode os.FileMode, size int64, data io.Reader
 	return a.entry(name, 0o100000|uint32(mode.Perm()), size, data)
 }
 
-// link makes a symbolic link.
-func (a *archive) link(name, target string) error {
-	name = strings.TrimPrefix(name, "/")
-	if err := a.folder(path.Dir(name)); err != nil {
-		return err
-	}
-	return a.entry(name, 0o120777, int64(len(target)), strings.NewReader(target))
-}
-
 // close writes the end, and not more: the writer below stays open.
 func (a *archive) close() error {
 	if err := a.entry("TRAILER!!!", 0, 0, strings.NewReader("")); err != nil {
@@ -93,7 +84,7 @@ func (a *archive) entry(name string, mode uint32, size int64, data io.Reader) er
 	if err != nil {
 		return err
 	}
-	if err := a.pad(head); err != nil {
+	if err = a.pad(head); err != nil {
 		return err
 	}
 	n, err := io.Copy(a.w, data)

@@ -63,12 +63,12 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	}
 	began := time.Now()
 	for _, s := range suites {
-		if err := b.compile(ctx, s); err != nil {
+		if err = b.compile(ctx, s); err != nil {
 			return err
 		}
 	}
 	image := filepath.Join(work, "initramfs")
-	if err := b.pack(ctx, image, suites, o.Run, o.Timeout); err != nil {
+	if err = b.pack(ctx, image, suites, o.Run, o.Timeout); err != nil {
 		return fmt.Errorf("initramfs: %w", err)
 	}
 	info, err := os.Stat(image)
@@ -80,7 +80,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	for _, s := range suites {
 		names = append(names, s.ImportPath)
 	}
-	m := machine{arch: o.Arch, kernel: filepath.Join(kern.dir, "vmlinuz"), image: image, size: info.Size(), work: work,
-		log: filepath.Join(o.Out, "console-"+string(o.Arch)+".log")}
+	m := machine{
+		arch: o.Arch, kernel: filepath.Join(kern.dir, "vmlinuz"), image: image, size: info.Size(), work: work,
+		log: filepath.Join(o.Out, "console-"+string(o.Arch)+".log"),
+	}
 	return m.run(ctx, o.Timeout, names, out)
 }

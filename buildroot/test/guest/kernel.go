@@ -74,7 +74,7 @@ func (k *kitchen) current(ctx context.Context) (kernel, error) {
 		return kernel{}, err
 	}
 	recipe := strings.Join(append(wanted(), kern.release, kern.version), "\n")
-	if was, err := os.ReadFile(filepath.Join(kern.dir, "ready")); err == nil && string(was) == recipe {
+	if was, missing := os.ReadFile(filepath.Join(kern.dir, "ready")); missing == nil && string(was) == recipe {
 		k.say("kernel %s, Debian %s, from the cache", kern.release, kern.version)
 		return kern, nil
 	}
@@ -136,16 +136,16 @@ func (k *kitchen) make(ctx context.Context, kern kernel, work string) error {
 	}
 	root := filepath.Join(work, "root")
 	for _, deb := range debs {
-		if err := k.run(ctx, work, "dpkg-deb", "-x", deb, root); err != nil {
+		if err = k.run(ctx, work, "dpkg-deb", "-x", deb, root); err != nil {
 			return err
 		}
 	}
-	if err := k.source(ctx, source, root, work); err != nil {
+	if err = k.source(ctx, source, root, work); err != nil {
 		return err
 	}
 	k.say("kernel %s: building gpio-sim and v4l2loopback", kern.release)
 	built := filepath.Join(work, "built")
-	if err := k.build(ctx, kern, root, source, built); err != nil {
+	if err = k.build(ctx, kern, root, source, built); err != nil {
 		return err
 	}
 	set, err := readModules(filepath.Join(root, "lib/modules", kern.release), built)
@@ -227,28 +227,27 @@ func (k *kitchen) build(ctx context.Context, kern kernel, root, source, built st
 		files[file] = filepath.Base(file)
 	}
 	for from, to := range files {
-		text, err := os.ReadFile(from)
-		if err != nil {
-			return err
-		}
 		// irq_to_desc is not there for modules.
-		text = []byte(strings.ReplaceAll(string(text), "handle_simple_irq(irq_to_desc(irqnum))", "generic_handle_irq_safe(irqnum)"))
-		if err := os.WriteFile(filepath.Join(built, to), text, 0o644); err != nil {
+		if err = edit(from, filepath.Join(built, to), "handle_simple_irq(irq_to_desc(irqnum))", "generic_handle_irq_safe(irqnum)"); err != nil {
 			return err
 		}
 	}
 	// The headers expect to be installed.
 	headers := filepath.Join(root, "usr/src/linux-headers-"+kern.release)
 	makefile := filepath.Join(headers, "Makefile")
-	text, err := os.ReadFile(makefile)
-	if err != nil {
-		return err
-	}
-	text = []byte(strings.ReplaceAll(string(text), " /usr/src/", " "+filepath.Join(root, "usr/src")+"/"))
-	if err := os.WriteFile(makefile, text, 0o644); err != nil {
+	if err = edit(makefile, makefile, " /usr/src/", " "+filepath.Join(root, "usr/src")+"/"); err != nil {
 		return err
 	}
 	return k.run(ctx, built, "make", "-s", "-C", headers, "M="+built, "ARCH="+k.arch.kernel(), "CROSS_COMPILE="+k.arch.triplet()+"-", "modules")
+}
+
+// edit copies a text with all of one replaced by another.
+func edit(from, to, all, by string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, []byte(strings.ReplaceAll(string(text), all, by)), 0o644)
 }
 
 // keep copies the modules that are wanted, without what only a debugger needs,

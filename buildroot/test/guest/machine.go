@@ -44,7 +44,7 @@ func (m *machine) run(ctx context.Context, timeout time.Duration, packages []str
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no end after %v", timeout))
 	defer cancel()
 	socket := filepath.Join(m.work, "results")
-	listener, err := net.Listen("unix", socket)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (m *machine) run(ctx context.Context, timeout time.Duration, packages []str
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		return fmt.Errorf("%w: %w", ErrLacks, err)
 	}
 	r, c := newReport(out), &console{}
@@ -72,8 +72,8 @@ func (m *machine) run(ctx context.Context, timeout time.Duration, packages []str
 		_ = listener.Close() // the emulator may have ended before it came to the socket
 	})
 	readers.Go(func() { // the results
-		conn, err := listener.Accept()
-		if err != nil {
+		conn, closed := listener.Accept()
+		if closed != nil {
 			return
 		}
 		eachLine(conn, r.line)

@@ -62,7 +62,7 @@ func moduleNeeds(file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	section := f.Section(".modinfo")
 	if section == nil {
 		return nil, fmt.Errorf("%w: no section .modinfo", os.ErrInvalid)

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -61,7 +62,7 @@ func (r *report) word(f []string) {
 func (r *report) end(code int, took time.Duration, sound bool) {
 	name := r.open
 	r.open = ""
-	verdict := ""
+	var verdict string
 	switch {
 	case !sound:
 		verdict = "[what the guest said of it cannot be read]"
@@ -94,7 +95,7 @@ func (r *report) verdict(packages []string) error {
 		}
 	}
 	if !r.bye {
-		return fmt.Errorf("the guest ended without a farewell")
+		return errors.New("the guest ended without a farewell")
 	}
 	return nil
 }

@@ -39,13 +39,11 @@ func NewChip(tb testing.TB, lines ...string) *Chip {
 	if err := unix.Mount("configfs", root, "configfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		tb.Fatalf("mount %s: %v", root, err)
 	}
-	config, err := os.MkdirTemp(root+"/gpio-sim", "")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c := &Chip{tb: tb, config: config, lines: lines}
+	name := strings.ReplaceAll(tb.Name(), "/", "-") + "-" + filepath.Base(tb.TempDir()) // numbered by call
+	c := &Chip{tb: tb, config: filepath.Join(root, "gpio-sim", name), lines: lines}
+	bank := filepath.Join(c.config, "bank0")
+	c.must(os.Mkdir(c.config, 0o755))
 	tb.Cleanup(c.discard)
-	bank := filepath.Join(config, "bank0")
 	c.must(os.Mkdir(bank, 0o755))
 	c.write(filepath.Join(bank, "num_lines"), strconv.Itoa(len(lines)))
 	for i, name := range lines {

@@ -31,7 +31,7 @@ const (
 	output    = 2          // GPIOHANDLE_REQUEST_OUTPUT
 )
 
-func ioctl(t *testing.T, fd uintptr, call uintptr, arg unsafe.Pointer) {
+func ioctl(t *testing.T, fd, call uintptr, arg unsafe.Pointer) {
 	t.Helper()
 	if _, _, err := unix.Syscall(unix.SYS_IOCTL, fd, call, uintptr(arg)); err != 0 {
 		t.Fatalf("ioctl %#x: %v", call, err)
@@ -99,6 +99,50 @@ func TestGuestCamerasAreThereUntilTheTestEnds(t *testing.T) {
 		if _, err := os.Stat(p); err == nil {
 			t.Errorf("%s is there after its test", p)
 		}
+	}
+}
+
+func TestGuestCameraIsPulledAndComesBack(t *testing.T) {
+	path := guesttest.Cameras(t, guesttest.Webcam()...)[0]
+	held, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	replug := guesttest.Unplug(t, path)
+	if _, err := os.Open(path); err == nil {
+		t.Errorf("%s opens after it was unplugged", path)
+	}
+	again := replug()
+	if again == path {
+		t.Errorf("%s came back under its name while somebody holds it", path)
+	}
+	f, err := os.Open(again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// A control that was set can be read: the kernel refuses a name or a value
+// that is none.
+func TestGuestControlsAreFoundByName(t *testing.T) {
+	path := guesttest.Cameras(t, guesttest.Webcam()...)[0]
+	for name, value := range map[string]int32{
+		"Percentage of Dropped Buffers": 30, "Inject V4L2_BUF_FLAG_ERROR": 1, "Inject VIDIOC_REQBUFS Error": 1,
+		"Inject VIDIOC_QBUF Error": 1, "Inject VIDIOC_STREAMON Error": 1, "Inject Fatal Streaming Error": 1,
+	} {
+		guesttest.SetControl(t, path, name, value)
+	}
+	held, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	guesttest.SetControl(t, path, "Disconnect", 1)
+	if f, err := os.Open(path); err == nil {
+		f.Close()
+		t.Error("a disconnected camera opens while somebody holds it")
 	}
 }
 

@@ -41,7 +41,7 @@ func run() error {
 		return err
 	}
 	var plan guest.Plan
-	if err := json.Unmarshal(text, &plan); err != nil {
+	if err = json.Unmarshal(text, &plan); err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
 	port, err := results()
@@ -49,7 +49,7 @@ func run() error {
 		return err
 	}
 	for _, t := range plan.Tests {
-		if err := test(t, port); err != nil {
+		if err = test(t, port); err != nil {
 			return fmt.Errorf("send results: %w", err)
 		}
 	}

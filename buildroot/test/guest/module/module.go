@@ -28,7 +28,7 @@ func Load(name string, params ...string) error {
 		if !ok {
 			continue
 		}
-		for _, m := range strings.Fields(order) {
+		for m := range strings.FieldsSeq(order) {
 			with := ""
 			if m == name {
 				with = strings.Join(params, " ")
