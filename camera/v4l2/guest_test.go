@@ -22,7 +22,6 @@ import (
 	"time"
 	"unsafe"
 
-	low "github.com/vladimirvivien/go4vl/v4l2"
 	"golang.org/x/sys/unix"
 
 	"livekiosk/buildroot/test/guest/guesttest"
@@ -82,57 +81,21 @@ func works(t *testing.T, c *v4l2.Camera) {
 	}
 }
 
-// A panel sets the controls of a device, as a test or another program would.
-type panel struct {
-	t  *testing.T
-	fd int
-	id map[string]uint32
-}
+// A program is another one that has the device open.
+type program struct{ fd int }
 
-func newPanel(t *testing.T, path string) *panel {
+func newProgram(t *testing.T, path string) program {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &panel{t: t, fd: fd, id: map[string]uint32{}}
-	t.Cleanup(p.close)
-	all, err := low.QueryAllControls(uintptr(fd))
-	if err != nil && len(all) == 0 {
-		t.Fatal(err)
-	}
-	for _, c := range all {
-		p.id[c.Name] = c.ID
-	}
-	return p
-}
-
-func (p *panel) close() {
-	if p.fd >= 0 {
-		_ = unix.Close(p.fd)
-		p.fd = -1
-	}
-}
-
-// set sets the control of a name.
-func (p *panel) set(name string, value int32) {
-	p.t.Helper()
-	id, ok := p.id[name]
-	if !ok {
-		p.t.Fatalf("there is no control %q among %v", name, p.id)
-	}
-	ctrl := struct {
-		id    uint32
-		value int32
-	}{id, value}
-	const setControl = 0xc008561c
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd), setControl, uintptr(unsafe.Pointer(&ctrl))); errno != 0 {
-		p.t.Fatalf("control %q = %d: %v", name, value, errno)
-	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return program{fd}
 }
 
 // setFormat sets the format of a device for buffers of a type.
-func (p *panel) setFormat(typ uint32, code string, w, h uint32) error {
+func (p program) setFormat(typ uint32, code string, w, h uint32) error {
 	var f [208]byte
 	for i, v := range []uint32{typ, 0, w, h, binary.LittleEndian.Uint32([]byte(code)), 1} {
 		binary.NativeEndian.PutUint32(f[4*i:], v)
@@ -157,14 +120,13 @@ func TestGuestContractOfAMultiPlanarDevice(t *testing.T) {
 // bars at their places to the pixel, and their colours within the tolerance of
 // how vivid rounds.
 func TestGuestEveryFormatIsTheTestPicture(t *testing.T) {
-	for name, params := range map[string][]string{"single-planar": nil, "multi-planar": {"multiplanar=2"}} {
+	for name, planes := range map[string]int{"single-planar": 1, "multi-planar": 2} {
 		t.Run(name, func(t *testing.T) {
-			path := guesttest.Cameras(t, append(guesttest.Webcam(), params...)...)[0]
-			p := newPanel(t, path)
-			p.set("OSD Text Mode", 2) // none
-			p.set("Test Pattern", 0)  // 75 % colour bars
+			path := guesttest.Cameras(t, append(guesttest.Webcam(), fmt.Sprint("multiplanar=", planes))...)[0]
+			guesttest.SetControl(t, path, "OSD Text Mode", 2) // none
+			guesttest.SetControl(t, path, "Test Pattern", 0)  // 75 % colour bars
 			for _, format := range []kiosk.Format{kiosk.YUYV, kiosk.UYVY, kiosk.NV12, kiosk.Grey} {
-				for _, size := range []image.Point{{X: 640, Y: 480}, {X: 1280, Y: 720}, {X: 1920, Y: 1080}, {X: 3840, Y: 2160}} {
+				for _, size := range []image.Point{{X: 640, Y: 480}, {X: 1280, Y: 720}, {X: 1920, Y: 1080}, {X: 3840, Y: 2160}}[:4/planes] { // time is short
 					t.Run(fmt.Sprintf("%s %dx%d", format, size.X, size.Y), func(t *testing.T) {
 						c := newCamera(t, v4l2.Options{Path: path})
 						c.Only(one(format, size.X, size.Y, 0))
@@ -310,15 +272,9 @@ func TestGuestInjectedErrors(t *testing.T) {
 	c.Only(one(kiosk.Grey, 640, 480, 0))
 	works(t, c)
 	before := descriptors(t)
-	press := func(t *testing.T, name string, value int32) {
-		t.Helper()
-		p := newPanel(t, path)
-		defer p.close()
-		p.set(name, value)
-	}
 	for _, name := range []string{"Inject VIDIOC_REQBUFS Error", "Inject VIDIOC_STREAMON Error"} {
 		t.Run(name, func(t *testing.T) {
-			press(t, name, 1)
+			guesttest.SetControl(t, path, name, 1)
 			err := stream(t, c, after(1))
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("Stream() = %v, want an error that names the device", err)
@@ -335,7 +291,7 @@ func TestGuestInjectedErrors(t *testing.T) {
 			err := stream(t, c, func(*kiosk.Frame) bool {
 				if !pressed {
 					pressed = true
-					press(t, name, 1)
+					guesttest.SetControl(t, path, name, 1)
 				}
 				return false
 			})
@@ -350,7 +306,7 @@ func TestGuestInjectedErrors(t *testing.T) {
 		was, n := c.Status().Stats, 0
 		if err := stream(t, c, func(*kiosk.Frame) bool {
 			if n++; n == 1 {
-				press(t, "Inject V4L2_BUF_FLAG_ERROR", 1)
+				guesttest.SetControl(t, path, "Inject V4L2_BUF_FLAG_ERROR", 1)
 			}
 			return n > 1 && c.Status().Stats.Flawed > was.Flawed
 		}); err != nil {
@@ -361,8 +317,8 @@ func TestGuestInjectedErrors(t *testing.T) {
 		}
 	})
 	t.Run("Percentage of Dropped Buffers", func(t *testing.T) {
-		press(t, "Percentage of Dropped Buffers", 50)
-		defer press(t, "Percentage of Dropped Buffers", 0)
+		guesttest.SetControl(t, path, "Percentage of Dropped Buffers", 50)
+		defer guesttest.SetControl(t, path, "Percentage of Dropped Buffers", 0)
 		was := c.Status().Stats
 		if err := stream(t, c, after(20)); err != nil {
 			t.Fatal(err)
@@ -371,10 +327,10 @@ func TestGuestInjectedErrors(t *testing.T) {
 			t.Errorf("stats %+v after %+v", now, was)
 		}
 	})
-	for _, name := range []string{"Wrap Sequence Number", "Wrap Timestamp"} {
+	for name, frames := range map[string]int{"Wrap Sequence Number": 150, "Wrap Timestamp": 20} { // numbers wrap after 128
 		t.Run(name, func(t *testing.T) {
-			press(t, name, 1)
-			defer press(t, name, 0)
+			guesttest.SetControl(t, path, name, 1)
+			defer guesttest.SetControl(t, path, name, 0)
 			was := c.Status().Stats
 			var last time.Duration
 			n := 0
@@ -384,11 +340,11 @@ func TestGuestInjectedErrors(t *testing.T) {
 				}
 				last = f.At
 				n++
-				return n == 150
+				return n == frames
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if now := c.Status().Stats; now.Gaps > was.Gaps+10 || now.Frames < was.Frames+150 {
+			if now := c.Status().Stats; now.Gaps > was.Gaps+10 || now.Frames < was.Frames+uint64(frames) {
 				t.Errorf("stats %+v after %+v", now, was)
 			}
 		})
@@ -403,7 +359,7 @@ func TestGuestAnotherProgramChangesTheFormat(t *testing.T) {
 	c := newCamera(t, v4l2.Options{Path: path})
 	works(t, c)
 	mode := c.Status().Mode
-	p := newPanel(t, path)
+	p := newProgram(t, path)
 	if err := p.setFormat(1, "GREY", 320, 180); err != nil {
 		t.Fatal(err)
 	}
@@ -417,15 +373,6 @@ func TestGuestAnotherProgramChangesTheFormat(t *testing.T) {
 		return f.ID == 3
 	}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// bind binds vivid.0 to its driver, or takes it away: a camera that is plugged
-// in or out.
-func bind(t *testing.T, how string) {
-	t.Helper()
-	if err := os.WriteFile("/sys/bus/platform/drivers/vivid/"+how, []byte("vivid.0"), 0); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -486,9 +433,9 @@ func TestGuestUnplugAndReplugInEveryState(t *testing.T) {
 	}
 	c.Want(true)
 	flows("at first")
-	bind(t, "unbind")
+	replug := guesttest.Unplug(t, path)
 	told("unplugged while it streams", v4l2.ErrUnplugged)
-	bind(t, "bind")
+	replug()
 	told("plugged in again", nil)
 	flows("plugged in again")
 
@@ -498,17 +445,16 @@ func TestGuestUnplugAndReplugInEveryState(t *testing.T) {
 	for c.Stats().Rate != 0 { // the device is closed a moment later
 		<-tick.C
 	}
-	bind(t, "unbind")
+	replug = guesttest.Unplug(t, path)
 	c.Want(true)
 	told("unplugged at rest", v4l2.ErrNoCamera)
 	c.Want(false)
-	bind(t, "bind")
+	if now := replug(); now != path {
+		t.Errorf("the device came back as %s: something had it open", now)
+	}
 	told("plugged in while nobody wants it", nil)
 	if s := c.Stats(); s.Reopened == 0 {
 		t.Errorf("stats %+v", s)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the device came back under another name: %v", err)
 	}
 }
 
@@ -674,7 +620,7 @@ func TestGuestControlsAreReadBack(t *testing.T) {
 // images are passed on byte for byte, and broken ones skipped and counted.
 func TestGuestMJPEG(t *testing.T) {
 	guesttest.Load(t, "v4l2loopback", "video_nr=9", "exclusive_caps=0")
-	p := newPanel(t, "/dev/video9")
+	p := newProgram(t, "/dev/video9")
 	if err := p.setFormat(2, "MJPG", 1280, 720); err != nil {
 		t.Fatal(err)
 	}
@@ -772,7 +718,7 @@ func logger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, n
 func TestGuestASwapVoidsTheSession(t *testing.T) {
 	first := guesttest.Cameras(t, guesttest.Webcam()...)[0]
 	guesttest.Load(t, "v4l2loopback", "video_nr=9", `card_label="HD Pro Webcam C920"`, "exclusive_caps=0")
-	other := newPanel(t, "/dev/video9")
+	other := newProgram(t, "/dev/video9")
 	if err := other.setFormat(2, "YUYV", 640, 480); err != nil {
 		t.Fatal(err)
 	}
@@ -834,9 +780,7 @@ func TestGuestASwapVoidsTheSession(t *testing.T) {
 	if err := os.Symlink("/dev/video9", link); err != nil {
 		t.Fatal(err)
 	}
-	p := newPanel(t, first)
-	p.set("Disconnect", 1)
-	p.close()
+	guesttest.SetControl(t, first, "Disconnect", 1)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
