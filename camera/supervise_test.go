@@ -556,16 +556,42 @@ func TestWantFalseIsFinal(t *testing.T) {
 	}
 }
 
+// locked is a log that is read while it is written.
+type locked struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
 func TestCameraThatStaysSilentIsResetAndTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := cameratest.NewScripted()
-		var log bytes.Buffer
-		var asked []time.Time
+		var log locked
+		var mu sync.Mutex
+		var requests []time.Time
+		asked := func() []time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(requests)
+		}
 		c, err := camera.New(camera.Options{
 			Source: src, Put: (*kiosk.Frame).Release, Log: slog.New(slog.NewTextHandler(&log, nil)),
 			Reset: func(context.Context) error {
-				asked = append(asked, time.Now())
-				if len(asked) == 1 {
+				mu.Lock()
+				defer mu.Unlock()
+				requests = append(requests, time.Now())
+				if len(requests) == 1 {
 					return errors.New("nobody takes requests")
 				}
 				return nil
@@ -580,20 +606,20 @@ func TestCameraThatStaysSilentIsResetAndTold(t *testing.T) {
 		src.Freeze()
 		began := time.Now()
 		wait(3 * time.Second) // silent for 2 s, and opened anew
-		if len(asked) != 0 {
-			t.Fatalf("asked for a reset after %v", asked[0].Sub(began))
+		if len(asked()) != 0 {
+			t.Fatalf("asked for a reset after %v", asked()[0].Sub(began))
 		}
 		wait(3 * time.Second)
-		if len(asked) != 1 || strings.Contains(log.String(), "somebody has to look") {
-			t.Fatalf("asked %d times; log:\n%s", len(asked), &log)
+		if len(asked()) != 1 || strings.Contains(log.String(), "somebody has to look") {
+			t.Fatalf("asked %d times; log:\n%s", len(asked()), log.String())
 		}
 		wait(4 * time.Minute)
-		if n := strings.Count(log.String(), "somebody has to look"); len(asked) != 1 || n != 1 {
-			t.Errorf("asked %d times, told %d times", len(asked), n)
+		if n := strings.Count(log.String(), "somebody has to look"); len(asked()) != 1 || n != 1 {
+			t.Errorf("asked %d times, told %d times", len(asked()), n)
 		}
 		wait(2 * time.Minute)
-		if len(asked) != 2 || asked[1].Sub(asked[0]) < 5*time.Minute {
-			t.Errorf("asked at %v", asked)
+		if len(asked()) != 2 || asked()[1].Sub(asked()[0]) < 5*time.Minute {
+			t.Errorf("asked at %v", asked())
 		}
 		if s := c.Stats(); s.Resets != 1 { // the first request failed
 			t.Errorf("stats %+v", s)
@@ -602,8 +628,8 @@ func TestCameraThatStaysSilentIsResetAndTold(t *testing.T) {
 		wait(10 * time.Second)
 		src.Unplug() // the next failure is another one, and needs no reset
 		wait(time.Minute)
-		if len(asked) != 2 {
-			t.Errorf("asked %d times", len(asked))
+		if len(asked()) != 2 {
+			t.Errorf("asked %d times", len(asked()))
 		}
 	})
 }
@@ -726,6 +752,11 @@ func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
 			t.Errorf("Lend() = %v", err)
 		}
 		r.want(t)
+		r.Want(true)
+		wait(100 * time.Millisecond) // it failed, and is opened again in a moment
+		if err := r.Lend(t.Context(), count); !errors.Is(err, camera.ErrTaken) {
+			t.Errorf("lent between two tries of a camera that is wanted: %v", err)
+		}
 	})
 }
 
