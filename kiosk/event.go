@@ -24,7 +24,9 @@ const (
 	EventSettled   EventKind = "settled"  // Text: next action
 	EventOutcome   EventKind = "outcome"  // Text: the screen
 	EventResult    EventKind = "result"   // Text: result status; Result: all of it; again if a saved capture ends later
+	EventVoided    EventKind = "voided"   // Text: the breach that ended the session
 	EventFault     EventKind = "fault"    // Text: fault code, "" when it cleared
+	EventPanel     EventKind = "panel"    // Text: a line's role, and on or off; of no session
 )
 
 // An Event is one line of a session's story.

@@ -4,12 +4,26 @@ package kiosk
 // the out-of-service screen and the operator's log line.
 type Fault string
 
-// The faults. None of them ends the daemon; each is watched and clears itself
-// once its cause is gone.
+// The faults. None of them ends the daemon; each but TamperFault is watched and
+// clears itself once its cause is gone.
 const (
 	NoFault      Fault = ""
 	CameraFault  Fault = "camera"  // no usable camera or clip
 	ModelFault   Fault = "model"   // inference runtime or weights missing or damaged
 	StorageFault Fault = "storage" // outbox busy, damaged, full or read-only
 	ClockFault   Fault = "clock"   // wall clock is not sane
+	TamperFault  Fault = "tamper"  // the case was opened; stays until staff clear it
+)
+
+// Faults returns every fault, the one to show first in front.
+func Faults() []Fault { return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault} }
+
+// A Breach is why what a session captured cannot be trusted. It voids the
+// session: nothing of it is used, and the partner must not launch it again.
+type Breach string
+
+// The breaches.
+const (
+	TamperBreach Breach = "tamper"      // the case was opened
+	SwapBreach   Breach = "camera_swap" // another camera took the place of the one it began with
 )

@@ -43,6 +43,7 @@ type Frame struct {
 	Size     image.Point // pixels, as they lie in Data
 	Mount    Mount       // what makes the picture upright
 	Stride   int         // bytes per row of the first plane; 0 for MJPEG
+	Warming  bool        // the camera's exposure has not settled: for the screen, and not for hints or evidence
 	Data     []byte
 
 	release func()

@@ -24,6 +24,7 @@ var layers = map[string]struct {
 	// L0: words and leaves that know only the standard library.
 	"kiosk":             {},
 	"camera/pixel":      {},
+	"camera/trust":      {},
 	"inference/quality": {},
 	"inference/pad":     {},
 	"queue/seal":        {},
@@ -37,7 +38,7 @@ var layers = map[string]struct {
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
 	"camera/jpeg":             {cgo: true},
 	"camera/replay":           {may: []string{"kiosk"}},
-	"camera/v4l2":             {may: []string{"kiosk"}, cgo: true},
+	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},
 	"inference/models/fetch":  {may: []string{"inference/models"}},
@@ -61,6 +62,11 @@ var layers = map[string]struct {
 
 	// A relay opens what kiosks sealed for it and knows the wire on its own.
 	"queue/gateway/relay": {may: []string{"kiosk", "queue/seal"}},
+
+	// What runs tests in a guest knows nothing of what it runs.
+	"buildroot/test/guest":        {},
+	"buildroot/test/guest/init":   {may: []string{"buildroot/test/guest", "buildroot/test/guest/module"}},
+	"buildroot/test/guest/module": {},
 
 	// A sample partner backend speaks with the client that the product offers.
 	"queue/gateway/partner": {may: []string{"kiosk", "queue/gateway"}},

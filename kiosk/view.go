@@ -8,6 +8,7 @@ type Screen string
 // The screens, one for each phase of a session and one for each outcome.
 const (
 	IdleScreen         Screen = "idle"
+	RestingScreen      Screen = "resting" // dark: nobody is there
 	ConsentScreen      Screen = "consent"
 	GuidingScreen      Screen = "guiding" // live preview, oval, ring, one hint
 	AgainScreen        Screen = "again"   // an attempt failed, another follows
@@ -24,7 +25,7 @@ const (
 // Screens returns every screen.
 func Screens() []Screen {
 	return []Screen{
-		IdleScreen, ConsentScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
+		IdleScreen, RestingScreen, ConsentScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
 		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen,
 	}
 }

@@ -17,7 +17,7 @@ import (
 func sample(s kiosk.Screen, l kiosk.Locale) kiosk.View {
 	v := kiosk.View{Screen: s, Locale: l, Theme: kiosk.Light}
 	switch s {
-	case kiosk.IdleScreen:
+	case kiosk.IdleScreen, kiosk.RestingScreen:
 		return v
 	case kiosk.OutOfServiceScreen:
 		v.Fault = kiosk.StorageFault
@@ -60,6 +60,10 @@ func goldens(t *testing.T, size image.Point) {
 		})
 	}
 	for _, s := range kiosk.Screens() {
+		if s == kiosk.RestingScreen {
+			look(string(s), sample(s, kiosk.English), camera)
+			continue // it has no words
+		}
 		for _, l := range text.Locales() {
 			look(fmt.Sprintf("%s-%s", s, l), sample(s, l), camera)
 		}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
-	"livekiosk/camera/replay"
+	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
 	"livekiosk/inference"
 	"livekiosk/inference/models"
@@ -59,6 +58,8 @@ type daemon struct {
 	socket  net.Listener
 	station *station.Station
 	camera  *camera.Camera
+	source  *source
+	eyes    *eyes
 	latest  *camera.Latest
 	preview *camera.Preview
 	outbox  *outbox
@@ -121,8 +122,10 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
 		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
-		Skew:   d.clock.skew,
-		Camera: func() (camera.Stats, uint64) { return d.camera.Stats(), d.latest.Skipped() },
+		Skew: d.clock.skew,
+		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
+			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
+		},
 		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
 		Log:    log,
 	})
@@ -138,9 +141,16 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, err
 	}
 	pool := camera.NewPool(8)
+	if d.source, err = newSource(c, d.seen, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	d.eyes = &eyes{
+		c: c, src: d.source, evidence: camera.NewEvidence(jpeg.NewEncoder()),
+		lend: func(ctx context.Context, put func(*kiosk.Frame)) error { return d.camera.Lend(ctx, put) },
+	}
 	if d.camera, err = camera.New(camera.Options{
-		Source: &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
-		Mount: c.Camera.mount(),
+		Source: d.source, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Mount: c.Camera.mount(), Luma: camera.MeanLuma(&camera.Decoder{JPEG: jpeg.NewDecoder()}), Reset: d.eyes.reset,
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
 		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
@@ -154,7 +164,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes,
+		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -195,8 +206,8 @@ func (d *daemon) facts() map[string]string {
 		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
 		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
 	}
-	if d.c.simulated() {
-		f["trust"] = "test" // nobody stood before a camera
+	if d.c.testOnly() != "" {
+		f["trust"] = "test" // nobody stood before a camera, or nobody knows who did
 	}
 	for role, sum := range d.loaded.Hashes {
 		f["model_"+role] = sum
@@ -224,7 +235,7 @@ func (d *daemon) show(v kiosk.View) {
 	d.visitor = v.Session
 	status := "session: " + string(v.Screen)
 	switch {
-	case v.Screen == kiosk.IdleScreen:
+	case v.Screen == kiosk.IdleScreen, v.Screen == kiosk.RestingScreen:
 		status = "ready"
 	case v.Fault != kiosk.NoFault:
 		status = "out of service: " + string(v.Fault)
@@ -238,6 +249,13 @@ func (d *daemon) show(v kiosk.View) {
 func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 	if err := d.station.Fault(ctx, f, active); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "fault not told", slog.String("fault", string(f)), slog.Any("err", err))
+	}
+}
+
+// seen tells the station which camera a stream comes from.
+func (d *daemon) seen(ctx context.Context, id trust.Identity, trusted bool) {
+	if err := d.station.Opened(ctx, id.String(), trusted); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "camera not told", slog.Any("err", err))
 	}
 }
 
@@ -256,6 +274,10 @@ func (d *daemon) infer(ctx context.Context) error {
 			short, cancel := context.WithTimeout(ctx, patience)
 			f, none := d.latest.Take(short)
 			cancel()
+			if none == nil && f.Warming {
+				f.Release()
+				continue
+			}
 			if none == nil || ctx.Err() != nil {
 				patience = absent
 				return f, none
@@ -506,48 +528,12 @@ func (d *daemon) status() api.Status {
 	out.Network = d.metrics.network(stats)
 	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
+	out.Camera.Reopened, out.Camera.Resets, out.Camera.Lost = cam.Reopened, cam.Resets, cam.Skipped
+	if dev := d.source.status(); dev.Path != "" {
+		out.Camera.Identity, out.Camera.Mode, out.Camera.Trust = dev.ID.String(), dev.Mode.String(), dev.Trust.Reason
+		out.Camera.Lost, out.Camera.CameraSkips = dev.Stats.Gaps, skips(dev.Stats)
+	}
 	return out
-}
-
-// A source opens its device or clip at the first stream that succeeds, so that
-// one that cannot be opened is a fault of the camera and not of the daemon.
-type source struct {
-	name   string
-	encode func(dst []byte, img *image.RGBA, quality int) ([]byte, error)
-	log    *slog.Logger
-	opened camera.Source
-}
-
-// Stream implements camera.Source.
-func (s *source) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
-	if s.opened == nil {
-		src, err := s.open()
-		if err != nil {
-			return err
-		}
-		s.opened = src
-	}
-	if err := s.opened.Stream(ctx, put); err != nil {
-		return fmt.Errorf("camera %s: %w", s.name, err)
-	}
-	return nil
-}
-
-//nolint:ireturn // which source it is depends on its name
-func (s *source) open() (camera.Source, error) {
-	kind, name, found := strings.Cut(s.name, ":")
-	if found && (kind == "clip" || kind == "frames") {
-		src, err := replay.Open(replay.Options{Clip: name, Encode: s.encode})
-		if err != nil {
-			return nil, fmt.Errorf("camera %s: %w", s.name, err)
-		}
-		return src, nil
-	}
-	src, err := v4l2.Open(v4l2.Options{Path: s.name, Pool: camera.NewPool(16), Log: s.log})
-	if err != nil {
-		return nil, fmt.Errorf("camera %s: %w", s.name, err)
-	}
-	return src, nil
 }
 
 // sinceBoot is the clock of frames and of the flow: it never jumps, whatever

@@ -21,10 +21,11 @@ import (
 type Phase string
 
 // The values are written to traces, so they never change meaning. Every phase
-// but Idle and OutOfService has a deadline.
+// but Idle, Resting and OutOfService has a deadline.
 const (
 	OutOfService Phase = "out_of_service" // a fault stands in the way of serving anybody
 	Idle         Phase = "idle"
+	Resting      Phase = "resting" // idle, and nobody is there: the screen is dark
 	Consent      Phase = "consent" // the camera is off until the visitor agrees
 	Far          Phase = "far"     // guiding and capturing the far pose
 	Near         Phase = "near"    // and the near one
@@ -56,6 +57,7 @@ type Policy struct {
 	MendIn    time.Duration `json:"mend_in"`    // how long a camera that fails may take to come back
 	ResultFor time.Duration `json:"result_for"`
 	StaffFor  time.Duration `json:"staff_for"` // outcomes that lead to a person stay longer
+	RestIn    time.Duration `json:"rest_in"`   // how long an idle kiosk that nobody stands at stays lit; 0: for ever
 }
 
 // Standard is the policy of a kiosk without a configuration of its own.
@@ -65,6 +67,7 @@ func Standard() Policy {
 		LostFor: time.Second, AwayFor: 15 * time.Second, ReviewIn: time.Second,
 		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second, AskFor: 30 * time.Second,
 		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, OfflineIn: 6 * time.Second, MendIn: 6 * time.Second, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
+		RestIn: time.Minute,
 	}
 }
 
@@ -80,6 +83,8 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("live_min: %g is outside 0..1", p.LiveMin)
 	case p.LiveN < 1:
 		return errors.New("live_n: must be at least 1")
+	case p.RestIn < 0:
+		return errors.New("rest_in: must not be negative")
 	}
 	for name, d := range map[string]time.Duration{
 		"lost_for": p.LostFor, "away_for": p.AwayFor, "ask_for": p.AskFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
@@ -97,12 +102,14 @@ func (p Policy) Validate() error {
 type State struct {
 	Phase Phase         `json:"phase"`
 	Until time.Duration `json:"until"` // deadline since boot; zero means none
+	Away  bool          `json:"away"`  // a sensor says that nobody is there; false where there is none
 
 	// Faults that stand, in or between sessions.
 	Camera  bool `json:"camera_fault"`
 	Model   bool `json:"model_fault"`
 	Storage bool `json:"storage_fault"`
 	Clock   bool `json:"clock_fault"`
+	Tamper  bool `json:"tamper_fault"`
 
 	// Of the session; zero between sessions, so that nothing of one visitor
 	// reaches the next.
@@ -113,6 +120,7 @@ type State struct {
 	Attempt     int             `json:"attempt"` // from 1
 	Outcome     kiosk.Screen    `json:"outcome"`
 	Record      kiosk.RecordID  `json:"record"` // what this visitor waits for
+	Eye         string          `json:"eye"`    // the camera that it began with; "": none yet
 
 	// Of the attempt.
 	Began time.Duration  `json:"began"` // older frames are of another attempt
@@ -136,7 +144,8 @@ type Candidate struct {
 type Input interface{ isInput() }
 
 type (
-	// Launched starts a session. It means nothing unless the phase is Idle.
+	// Launched starts a session. It means nothing unless the phase is Idle or
+	// Resting.
 	Launched struct {
 		Session     kiosk.SessionID `json:"session"`
 		Locale      kiosk.Locale    `json:"locale"`
@@ -173,6 +182,21 @@ type (
 		Fault  kiosk.Fault `json:"fault"`
 		Active bool        `json:"active"`
 	}
+	// Voided reports that what the running session captured cannot be trusted.
+	Voided struct {
+		Reason kiosk.Breach `json:"reason"`
+	}
+	// Opened reports which camera frames come from, from now on; or, not trusted
+	// and without any frames, one that stands where the camera was.
+	Opened struct {
+		Camera  string `json:"camera"` // its identity, as a pin has it
+		Trusted bool   `json:"trusted"`
+	}
+	// Presence reports that a sensor saw somebody come, or the last one leave.
+	// It wakes the screen and nothing else: it is nobody's consent.
+	Presence struct {
+		Here bool `json:"here"`
+	}
 	// Tick reports that State.Until has passed.
 	Tick struct{}
 )
@@ -185,6 +209,9 @@ func (Unstored) isInput() {}
 func (Deferred) isInput() {}
 func (Answered) isInput() {}
 func (Faulted) isInput()  {}
+func (Voided) isInput()   {}
+func (Opened) isInput()   {}
+func (Presence) isInput() {}
 func (Tick) isInput()     {}
 
 // An Effect is something the station must now do. The set is closed.
@@ -253,15 +280,24 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		}
 	case Faulted:
 		return p.fault(s, at, in)
+	case Voided:
+		return p.void(s, at)
+	case Opened:
+		return p.opened(s, at, in)
+	case Presence:
+		return p.presence(s, at, in.Here), nil
 	case Launched, Saw, Stored, Unstored, Deferred, Answered:
 	}
 	switch s.Phase {
-	case Idle:
-		if in, ok := in.(Launched); ok {
+	case Idle, Resting:
+		switch in := in.(type) {
+		case Launched:
 			return State{
-				Phase: Consent, Until: at + p.ConsentIn,
+				Phase: Consent, Until: at + p.ConsentIn, Away: s.Away,
 				Session: in.Session, Locale: in.Locale, Theme: in.Theme, NoTimeLimit: in.NoTimeLimit,
 			}, []Effect{Report{Status: kiosk.Running}}
+		case Tick:
+			s.Phase, s.Until = Resting, 0
 		}
 	case OutOfService: // only a cleared fault leads out
 	case Consent:
@@ -277,7 +313,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 	case Outcome:
 		tap, tapped := in.(Tapped)
 		if _, late := in.(Tick); late || tapped && tap.Control == kiosk.Done {
-			return p.rest(s)
+			return p.rest(s, at)
 		}
 	}
 	return s, nil
@@ -549,7 +585,7 @@ func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (
 	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.SavedScreen:
 		stay = p.StaffFor
 	case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
+		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
 	}
 	s.Phase, s.Until, s.Outcome = Outcome, at+stay, outcome
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
@@ -557,14 +593,62 @@ func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (
 }
 
 // rest returns to the state between sessions.
-func (p Policy) rest(s State) (State, []Effect) {
-	return s.Rested(), []Effect{Forget{}}
+func (p Policy) rest(s State, at time.Duration) (State, []Effect) {
+	return p.doze(s.Rested(), at), []Effect{Forget{}}
+}
+
+// doze sets when an idle kiosk that nobody stands at goes dark.
+func (p Policy) doze(s State, at time.Duration) State {
+	if s.Phase == Idle && s.Away && p.RestIn > 0 {
+		s.Until = at + p.RestIn
+	}
+	return s
+}
+
+// presence notes whether somebody is there. A session goes on either way: it
+// has its own ways to ask.
+func (p Policy) presence(s State, at time.Duration, here bool) State {
+	if s.Away == !here {
+		return s
+	}
+	s.Away = !here
+	switch s.Phase {
+	case Idle, Resting:
+		s.Phase, s.Until = Idle, 0
+		return p.doze(s, at)
+	case OutOfService, Consent, Far, Near, Again, Saving, Waiting, Outcome:
+	}
+	return s
+}
+
+// void ends a session whose captures cannot be trusted. What is in the outbox
+// already was captured before, and is delivered.
+func (p Policy) void(s State, at time.Duration) (State, []Effect) {
+	switch s.Phase {
+	case Consent, Far, Near, Again, Saving, Waiting:
+		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.SecurityError, kiosk.Tampered})
+	case Idle, Resting, OutOfService, Outcome:
+	}
+	return s, nil
+}
+
+// opened notes the camera of the session. Its frames are of one camera: with
+// another in its place, nobody knows what was captured.
+func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
+	switch {
+	case s.Phase != Far && s.Phase != Near:
+	case s.Eye == "" && in.Trusted:
+		s.Eye = in.Camera
+	case s.Eye != "" && s.Eye != in.Camera:
+		return p.void(s, at)
+	}
+	return s, nil
 }
 
 // Rested returns the state between sessions in which only the faults of s
-// stand.
+// stand, and somebody is there or not as before.
 func (s State) Rested() State {
-	next := State{Phase: Idle, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock}
+	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper}
 	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
 	}
@@ -584,11 +668,15 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		s.Storage = in.Active
 	case kiosk.ClockFault:
 		s.Clock = in.Active
+	case kiosk.TamperFault:
+		s.Tamper = in.Active
 	case kiosk.NoFault:
 	}
 	switch s.Phase {
-	case Idle, OutOfService:
-		return s.Rested(), nil
+	case Idle, Resting, OutOfService:
+		if s.Phase == OutOfService || len(s.Faults()) > 0 {
+			return p.doze(s.Rested(), at), nil
+		}
 	case Far, Near:
 		switch {
 		case in.Fault == kiosk.CameraFault && in.Active:
@@ -596,7 +684,7 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		case in.Fault == kiosk.CameraFault: // frames flow again
 			s.Until = max(s.Until, p.deadline(s))
 		}
-		if s.Model || s.Storage || s.Clock {
+		if s.Model || s.Storage || s.Clock || s.Tamper {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
 	case Consent, Again:
@@ -615,6 +703,7 @@ func (s State) Faults() []kiosk.Fault {
 		fault  kiosk.Fault
 		stands bool
 	}{
+		{kiosk.TamperFault, s.Tamper},
 		{kiosk.StorageFault, s.Storage},
 		{kiosk.ModelFault, s.Model},
 		{kiosk.CameraFault, s.Camera},
@@ -629,7 +718,10 @@ func (s State) Faults() []kiosk.Fault {
 
 // faulted is the report of a session that a fault ends.
 func (s State) faulted() Report {
-	if s.Camera {
+	switch {
+	case s.Tamper:
+		return Report{kiosk.Errored, kiosk.SecurityError, kiosk.Tampered}
+	case s.Camera:
 		return Report{kiosk.Errored, kiosk.CameraError, kiosk.CameraUnavailable}
 	}
 	return Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError}
@@ -659,7 +751,9 @@ func (p Policy) View(s State) kiosk.View {
 			v.Fault = faults[0]
 		}
 	case Idle:
-		v.Screen = kiosk.IdleScreen
+		v.Screen, v.Until = kiosk.IdleScreen, 0 // going dark is no end of anything
+	case Resting:
+		v.Screen = kiosk.RestingScreen
 	case Consent:
 		v.Screen = kiosk.ConsentScreen
 	case Far, Near:
@@ -682,7 +776,7 @@ func (p Policy) View(s State) kiosk.View {
 		case kiosk.RefusedScreen, kiosk.StaffScreen:
 			v.Hint = kiosk.CallStaff
 		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
+			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
 		}
 	}
 	return v

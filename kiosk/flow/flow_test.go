@@ -159,6 +159,12 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 		return flow.Answered{Record: kiosk.RecordID(args[0]), Action: kiosk.Action(args[1])}
 	case "fault":
 		return flow.Faulted{Fault: kiosk.Fault(args[0]), Active: args[1] == "on"}
+	case "voided":
+		return flow.Voided{Reason: kiosk.Breach(args[0])}
+	case "opened":
+		return flow.Opened{Camera: args[0], Trusted: args[1] == "trusted"}
+	case "present":
+		return flow.Presence{Here: args[0] == "yes"}
 	case "tick":
 		return flow.Tick{}
 	}
@@ -228,12 +234,20 @@ func (w *walker) input() flow.Input {
 		actions := []kiosk.Action{kiosk.PollAgain, kiosk.Retry, kiosk.ExitSuccess, kiosk.ExitFailure, kiosk.ExitError}
 		return flow.Answered{Record: record, Action: actions[w.rng.IntN(len(actions))]}
 	case 11:
-		faults := []kiosk.Fault{kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault}
+		faults := kiosk.Faults()
 		return flow.Faulted{Fault: faults[w.rng.IntN(len(faults))], Active: w.rng.IntN(4) == 0}
 	case 12:
 		w.at += time.Duration(w.rng.IntN(30)) * time.Second
 		return flow.Tick{}
 	case 13:
+		return flow.Presence{Here: w.rng.IntN(2) == 0}
+	case 14:
+		if w.rng.IntN(8) == 0 {
+			return flow.Voided{Reason: kiosk.TamperBreach}
+		}
+		if w.rng.IntN(2) == 0 {
+			return flow.Opened{Camera: []string{"A", "B"}[w.rng.IntN(8)/7], Trusted: w.rng.IntN(3) > 0}
+		}
 		w.frame++
 		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, At: w.at, Size: image.Pt(1280, 720), Luma: 90}}
 	}
@@ -268,15 +282,24 @@ func (w *walker) step() {
 	for _, e := range fx {
 		w.effect(e, in, before, fail)
 	}
+	if voided(before, in) && (w.s.Outcome != kiosk.StaffScreen || len(w.held) > 0) {
+		fail("not voided: outcome %q, holds %v", w.s.Outcome, w.held)
+	}
 	v := policy.View(w.s)
 	switch {
-	case w.s.Phase != flow.Idle && w.s.Phase != flow.OutOfService && w.s.Until == 0:
+	case w.s.Phase != flow.Idle && w.s.Phase != flow.Resting && w.s.Phase != flow.OutOfService && w.s.Until == 0:
 		fail("no deadline")
+	case w.s.Phase == flow.Idle && w.s.Away != (w.s.Until != 0):
+		fail("away is %v, and going dark at %v", w.s.Away, w.s.Until)
+	case w.s.Phase == flow.Resting && (!w.s.Away || w.s.Until != 0):
+		fail("dark though somebody is there, or not for good: %+v", w.s)
+	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && len(w.s.Faults()) > 0:
+		fail("in service with %v", w.s.Faults())
 	case (w.s.Phase == flow.Far || w.s.Phase == flow.Near) && !w.consented:
 		fail("a face is analysed without consent")
 	case w.watching != (w.s.Phase == flow.Far || w.s.Phase == flow.Near):
 		fail("camera on is %v", w.watching)
-	case w.s.Phase == flow.Idle && (w.s.Session != "" || w.s.Record != "" || len(w.held) > 0):
+	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && (w.s.Session != "" || w.s.Record != "" || w.s.Eye != "" || len(w.held) > 0):
 		fail("something of the visitor is left: %+v", w.s)
 	case v.Screen == kiosk.GrantedScreen && before.Outcome != kiosk.GrantedScreen:
 		if a, ok := in.(flow.Answered); !ok || w.submitted[a.Record] != w.s.Session || a.Record != before.Record {
@@ -305,6 +328,17 @@ func (w *walker) step() {
 	case w.s.Attempt > policy.Attempts:
 		fail("attempt %d of %d", w.s.Attempt, policy.Attempts)
 	}
+}
+
+// voided reports whether in must end a session in s, and end it for good.
+func voided(s flow.State, in flow.Input) bool {
+	switch in := in.(type) {
+	case flow.Voided:
+		return s.Session != "" && s.Phase != flow.Outcome
+	case flow.Opened:
+		return (s.Phase == flow.Far || s.Phase == flow.Near) && s.Eye != "" && s.Eye != in.Camera
+	}
+	return false
 }
 
 func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail func(string, ...any)) {
@@ -342,8 +376,11 @@ func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail fu
 		w.records = append(w.records, e.Record)
 		w.held = nil
 	case flow.Report:
-		if e.Status == "" {
+		switch {
+		case e.Status == "":
 			fail("reports nothing")
+		case (e.Detail == kiosk.Tampered) != (voided(before, in) || w.s.Tamper && e.Error == kiosk.SecurityError):
+			fail("reports %+v", e)
 		}
 	case flow.Forget:
 		w.held, w.consented = nil, false

@@ -48,6 +48,10 @@ func (r *runner) step(ctx context.Context, m message) {
 		defer func() { m.reply <- nil }()
 	}
 	r.tape.step(ctx, at, m.in, r.now, fx)
+	if why := breach(m.in); why != "" && r.now.Phase != before.Phase {
+		r.o.Emit(kiosk.Event{Kind: kiosk.EventVoided, Session: r.now.Session, Text: string(why)})
+		r.o.Log.WarnContext(ctx, "session voided", slog.String("session", string(r.now.Session)), slog.String("reason", string(why)))
+	}
 	r.show(before) // first: a preview must not be taken from a screen that still wants it
 	for _, e := range fx {
 		r.do(ctx, e, m)
@@ -58,10 +62,22 @@ func (r *runner) step(ctx context.Context, m message) {
 	r.tell(ctx, before)
 }
 
+// breach is why an input that ends a session voids it; "" of other inputs.
+func breach(in flow.Input) kiosk.Breach {
+	switch in := in.(type) {
+	case flow.Voided:
+		return in.Reason
+	case flow.Opened:
+		return kiosk.SwapBreach
+	default:
+		return ""
+	}
+}
+
 // busy says why no session can start now, or nil.
 func (r *runner) busy() error {
 	switch r.now.Phase {
-	case flow.Idle:
+	case flow.Idle, flow.Resting:
 		return nil
 	case flow.OutOfService:
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}
@@ -141,7 +157,7 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 	single := e.Single || near == nil
 	meta := metadata{
 		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
-		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Facts: r.o.Facts,
+		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Camera: r.now.Eye, Facts: r.o.Facts,
 	}
 	if far != nil {
 		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw

@@ -145,6 +145,25 @@ func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
 	return s.send(ctx, message{in: flow.Faulted{Fault: f, Active: active}})
 }
 
+// Void reports that what the running session captured cannot be trusted. It
+// ends at once, as an error that may not be retried.
+func (s *Station) Void(ctx context.Context, why kiosk.Breach) error {
+	return s.send(ctx, message{in: flow.Voided{Reason: why}})
+}
+
+// Opened reports which camera frames come from, from now on, before the first
+// of them; or, not trusted, one that stands where the camera was. The identity
+// is as a pin has it, and goes into the session's metadata. Another one than
+// that with which the session began voids it.
+func (s *Station) Opened(ctx context.Context, camera string, trusted bool) error {
+	return s.send(ctx, message{in: flow.Opened{Camera: camera, Trusted: trusted}})
+}
+
+// Present reports that somebody has come, or the last one left.
+func (s *Station) Present(ctx context.Context, here bool) error {
+	return s.send(ctx, message{in: flow.Presence{Here: here}})
+}
+
 // Deferred reports that delivery of a record waits for the network.
 func (s *Station) Deferred(ctx context.Context, id kiosk.RecordID) error {
 	return s.send(ctx, message{in: flow.Deferred{Record: id}})
@@ -323,6 +342,7 @@ type metadata struct {
 	LiveNear float32                         `json:"liveNear"`
 	Consent  kiosk.Consent                   `json:"consent"`
 	Captures map[kiosk.Pose]kiosk.Assessment `json:"captures"`
+	Camera   string                          `json:"camera,omitempty"` // its identity, where it has one
 	Facts    map[string]string               `json:"facts"`
 }
 

@@ -567,3 +567,144 @@ func TestOnlyTheNewestTracesAreKept(t *testing.T) {
 		}
 	})
 }
+
+// TestABreachVoidsTheSession opens the case in each part of a session: nothing
+// that was held stays, and no later word of the gateway changes the result.
+func TestABreachVoidsTheSession(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before func(*bench, kiosk.SessionID)
+		stored int
+	}{
+		{"before consent", func(*bench, kiosk.SessionID) {}, 0},
+		{"with a frame held", func(b *bench, id kiosk.SessionID) {
+			b.tap(id, kiosk.Agree)
+			b.look(500*time.Millisecond, 0.33, 0.9)
+		}, 0},
+		{"with the capture stored", func(b *bench, id kiosk.SessionID) { b.capture(id, 0.9) }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				id := b.launch(launch())
+				tt.before(b, id)
+				if err := errors.Join(b.Void(t.Context(), kiosk.TamperBreach), b.Fault(t.Context(), kiosk.TamperFault, true)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if v := b.view(); v.Screen != kiosk.StaffScreen || b.watching.Load() {
+					t.Errorf("screen %s, camera on: %v", v.Screen, b.watching.Load())
+				}
+				record := kiosk.RecordID(string(id) + "-1")
+				if err := b.Answered(t.Context(), kiosk.Receipt{Record: record, Session: id, Action: kiosk.ExitSuccess}); err != nil {
+					t.Fatal(err)
+				}
+				want := kiosk.Result{Session: id, CorrelationID: "corr-1", Status: kiosk.Errored, Error: kiosk.SecurityError, Detail: kiosk.Tampered}
+				if r, _ := b.Result(id); r != want || r.Detail.Retriable() {
+					t.Errorf("result %+v, want %+v, not to be retried", r, want)
+				}
+				if n := len(b.outbox.stored); n != tt.stored {
+					t.Errorf("%d captures are stored, want %d", n, tt.stored)
+				}
+				b.mu.Lock()
+				at := slices.IndexFunc(b.events, func(e kiosk.Event) bool {
+					return e.Kind == kiosk.EventVoided && e.Session == id && e.Text == string(kiosk.TamperBreach)
+				})
+				b.mu.Unlock()
+				if at < 0 {
+					t.Errorf("no event tells that it was voided")
+				}
+				b.wait(time.Minute)
+				if v := b.view(); v.Screen != kiosk.OutOfServiceScreen || v.Fault != kiosk.TamperFault {
+					t.Errorf("screen %s with fault %q", v.Screen, v.Fault)
+				}
+				b.replays(id)
+			})
+		})
+	}
+}
+
+// TestAnotherCameraVoidsTheSession swaps the camera while a frame of the first
+// one is held. The first one may come back.
+func TestAnotherCameraVoidsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.tap(id, kiosk.Agree)
+		open := func(camera string, trusted bool) {
+			t.Helper()
+			if err := b.Opened(t.Context(), camera, trusted); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		open("driver=a bus=1", true)
+		b.look(500*time.Millisecond, 0.33, 0.9)
+		open("driver=a bus=1", true)
+		if v := b.view(); v.Screen != kiosk.GuidingScreen {
+			t.Fatalf("screen %s with the same camera", v.Screen)
+		}
+		open("driver=a bus=2", false)
+		if v := b.view(); v.Screen != kiosk.StaffScreen || b.watching.Load() {
+			t.Errorf("screen %s, camera on: %v", v.Screen, b.watching.Load())
+		}
+		if r, _ := b.Result(id); r.Detail != kiosk.Tampered || r.Error != kiosk.SecurityError {
+			t.Errorf("result %+v", r)
+		}
+		b.mu.Lock()
+		told := slices.ContainsFunc(b.events, func(e kiosk.Event) bool {
+			return e.Kind == kiosk.EventVoided && e.Session == id && e.Text == string(kiosk.SwapBreach)
+		})
+		b.mu.Unlock()
+		if !told {
+			t.Error("no event tells that it was voided")
+		}
+		b.wait(time.Minute)
+		b.replays(id)
+	})
+}
+
+// TestTheCameraIsInTheMetadata captures with a camera that has an identity.
+func TestTheCameraIsInTheMetadata(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.tap(id, kiosk.Agree)
+		if err := b.Opened(t.Context(), "driver=a bus=1", true); err != nil {
+			t.Fatal(err)
+		}
+		b.look(1500*time.Millisecond, 0.33, 0.9)
+		b.look(2500*time.Millisecond, 0.53, 0.9)
+		synctest.Wait()
+		for _, sub := range b.outbox.stored {
+			if !strings.Contains(string(sub.Metadata), `"camera":"driver=a bus=1"`) {
+				t.Errorf("metadata %s", sub.Metadata)
+			}
+			return
+		}
+		t.Error("nothing was stored")
+	})
+}
+
+// TestADarkKioskCanBeLaunched leaves the kiosk alone until its screen is dark.
+func TestADarkKioskCanBeLaunched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		for _, here := range []bool{false, true, false} {
+			if err := b.Present(t.Context(), here); err != nil {
+				t.Fatal(err)
+			}
+			b.wait(2 * time.Minute)
+		}
+		id := b.launch(launch())
+		synctest.Wait()
+		want := []kiosk.Screen{kiosk.IdleScreen, kiosk.RestingScreen, kiosk.IdleScreen, kiosk.RestingScreen, kiosk.ConsentScreen}
+		if got := b.screens(); !slices.Equal(got, want) {
+			t.Errorf("screens %v, want %v", got, want)
+		}
+		if b.watching.Load() {
+			t.Error("presence woke the camera")
+		}
+		b.tap(id, kiosk.Cancel)
+	})
+}

@@ -213,6 +213,12 @@ func inputName(in flow.Input) string {
 		return "answered"
 	case flow.Faulted:
 		return "faulted"
+	case flow.Voided:
+		return "voided"
+	case flow.Opened:
+		return "opened"
+	case flow.Presence:
+		return "presence"
 	case flow.Tick:
 		return "tick"
 	}
@@ -261,6 +267,12 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return read[flow.Answered](body)
 	case "faulted":
 		return read[flow.Faulted](body)
+	case "voided":
+		return read[flow.Voided](body)
+	case "opened":
+		return read[flow.Opened](body)
+	case "presence":
+		return read[flow.Presence](body)
 	case "tick":
 		return read[flow.Tick](body)
 	}

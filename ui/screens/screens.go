@@ -129,6 +129,8 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	}
 
 	switch v.Screen {
+	case kiosk.RestingScreen:
+		f.resting()
 	case kiosk.ConsentScreen:
 		f.consent()
 	case kiosk.GuidingScreen:

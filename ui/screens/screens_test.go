@@ -29,6 +29,7 @@ var allControls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kios
 // want lists the controls of every screen.
 var want = map[kiosk.Screen][]kiosk.Control{
 	kiosk.IdleScreen:         nil,
+	kiosk.RestingScreen:      nil,
 	kiosk.ConsentScreen:      {kiosk.Agree, kiosk.Decline, kiosk.Help, kiosk.Switch},
 	kiosk.GuidingScreen:      {kiosk.Cancel, kiosk.Help},
 	kiosk.AgainScreen:        {kiosk.Cancel, kiosk.Help},
@@ -165,7 +166,7 @@ func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 func TestEveryScreenOfASessionHasAnExit(t *testing.T) {
 	exits := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done}
 	for _, s := range kiosk.Screens() {
-		if s == kiosk.IdleScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen {
+		if s == kiosk.IdleScreen || s == kiosk.RestingScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen {
 			continue
 		}
 		v := view(s)
@@ -313,7 +314,7 @@ func TestNoTextIsClipped(t *testing.T) {
 				v.Hint = h
 				check(string(h), v)
 			}
-			for _, f := range []kiosk.Fault{kiosk.NoFault, kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault} {
+			for _, f := range append(kiosk.Faults(), kiosk.NoFault) {
 				check("fault "+string(f), kiosk.View{Screen: kiosk.OutOfServiceScreen, Fault: f})
 			}
 		}
@@ -408,7 +409,7 @@ func inf() float64 {
 func TestWaitingWakesByItselfAndIdleRests(t *testing.T) {
 	for s, wakes := range map[kiosk.Screen]bool{
 		kiosk.SavingScreen: true, kiosk.WaitingScreen: true,
-		kiosk.IdleScreen: false, kiosk.GrantedScreen: false, kiosk.ConsentScreen: false, kiosk.OutOfServiceScreen: false,
+		kiosk.IdleScreen: false, kiosk.RestingScreen: false, kiosk.GrantedScreen: false, kiosk.ConsentScreen: false, kiosk.OutOfServiceScreen: false,
 	} {
 		d := open(t, upright, view(s))
 		d.frame()

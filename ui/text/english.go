@@ -86,6 +86,8 @@ func hintEnglish(h kiosk.Hint) string {
 
 func titleEnglish(s kiosk.Screen) string {
 	switch s {
+	case kiosk.RestingScreen:
+		return ""
 	case kiosk.IdleScreen:
 		return "Welcome"
 	case kiosk.ConsentScreen:
@@ -116,6 +118,8 @@ func titleEnglish(s kiosk.Screen) string {
 
 func bodyEnglish(s kiosk.Screen) string {
 	switch s {
+	case kiosk.RestingScreen:
+		return ""
 	case kiosk.IdleScreen:
 		return "Our staff will start the face verification for you."
 	case kiosk.ConsentScreen:
@@ -176,6 +180,8 @@ func faultEnglish(f kiosk.Fault) string {
 		return "This device cannot store data safely at the moment."
 	case kiosk.ClockFault:
 		return "This device is setting its clock."
+	case kiosk.TamperFault:
+		return "This device is being checked by our staff."
 	}
 	return ""
 }

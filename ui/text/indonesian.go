@@ -86,6 +86,8 @@ func hintIndonesian(h kiosk.Hint) string {
 
 func titleIndonesian(s kiosk.Screen) string {
 	switch s {
+	case kiosk.RestingScreen:
+		return ""
 	case kiosk.IdleScreen:
 		return "Selamat datang"
 	case kiosk.ConsentScreen:
@@ -116,6 +118,8 @@ func titleIndonesian(s kiosk.Screen) string {
 
 func bodyIndonesian(s kiosk.Screen) string {
 	switch s {
+	case kiosk.RestingScreen:
+		return ""
 	case kiosk.IdleScreen:
 		return "Petugas kami akan memulai verifikasi wajah untuk Anda."
 	case kiosk.ConsentScreen:
@@ -176,6 +180,8 @@ func faultIndonesian(f kiosk.Fault) string {
 		return "Perangkat ini sedang tidak dapat menyimpan data dengan aman."
 	case kiosk.ClockFault:
 		return "Perangkat ini sedang menyesuaikan waktu."
+	case kiosk.TamperFault:
+		return "Perangkat ini sedang diperiksa oleh petugas kami."
 	}
 	return ""
 }

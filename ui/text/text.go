@@ -27,7 +27,7 @@ func Hint(l kiosk.Locale, h kiosk.Hint) string {
 }
 
 // Title returns the heading of s, or for IdleScreen and GuidingScreen the
-// welcome and the name of the step.
+// welcome and the name of the step. It is "" for RestingScreen.
 func Title(l kiosk.Locale, s kiosk.Screen) string {
 	if l == kiosk.English {
 		return titleEnglish(s)
@@ -36,7 +36,7 @@ func Title(l kiosk.Locale, s kiosk.Screen) string {
 }
 
 // Body returns the sentence or two beneath the heading of s: what happens now
-// and what to do. For OutOfServiceScreen see Fault.
+// and what to do. For OutOfServiceScreen see Fault. It is "" for RestingScreen.
 func Body(l kiosk.Locale, s kiosk.Screen) string {
 	if l == kiosk.English {
 		return bodyEnglish(s)

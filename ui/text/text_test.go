@@ -11,7 +11,7 @@ import (
 
 var controls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch}
 
-var faults = []kiosk.Fault{kiosk.NoFault, kiosk.CameraFault, kiosk.ModelFault, kiosk.StorageFault, kiosk.ClockFault}
+var faults = append(kiosk.Faults(), kiosk.NoFault)
 
 // catalogue returns every text of one language by a unique key.
 func catalogue(l kiosk.Locale) map[string]string {
@@ -20,6 +20,9 @@ func catalogue(l kiosk.Locale) map[string]string {
 		all["hint "+string(h)] = text.Hint(l, h)
 	}
 	for _, s := range kiosk.Screens() {
+		if s == kiosk.RestingScreen {
+			continue // says nothing
+		}
 		all["title "+string(s)] = text.Title(l, s)
 		all["body "+string(s)] = text.Body(l, s)
 	}
@@ -57,9 +60,9 @@ func TestLanguagesDiffer(t *testing.T) {
 	}
 }
 
-func TestNoHintSaysNothing(t *testing.T) {
+func TestNoHintAndADarkScreenSayNothing(t *testing.T) {
 	for _, l := range text.Locales() {
-		if got := text.Hint(l, kiosk.NoHint); got != "" {
+		if got := text.Hint(l, kiosk.NoHint) + text.Title(l, kiosk.RestingScreen) + text.Body(l, kiosk.RestingScreen); got != "" {
 			t.Errorf("%s: %q", l, got)
 		}
 	}
