@@ -28,7 +28,10 @@ func (c *Camera) Lend(ctx context.Context, put func(*kiosk.Frame)) error {
 	l := &loan{cancel, make(chan error, 1)}
 	c.loan = l
 	c.mu.Unlock()
-	err := c.opt.Source.Stream(ctx, put)
+	err := c.opt.Source.Stream(ctx, func(f *kiosk.Frame) {
+		f.Mount = c.opt.Mount
+		put(f)
+	})
 	c.mu.Lock()
 	c.loan = nil
 	c.mu.Unlock()

@@ -29,12 +29,15 @@ type rig struct {
 	beats  []time.Time
 }
 
+// mounted is how the rig's camera is built in.
+var mounted = kiosk.Mount{Turn: 90}
+
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{src: cameratest.NewScripted()}
 	var err error
 	r.Camera, err = camera.New(camera.Options{
-		Source: r.src,
+		Source: r.src, Mount: mounted,
 		Put: func(f *kiosk.Frame) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -738,7 +741,12 @@ func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
 		r := newRig(t)
 		run(t, r.Run)
 		n := 0
-		count := func(f *kiosk.Frame) { n++; f.Release() }
+		count := func(f *kiosk.Frame) {
+			if n++; f.Mount != mounted {
+				t.Errorf("a frame of a camera that is mounted as %v says %v", mounted, f.Mount)
+			}
+			f.Release()
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := r.Lend(ctx, count); err != nil || n < 25 || r.frames() != 0 {
