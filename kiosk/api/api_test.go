@@ -241,7 +241,7 @@ func (k *fakeKiosk) Compact(context.Context) (kiosk.Compaction, error) {
 	defer k.mu.Unlock()
 	for _, r := range k.results {
 		if r.Status == kiosk.Running {
-			return kiosk.Compaction{}, fmt.Errorf("compact: %w", api.ErrOccupied)
+			return kiosk.Compaction{}, fmt.Errorf("compact: %w", kiosk.ErrOccupied)
 		}
 	}
 	return kiosk.Compaction{Before: 300, After: 200}, k.broken
