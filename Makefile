@@ -17,7 +17,7 @@ export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
 PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl
+        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -102,6 +102,13 @@ crash: setup ## start the outbox from IMAGES disks as a power cut could have lef
 .PHONY: crash-long
 crash-long: ## the same with 20,000 disks and 1,000 kills
 	@$(MAKE) --no-print-directory crash IMAGES=20000 KILLS=1000
+
+.PHONY: guest
+guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=arm64, PKG=./camera/v4l2, RUN=)
+	@.tools/setup guest
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ ./cmd/guest
+	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat

@@ -63,6 +63,11 @@ var layers = map[string]struct {
 	// A relay opens what kiosks sealed for it and knows the wire on its own.
 	"queue/gateway/relay": {may: []string{"kiosk", "queue/seal"}},
 
+	// What runs tests in a guest knows nothing of what it runs.
+	"buildroot/test/guest":        {},
+	"buildroot/test/guest/init":   {may: []string{"buildroot/test/guest", "buildroot/test/guest/module"}},
+	"buildroot/test/guest/module": {},
+
 	// A sample partner backend speaks with the client that the product offers.
 	"queue/gateway/partner": {may: []string{"kiosk", "queue/gateway"}},
 }

@@ -294,6 +294,12 @@ func TestContract(t *testing.T) {
 	if path == "" {
 		t.Skip("LIVEKIOSK_CAMERA names no device")
 	}
+	contract(t, path)
+}
+
+// contract runs the suite on the device of a path.
+func contract(t *testing.T, path string) {
+	t.Helper()
 	for name, pool := range map[string]v4l2.Pool{"without a pool": nil, "with a pool": camera.NewPool(32)} {
 		t.Run(name, func(t *testing.T) {
 			before := descriptors(t)
