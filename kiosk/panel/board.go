@@ -62,9 +62,11 @@ const (
 	PullDown Bias = "pull-down"
 )
 
-// An Edge is one change of an input.
+// An Edge is one change of an input. Of changes within about a millisecond a
+// chip may tell one, so that the next edge may be to the same value; the last
+// one is what the line is.
 type Edge struct {
-	On  bool   // what it became
+	On  bool   // what it is
 	Seq uint32 // of the line's changes since it was taken, from 1; a gap: some were lost
 }
 

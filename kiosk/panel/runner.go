@@ -194,7 +194,7 @@ func (r *runner) takeOne(ctx context.Context, l *line) {
 		return
 	}
 	if l.state != "" {
-		r.o.Log.InfoContext(ctx, "panel line is there again", slog.String("role", string(l.role)), slog.String("line", l.setup.Name))
+		r.o.Log.InfoContext(ctx, "panel has its line again", slog.String("role", string(l.role)), slog.String("line", l.setup.Name))
 	}
 	l.state, l.holder = kiosk.LineOwned, ""
 	switch {

@@ -3,6 +3,7 @@ package paneltest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,26 +189,46 @@ func (b *bench) bounce() {
 }
 
 func (b *bench) overflow() {
-	const all = 101
-	edges, free := make(chan panel.Edge, all), make(chan struct{})
+	const all = 151
+	var mu sync.Mutex
+	var edges []panel.Edge
+	free := make(chan struct{})
 	b.take(panel.Setup{Name: "in"}, func(e panel.Edge) {
 		<-free
-		edges <- e
+		mu.Lock()
+		defer mu.Unlock()
+		edges = append(edges, e)
 	})
+	pace := time.NewTicker(time.Millisecond) // faster than that a chip tells several as one
+	defer pace.Stop()
 	for i := range all {
 		b.Drive("in", i%2 == 0)
+		<-pace.C
 	}
 	close(free)
-	seen := 0
-	for last := (panel.Edge{}); last.Seq < all; seen++ {
-		e := b.next(edges)
-		if e.Seq <= last.Seq || e.On != (e.Seq%2 == 1) {
-			b.Fatalf("%+v comes after %+v", e, last)
+	seen, quiet := 0, 0
+	b.wait("the last change", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		quiet++
+		if len(edges) != seen {
+			seen, quiet = len(edges), 0
 		}
-		last = e
+		return seen > 0 && quiet > 60
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for i, e := range edges[1:] {
+		if e.Seq <= edges[i].Seq {
+			b.Errorf("%+v comes after %+v", e, edges[i])
+		}
 	}
-	if seen < 16 || seen == all {
-		b.Errorf("%d of %d changes were kept", seen, all)
+	last := edges[seen-1]
+	if !last.On {
+		b.Errorf("the last change is %+v, and the line is on", last)
+	}
+	if seen < 16 || int(last.Seq) <= seen {
+		b.Errorf("%d changes are told, and the last is number %d: none seems to be missing", seen, last.Seq)
 	}
 }
 
@@ -264,20 +285,17 @@ func (b *bench) list() {
 	}
 }
 
+// unplugged holds outputs only: Linux 6.1 may crash when a chip goes whose
+// inputs are in use. See Board.Unplug for those.
 func (b *bench) unplugged() {
 	out := b.take(panel.Setup{Name: "out", Output: true}, nil)
-	in, _ := b.changes(panel.Setup{Name: "in"})
 	b.Unplug()
-	for _, l := range []panel.Line{out, in} {
-		b.wait("the line to be gone", func() bool { _, err := l.Value(); return err != nil })
-	}
+	b.wait("the line to be gone", func() bool { _, err := out.Value(); return err != nil })
 	if err := out.Set(true); err == nil {
 		b.Error("a line that is gone was switched")
 	}
-	for _, l := range []panel.Line{out, in} {
-		if err := l.Close(); err != nil {
-			b.Errorf("Close() = %v", err)
-		}
+	if err := out.Close(); err != nil {
+		b.Errorf("Close() = %v", err)
 	}
 	if _, err := b.Take(panel.Setup{Name: "in", Holder: "contract"}, func(panel.Edge) {}); !errors.Is(err, panel.ErrNoLine) {
 		b.Errorf("Take() = %v while the chip is gone", err)
