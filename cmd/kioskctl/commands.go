@@ -92,6 +92,11 @@ or compact. Of several records the last that could not be retried counts.`,
 			flags: queueFlags,
 		},
 		{
+			name: "panel", args: "[list | watch | set LINE on|off --for TIME | clear-tamper] [flags]",
+			summary: "list, watch and switch the GPIO lines, and clear the tamper latch",
+			more:    panelHelp, flags: panelFlags,
+		},
+		{
 			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
 			summary: "look after the device keys, and make those of relays and support",
 			more:    keysHelp, flags: keysFlags,

@@ -148,6 +148,20 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		}, exitConfig, "gateway.proxy"},
 		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "gateway.upload_limit"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
+		{"a line for two purposes", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\n[panel.help]\nline = \"A\"\n")}
+		}, exitConfig, "panel.help.line: \\\"A\\\" is the line of panel.ring already"},
+		{"a bias that there is not", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.help]\nline = \"A\"\nbias = \"up\"\n")}
+		}, exitConfig, "panel.help.bias"},
+		{"a contact that never rests", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.help]\nline = \"A\"\ndebounce = \"2s\"\n")}
+		}, exitConfig, "panel.help.debounce"},
+		{"an output that bounces", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\ndebounce = \"2ms\"\n")}
+		}, exitConfig, "unknown key panel.ring.debounce"},
+		{"an alarm without an end", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[panel]\nalarm = \"1h\"\n")} }, exitConfig, "panel.alarm"},
+		{"a screen that rests at once", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nrest_in = \"0s\"\n")} }, exitConfig, "flow.rest_in"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
 		{"an outbox that is in use", func(l *lab) []string { l.hold(); return nil }, exitBusy, "outbox"},
