@@ -130,13 +130,13 @@ func watch(ctx context.Context, c call, args []string) error {
 	}
 	err = c.client().Events(ctx, last+1, true, func(e kiosk.Event) error {
 		role, is, _ := strings.Cut(e.Text, " ")
-		switch e.Kind {
-		case kiosk.EventPanel:
-			return c.print(e, fmt.Sprintf("%s  %-8s %s", e.At.Local().Format("15:04:05.000"), role, is))
-		case api.EventGap:
+		if e.Kind == api.EventGap {
 			return c.print(e, strings.TrimSpace(e.Text+" events are missing here"))
 		}
-		return nil
+		if e.Kind != kiosk.EventPanel {
+			return nil
+		}
+		return c.print(e, fmt.Sprintf("%s  %-8s %s", e.At.Local().Format("15:04:05.000"), role, is))
 	})
 	select {
 	case <-ctx.Done(): // the way to end it

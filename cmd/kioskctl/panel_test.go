@@ -49,7 +49,7 @@ func (p *pane) ClearTamper(_ context.Context, by string) error {
 func TestThePanel(t *testing.T) {
 	dir := t.TempDir()
 	lines := []kiosk.Line{
-		{Role: kiosk.RingLine, Name: "GPIO17", Chip: "gpiochip0", Offset: 17, Direction: kiosk.LineOut, State: kiosk.LineOwned, Holder: "kioskd ring", On: new(true)},
+		{Role: kiosk.RingLine, Name: "GPIO17", Chip: "gpiochip0", Offset: 17, Direction: kiosk.LineOut, State: kiosk.LineOwned, Holder: "kioskd", On: new(true)},
 		{Name: "", Chip: "gpiochip0", Offset: 18, Direction: kiosk.LineIn},
 		{Role: kiosk.HelpLine, Name: "GPIO19", Chip: "gpiochip0", Offset: 19, Direction: kiosk.LineIn, State: kiosk.LineHeld, Holder: "other"},
 		{Role: kiosk.TamperLine, Name: "CASE", Direction: kiosk.LineIn, State: kiosk.LineMissing},
@@ -65,11 +65,11 @@ func TestThePanel(t *testing.T) {
 	}{
 		{
 			name: "lines", panel: pane{lines: lines}, args: "list",
-			out: "LINE    CHIP          DIRECTION  USED BY      ROLE    NOW\n" +
-				"GPIO17  gpiochip0 17  out        kioskd ring  ring    on\n" +
-				"-       gpiochip0 18  in         -            -       -\n" +
-				"GPIO19  gpiochip0 19  in         other        help    used by somebody else\n" +
-				"CASE    -             in         -            tamper  not there\n",
+			out: "LINE    CHIP          DIRECTION  USED BY  ROLE    NOW\n" +
+				"GPIO17  gpiochip0 17  out        kioskd   ring    on\n" +
+				"-       gpiochip0 18  in         -        -       -\n" +
+				"GPIO19  gpiochip0 19  in         other    help    used by somebody else\n" +
+				"CASE    -             in         -        tamper  not there\n",
 		},
 		{name: "lines, for machines", panel: pane{lines: lines[1:2]}, args: "list --json", out: `{"name":"","chip":"gpiochip0","offset":18,"direction":"in"}` + "\n"},
 		{name: "no lines", args: "", out: "this machine has no GPIO line that the daemon can see, and none is configured\n"},

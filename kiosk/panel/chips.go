@@ -33,6 +33,8 @@ func (Chips) Lines() ([]kiosk.Line, error) {
 }
 
 // Take implements Board.
+//
+//nolint:ireturn // as the port says
 func (Chips) Take(s Setup, edge func(Edge)) (Line, error) {
 	type place struct {
 		chip *gpiocdev.Chip // open: the number of one that is plugged again may be another's
@@ -139,6 +141,7 @@ func options(s Setup, edge func(Edge)) []gpiocdev.LineReqOption {
 
 type chipLine struct{ l *gpiocdev.Line }
 
+// Value implements Line.
 func (c chipLine) Value() (bool, error) {
 	v, err := c.l.Value()
 	if err != nil {
@@ -147,6 +150,7 @@ func (c chipLine) Value() (bool, error) {
 	return v != 0, nil
 }
 
+// Set implements Line.
 func (c chipLine) Set(on bool) error {
 	v := 0
 	if on {
@@ -158,6 +162,7 @@ func (c chipLine) Set(on bool) error {
 	return nil
 }
 
+// Close implements Line.
 func (c chipLine) Close() error {
 	if err := c.l.Close(); err != nil {
 		return fmt.Errorf("let go of the line: %w", err)

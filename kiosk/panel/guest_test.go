@@ -53,7 +53,7 @@ func (r *simRig) Hold(name, holder string) (release func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	offset, err := c.FindLine(name)
 	if err != nil {
 		r.t.Fatal(err)
@@ -249,7 +249,7 @@ func TestGuestAHolderThatIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	var out bytes.Buffer
 	child.Stdout, child.Stderr = &out, &out
 	if err := child.Start(); err != nil {

@@ -163,13 +163,13 @@ func (b *bench) state(r kiosk.Role) kiosk.Line {
 	return all[slices.IndexFunc(all, func(l kiosk.Line) bool { return l.Role == r })]
 }
 
-func inBubble(t *testing.T, test func(t *testing.T, b *bench)) {
+func inBubble(t *testing.T, test func(b *bench)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newBench(t, paneltest.NewBoard(names()...))) })
+	synctest.Test(t, func(t *testing.T) { test(newBench(t, paneltest.NewBoard(names()...))) })
 }
 
 func TestTheLightFollowsTheScreen(t *testing.T) {
-	inBubble(t, func(_ *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.lit()
 		for _, tt := range []struct {
 			screen kiosk.Screen
@@ -194,7 +194,7 @@ func TestTheLightFollowsTheScreen(t *testing.T) {
 }
 
 func TestOutputsAreOffAfterTheEnd(t *testing.T) {
-	inBubble(t, func(_ *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.Show(kiosk.View{Screen: kiosk.GuidingScreen})
 		b.lit("ring", "red", "green", "blue")
 		b.stop()
@@ -207,7 +207,7 @@ func TestOutputsAreOffAfterTheEnd(t *testing.T) {
 
 // TestABouncingButtonIsPressedOnce presses both buttons with bouncing contacts.
 func TestABouncingButtonIsPressedOnce(t *testing.T) {
-	inBubble(t, func(_ *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.wait(20 * time.Second)
 		b.hears("nobody")
 		for _, r := range []string{"help", "staff"} {
@@ -235,7 +235,7 @@ func TestAButtonThatIsDownFromTheStartWasNotPressed(t *testing.T) {
 // TestPresenceComesAtOnceAndGoesLate has a sensor that blinks while somebody
 // stands there.
 func TestPresenceComesAtOnceAndGoesLate(t *testing.T) {
-	inBubble(t, func(_ *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.wait(9 * time.Second)
 		b.hears()
 		b.wait(2 * time.Second)
@@ -258,7 +258,7 @@ func TestPresenceComesAtOnceAndGoesLate(t *testing.T) {
 }
 
 func TestASensorThatIsLostSeesSomebody(t *testing.T) {
-	inBubble(t, func(_ *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.wait(20 * time.Second)
 		b.hears("nobody")
 		b.board.Unplug()
@@ -275,39 +275,39 @@ func TestASensorThatIsLostSeesSomebody(t *testing.T) {
 // TestAChipThatGoesIsSaidOnceAndTakenBack unplugs the chip for an hour while
 // the ring is lit.
 func TestAChipThatGoesIsSaidOnceAndTakenBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.Show(kiosk.View{Screen: kiosk.GuidingScreen})
 		b.lit("ring", "red", "green", "blue")
 		b.log.Reset()
 		b.board.Unplug()
 		b.wait(time.Hour)
 		if l := b.state(kiosk.RingLine); l.State != kiosk.LineMissing || l.On != nil {
-			t.Errorf("the ring is %+v", l)
+			b.t.Errorf("the ring is %+v", l)
 		}
 		if n := strings.Count(b.log.String(), "\n"); n != len(kiosk.Roles()) {
-			t.Errorf("said %d times:\n%s", n, b.log.String())
+			b.t.Errorf("said %d times:\n%s", n, b.log.String())
 		}
-		if err := b.Force(t.Context(), kiosk.RingLine, true, time.Second); !errors.Is(err, kiosk.ErrLineAway) {
-			t.Errorf("Force() = %v", err)
+		if err := b.Force(b.t.Context(), kiosk.RingLine, true, time.Second); !errors.Is(err, kiosk.ErrLineAway) {
+			b.t.Errorf("Force() = %v", err)
 		}
 		b.board.Plug()
 		b.wait(40 * time.Second)
 		b.lit("ring", "red", "green", "blue")
 		if l := b.state(kiosk.TamperLine); l.State != kiosk.LineOwned {
-			t.Errorf("the tamper switch is %+v", l)
+			b.t.Errorf("the tamper switch is %+v", l)
 		}
 	})
 }
 
 // TestALineThatIsUnpluggedForAMomentIsBackSoon holds that waits begin anew.
 func TestALineThatIsUnpluggedForAMomentIsBackSoon(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.board.Unplug()
 		b.wait(1500 * time.Millisecond)
 		b.board.Plug()
 		b.wait(1500 * time.Millisecond)
 		if l := b.state(kiosk.RingLine); l.State != kiosk.LineOwned {
-			t.Errorf("the ring is %+v", l)
+			b.t.Errorf("the ring is %+v", l)
 		}
 	})
 }
@@ -335,7 +335,7 @@ func TestALineThatIsHeldIsTakenOnceItIsFree(t *testing.T) {
 // TestChangesThatWereLostAreMadeGood keeps the panel from reading while a
 // sensor chatters.
 func TestChangesThatWereLostAreMadeGood(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		<-b.gate // whoever is told anything waits
 		for range 20 {
 			for _, high := range []bool{true, false} {
@@ -348,49 +348,49 @@ func TestChangesThatWereLostAreMadeGood(t *testing.T) {
 		b.gate <- struct{}{}
 		b.wait(5 * time.Second)
 		if n := b.Missed(); n < 20 {
-			t.Errorf("%d changes missed, want those that the kernel drops", n)
+			b.t.Errorf("%d changes missed, want those that the kernel drops", n)
 		}
 		if l := b.state(kiosk.HelpLine); l.On == nil || !*l.On {
-			t.Errorf("the button is %+v", l)
+			b.t.Errorf("the button is %+v", l)
 		}
 	})
 }
 
 func TestAnOpenCaseIsLatchedUntilStaffClearIt(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		b.wait(11 * time.Second)
 		b.hears("nobody")
-		if err := b.ClearTamper(t.Context(), "uid 7"); !errors.Is(err, kiosk.ErrNotLatched) {
-			t.Errorf("ClearTamper() = %v", err)
+		if err := b.ClearTamper(b.t.Context(), "uid 7"); !errors.Is(err, kiosk.ErrNotLatched) {
+			b.t.Errorf("ClearTamper() = %v", err)
 		}
 		b.bounce("TAMPER", true)
 		b.hears("tamper on", "tampered", "buzzer on")
-		if err := b.ClearTamper(t.Context(), "uid 7"); !errors.Is(err, kiosk.ErrCaseOpen) {
-			t.Errorf("ClearTamper() = %v while it is open", err)
+		if err := b.ClearTamper(b.t.Context(), "uid 7"); !errors.Is(err, kiosk.ErrCaseOpen) {
+			b.t.Errorf("ClearTamper() = %v while it is open", err)
 		}
 		b.wait(5 * time.Second)
 		b.hears("buzzer off")
 		b.bounce("TAMPER", false)
 		b.hears("tamper off")
 		if s := b.Tamper(); !s.Latched || s.Opened.IsZero() {
-			t.Errorf("closed again it is %+v", s)
+			b.t.Errorf("closed again it is %+v", s)
 		}
 		b.stop()
 		b.start() // after a restart
 		if s := b.Tamper(); !s.Latched {
-			t.Errorf("after a restart it is %+v", s)
+			b.t.Errorf("after a restart it is %+v", s)
 		}
-		if err := b.ClearTamper(t.Context(), "uid 7"); err != nil {
-			t.Fatal(err)
+		if err := b.ClearTamper(b.t.Context(), "uid 7"); err != nil {
+			b.t.Fatal(err)
 		}
 		b.hears("cleared")
 		if s := b.Tamper(); s.Latched || s.By != "uid 7" || s.Cleared.IsZero() {
-			t.Errorf("cleared it is %+v", s)
+			b.t.Errorf("cleared it is %+v", s)
 		}
 		b.stop()
 		b.start()
 		if s := b.Tamper(); s.Latched || s.By != "uid 7" {
-			t.Errorf("after another restart it is %+v", s)
+			b.t.Errorf("after another restart it is %+v", s)
 		}
 	})
 }
@@ -409,27 +409,27 @@ func TestACaseThatWasOpenedMeanwhileIsFoundAtTheStart(t *testing.T) {
 
 // TestALatchThatCannotBeWrittenIsTriedAgain has no folder for it, for a while.
 func TestALatchThatCannotBeWrittenIsTriedAgain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
+	inBubble(t, func(b *bench) {
 		dir := filepath.Dir(b.latch)
 		if err := os.WriteFile(dir, nil, 0o600); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		b.bounce("TAMPER", true)
 		b.bounce("TAMPER", false)
 		b.wait(10 * time.Second)
 		if !b.Tamper().Latched {
-			t.Error("it is not latched meanwhile")
+			b.t.Error("it is not latched meanwhile")
 		}
 		if n := strings.Count(b.log.String(), "not remembered"); n != 1 {
-			t.Errorf("said %d times:\n%s", n, b.log.String())
+			b.t.Errorf("said %d times:\n%s", n, b.log.String())
 		}
 		if err := os.Remove(dir); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		b.wait(2 * time.Second)
 		again, err := panel.OpenLatch(b.latch)
 		if err != nil || !again.State().Latched {
-			t.Errorf("on the disk it is %+v, %v", again.State(), err)
+			b.t.Errorf("on the disk it is %+v, %v", again.State(), err)
 		}
 	})
 }
@@ -461,15 +461,15 @@ func TestADamagedLatchIsLatched(t *testing.T) {
 }
 
 func TestStaffSwitchOutputsForAWhile(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		force := func(r kiosk.Role, on bool) error { return b.Force(t.Context(), r, on, 2*time.Second) }
+	inBubble(t, func(b *bench) {
+		force := func(r kiosk.Role, on bool) error { return b.Force(b.t.Context(), r, on, 2*time.Second) }
 		if err := errors.Join(force(kiosk.DoorLine, true), force(kiosk.RingLine, true)); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		b.lit("ring", "door")
 		b.wait(time.Second)
 		if err := force(kiosk.RingLine, true); err != nil { // longer
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		b.wait(1500 * time.Millisecond)
 		b.lit("ring")
@@ -477,7 +477,7 @@ func TestStaffSwitchOutputsForAWhile(t *testing.T) {
 		b.lit()
 		for r, want := range map[kiosk.Role]error{kiosk.HelpLine: kiosk.ErrNoLine, "lamp": kiosk.ErrNoLine} {
 			if err := force(r, true); !errors.Is(err, want) {
-				t.Errorf("Force(%s) = %v, want %v", r, err, want)
+				b.t.Errorf("Force(%s) = %v, want %v", r, err, want)
 			}
 		}
 	})
@@ -485,15 +485,15 @@ func TestStaffSwitchOutputsForAWhile(t *testing.T) {
 
 // TestASessionHasThePanelForItself begins one while staff hold the door open.
 func TestASessionHasThePanelForItself(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		if err := b.Force(t.Context(), kiosk.DoorLine, true, time.Hour); err != nil {
-			t.Fatal(err)
+	inBubble(t, func(b *bench) {
+		if err := b.Force(b.t.Context(), kiosk.DoorLine, true, time.Hour); err != nil {
+			b.t.Fatal(err)
 		}
 		b.lit("door")
 		b.Show(kiosk.View{Session: "S1", Screen: kiosk.ConsentScreen})
 		b.lit()
-		if err := b.Force(t.Context(), kiosk.DoorLine, true, time.Hour); !errors.Is(err, kiosk.ErrOccupied) {
-			t.Errorf("Force() = %v", err)
+		if err := b.Force(b.t.Context(), kiosk.DoorLine, true, time.Hour); !errors.Is(err, kiosk.ErrOccupied) {
+			b.t.Errorf("Force() = %v", err)
 		}
 		b.Show(kiosk.View{Screen: kiosk.IdleScreen})
 		b.lit()

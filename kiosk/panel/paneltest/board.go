@@ -182,8 +182,8 @@ func (o *owned) read() {
 		case <-o.waiting:
 		}
 		for {
-			e, any := o.first()
-			if !any {
+			e, is := o.first()
+			if !is {
 				break
 			}
 			o.edge(e)

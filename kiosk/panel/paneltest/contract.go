@@ -62,6 +62,8 @@ type bench struct {
 }
 
 // take takes a line that is closed at the end, if it was not before.
+//
+//nolint:ireturn // as the port says
 func (b *bench) take(s panel.Setup, edge func(panel.Edge)) panel.Line {
 	b.Helper()
 	if s.Holder == "" {
@@ -146,6 +148,9 @@ func (b *bench) lowOutput() {
 	}
 }
 
+// changes takes an input and returns what it tells.
+//
+//nolint:ireturn // as the port says
 func (b *bench) changes(s panel.Setup) (panel.Line, <-chan panel.Edge) {
 	edges := make(chan panel.Edge, 100)
 	return b.take(s, func(e panel.Edge) { edges <- e }), edges
