@@ -1,17 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/station"
 )
 
 // TestAnOpenedCaseIsNotForgotten starts a kiosk whose case was opened before,
@@ -82,5 +87,72 @@ debounce = "50ms"
 	}
 	if n := strings.Count(d.log.String(), "panel goes without a line"); n != 2 {
 		t.Errorf("said %d times:\n%s", n, d.log.String())
+	}
+}
+
+// A counter is an outbox without room for anything, and counts.
+type counter struct{ put int }
+
+func (c *counter) Put(context.Context, *kiosk.Submission) error      { c.put++; return nil }
+func (c *counter) Admit(context.Context) error                       { return nil }
+func (c *counter) Used(context.Context, string) (used bool, _ error) { return false, nil }
+func (c *counter) JPEG(*kiosk.Frame) (copied []byte, _ error)        { return []byte("face"), nil }
+
+// TestWhatThePanelDoesToASession presses the buttons and opens the case of a
+// daemon that is only a station.
+func TestWhatThePanelDoesToASession(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		does  func(*daemon, context.Context)
+		want  kiosk.Result
+		phase flow.Phase
+	}{
+		{
+			"the help button is the help control", func(d *daemon, ctx context.Context) { d.pressed(ctx, kiosk.HelpLine) },
+			kiosk.Result{Status: kiosk.NotCompleted, Error: kiosk.HelpClickedError, Detail: kiosk.HelpTapped},
+			flow.Idle,
+		},
+		{"the staff button is an event and nothing else", func(d *daemon, ctx context.Context) { d.pressed(ctx, kiosk.StaffLine) }, kiosk.Result{Status: kiosk.Running}, flow.Idle},
+		{"an open case voids the session", (*daemon).tampered, kiosk.Result{Status: kiosk.Errored, Error: kiosk.SecurityError, Detail: kiosk.Tampered}, flow.OutOfService},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				outbox := &counter{}
+				st, err := station.New(station.Options{
+					Policy: flow.Standard(), Outbox: outbox, Evidence: outbox, Now: func() time.Duration { return time.Second + time.Since(began) },
+					Watch: func(bool) {}, Show: func(kiosk.View) {}, Emit: func(kiosk.Event) {}, Consent: func(kiosk.Locale) string { return "" },
+					Gateway: "https://gateway.example", UserType: "T", Log: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := &daemon{station: st, log: slog.New(slog.DiscardHandler)}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- st.Run(ctx) }()
+				id, err := st.Launch(ctx, kiosk.Launch{CorrelationID: "c", UserID: "u", Locale: kiosk.English, Theme: kiosk.Light})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tt.does(d, ctx)
+				synctest.Wait()
+				tt.want.Session, tt.want.CorrelationID = id, "c"
+				if got, _ := st.Result(id); got != tt.want {
+					t.Errorf("result %+v, want %+v", got, tt.want)
+				}
+				<-time.After(10 * time.Minute) // whoever is there has left
+				synctest.Wait()
+				tt.does(d, ctx) // with no session it does nothing to one
+				synctest.Wait()
+				if s := st.State(); s.Phase != tt.phase || s.Session != "" || outbox.put > 0 {
+					t.Errorf("afterwards %+v", s)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

@@ -120,7 +120,7 @@ func (p *Panel) Lines() []kiosk.Line {
 }
 
 // Missed returns how many changes of inputs were lost because nobody read them
-// in time. What the inputs are was read anew after each.
+// in time.
 func (p *Panel) Missed() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

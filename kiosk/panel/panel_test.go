@@ -299,17 +299,22 @@ func TestAChipThatGoesIsSaidOnceAndTakenBack(t *testing.T) {
 	})
 }
 
-// TestALineThatIsUnpluggedForAMomentIsBackSoon holds that waits begin anew.
+// TestALineThatIsUnpluggedForAMomentIsBackSoon holds that waits begin anew,
+// also beside a line that was never there, and grow from one look to the next.
 func TestALineThatIsUnpluggedForAMomentIsBackSoon(t *testing.T) {
-	inBubble(t, func(b *bench) {
-		b.board.Unplug()
-		b.wait(1500 * time.Millisecond)
-		b.board.Plug()
-		b.wait(1500 * time.Millisecond)
-		if l := b.state(kiosk.RingLine); l.State != kiosk.LineOwned {
-			b.t.Errorf("the ring is %+v", l)
-		}
-	})
+	for away, back := range map[time.Duration]time.Duration{1500 * time.Millisecond: time.Second, 3500 * time.Millisecond: 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, paneltest.NewBoard("RING"))
+			b.wait(time.Hour + 100*time.Millisecond)
+			b.board.Unplug()
+			b.wait(away)
+			b.board.Plug()
+			b.wait(back)
+			if l := b.state(kiosk.RingLine); l.State != kiosk.LineOwned {
+				t.Errorf("unplugged for %v, the ring is %+v", away, l)
+			}
+		})
+	}
 }
 
 func TestALineThatIsHeldIsTakenOnceItIsFree(t *testing.T) {
@@ -372,9 +377,15 @@ func TestAnOpenCaseIsLatchedUntilStaffClearIt(t *testing.T) {
 		b.hears("buzzer off")
 		b.bounce("TAMPER", false)
 		b.hears("tamper off")
-		if s := b.Tamper(); !s.Latched || s.Opened.IsZero() {
-			b.t.Errorf("closed again it is %+v", s)
+		opened := b.Tamper().Opened
+		b.bounce("TAMPER", true)
+		b.bounce("TAMPER", false)
+		b.hears("tamper on", "tampered", "buzzer on", "tamper off")
+		if s := b.Tamper(); !s.Latched || s.Opened.IsZero() || s.Opened != opened {
+			b.t.Errorf("closed again it is %+v, opened first at %v", s, opened)
 		}
+		b.wait(5 * time.Second)
+		b.hears("buzzer off")
 		b.stop()
 		b.start() // after a restart
 		if s := b.Tamper(); !s.Latched {

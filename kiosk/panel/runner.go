@@ -50,8 +50,7 @@ type line struct {
 
 // A change is an edge on its way to Run's goroutine.
 type change struct {
-	l    *line
-	gone chan struct{} // of the time it was owned
+	*line
 	Edge
 }
 
@@ -179,7 +178,7 @@ func (r *runner) takeOne(ctx context.Context, l *line) {
 	gone := make(chan struct{})
 	held, err := r.o.Board.Take(l.setup, func(e Edge) {
 		select {
-		case r.edges <- change{l, gone, e}:
+		case r.edges <- change{l, e}:
 		case <-gone:
 		}
 	})
@@ -241,7 +240,8 @@ func (r *runner) lose(ctx context.Context, l *line, err error) {
 	r.look = time.Now().Add(r.wait)
 }
 
-// drop closes a line. Edges that wait to be taken are for nobody.
+// drop closes a line. An edge that waits to be taken is let go, since closing
+// waits for it.
 func (r *runner) drop(l *line) {
 	close(l.gone)
 	_ = l.held.Close() // a line that cannot be let go of is gone
@@ -288,18 +288,11 @@ func (r *runner) read(ctx context.Context, l *line) {
 
 // edge takes one change of an input.
 func (r *runner) edge(ctx context.Context, c change) {
-	if c.gone != c.l.gone || c.l.held == nil {
-		return // of a line that was lost since
-	}
-	lost := c.Seq - c.l.seq - 1
-	c.l.seq = c.Seq
-	r.input(ctx, c.l, c.On)
-	if lost > 0 {
-		r.mu.Lock()
-		r.missed += uint64(lost)
-		r.mu.Unlock()
-		r.read(ctx, c.l) // what it is now, whatever it was meanwhile
-	}
+	r.mu.Lock()
+	r.missed += uint64(c.Seq - c.seq - 1) // the newest are kept, so what the input is in the end is right
+	r.mu.Unlock()
+	c.seq = c.Seq
+	r.input(ctx, c.line, c.On)
 }
 
 // input notes what an input is, and acts if it has changed.
