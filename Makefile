@@ -16,7 +16,7 @@ LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./inference ./inference/pad ./inference/quality ./inference/models/... \
+PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
         ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
@@ -53,7 +53,7 @@ test: setup pure replay-arm64 ## run all tests
 .PHONY: pure
 pure: setup ## build without cgo what must build without it, and test the deterministic core so
 	CGO_ENABLED=0 $(GO) build $(PURE)
-	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel
+	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel ./camera/trust
 
 .PHONY: replay-arm64
 replay-arm64: ## the arm64 build replays recorded traces under emulation

@@ -17,6 +17,9 @@ const (
 	lastPause  = 5 * time.Second
 	tick       = 250 * time.Millisecond // of heartbeat and watch
 	grace      = 5 * time.Second        // for a source to end
+
+	silences   = 2               // streams in a row without frames, until a reset is asked for
+	resetPause = 5 * time.Minute // before it is asked for again
 )
 
 // Errors that Options.Fault may be given, besides those of the source.
@@ -24,6 +27,9 @@ var (
 	ErrStalled = errors.New("no frame in time")
 	ErrEnded   = errors.New("source ended by itself")
 )
+
+// ErrTaken is what Lend returns while the camera is needed.
+var ErrTaken = errors.New("camera is in use by the kiosk itself")
 
 // ErrHung is a source that did not end when it was told to. Its device cannot
 // be opened again by this process.
@@ -53,6 +59,17 @@ type Options struct {
 	// Start is the same for the first frame after opening, which takes some
 	// devices longer; 0 means Stall.
 	Start time.Duration
+
+	// Luma measures the mean luma of a frame, 0..255. With it, the first frames
+	// of a stream are marked Warming until it has come to rest, for at most a
+	// second: a camera that wakes up shows white or black first. Nil: none is.
+	Luma func(*kiosk.Frame) (float32, error)
+
+	// Reset asks for what only root can do: to reset the device. It is called
+	// when the device gave no frame after it was opened anew, and again each
+	// five minutes while that lasts. It does not wait for the reset. Nil: nobody
+	// can be asked.
+	Reset func(ctx context.Context) error
 
 	// Probe makes Run open the source once at its beginning, although nothing
 	// is wanted, until one frame came: a camera that does not work is found
@@ -88,6 +105,7 @@ type Stats struct {
 	Skipped  uint64  // lost before they got here: gaps in the driver's numbers
 	Unwanted uint64  // released because nobody wanted them any more, or yet
 	Reopened uint64  // openings after a failure
+	Resets   uint64  // of the device that were asked for
 	Rate     float64 // frames a second of the running stream; 0 at rest
 }
 
@@ -101,12 +119,14 @@ type Camera struct {
 
 	mu       sync.Mutex // held while Put runs
 	wanted   bool
+	loan     *loan     // of the source; nil: it is not lent
 	live     bool      // a stream is being watched: its frames count
 	got      bool      // a frame came in this stream
 	since    time.Time // of the first frame, if got
 	count    int       // of frames after it
 	last     time.Time // of the last frame; if not got, of opening
 	sequence uint32    // of the last frame, if got
+	warm     warmup    // of the stream
 	id       kiosk.FrameID
 	stats    Stats
 }
@@ -179,6 +199,7 @@ func (c *Camera) Run(ctx context.Context) error {
 		need   = frameless{probe: c.opt.Probe}
 		pause  = firstPause
 		opened bool // since the last time at rest
+		still  silence
 	)
 	for ctx.Err() == nil {
 		if !need.any() && !c.isWanted() {
@@ -197,14 +218,14 @@ func (c *Camera) Run(ctx context.Context) error {
 			return fmt.Errorf("camera: %w", err)
 		}
 		if err == nil {
-			opened, pause = false, firstPause
+			opened, pause, still = false, firstPause, silence{}
 			continue
 		}
 		if !need.any() && !c.isWanted() {
 			continue // it broke while it was being closed: nobody was waiting
 		}
 		if c.worked() {
-			pause = firstPause // this is another failure
+			pause, still = firstPause, silence{asked: still.asked} // this is another failure
 		}
 		if need.mend {
 			c.opt.Log.LogAttrs(ctx, slog.LevelDebug, "camera still fails", slog.Any("err", err), slog.Duration("pause", pause))
@@ -213,10 +234,39 @@ func (c *Camera) Run(ctx context.Context) error {
 			c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera failed", slog.Any("err", err))
 			c.opt.Fault(true, err)
 		}
+		if errors.Is(err, ErrStalled) {
+			c.stalled(ctx, &still)
+		}
 		c.rest(ctx, pause)
 		pause = min(2*pause, lastPause)
 	}
 	return nil
+}
+
+// A silence is a row of streams without frames.
+type silence struct {
+	streams int
+	asked   time.Time // for a reset
+}
+
+// stalled goes up one step after a stream without frames: it was opened anew
+// before, then a reset is asked for, then somebody has to look.
+func (c *Camera) stalled(ctx context.Context, s *silence) {
+	s.streams++
+	switch {
+	case s.streams < silences || c.opt.Reset == nil:
+	case s.asked.IsZero() || time.Since(s.asked) >= resetPause:
+		s.asked = time.Now()
+		err := c.opt.Reset(ctx)
+		if err == nil {
+			c.mu.Lock()
+			c.stats.Resets++
+			c.mu.Unlock()
+		}
+		c.opt.Log.LogAttrs(ctx, slog.LevelWarn, "camera reset asked for", slog.Any("err", err))
+	case s.streams == silences+1:
+		c.opt.Log.LogAttrs(ctx, slog.LevelError, "camera gives no frames though it was opened anew and a reset asked for: somebody has to look")
+	}
 }
 
 // rest waits, with a beating heart, until d has passed or, if d is 0, until
@@ -252,7 +302,17 @@ func (c *Camera) rest(ctx context.Context, d time.Duration) {
 // end of a fault when the first frame comes, and clears need.
 func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	c.mu.Lock()
-	c.live, c.got, c.last = true, false, time.Now()
+	c.live, c.got = true, false
+	lent, trial := c.loan, !c.wanted
+	c.mu.Unlock()
+	if lent != nil {
+		lent.end()
+		if !c.ends(ctx, lent.ended) {
+			return fmt.Errorf("%w within %v", ErrHung, grace)
+		}
+	}
+	c.mu.Lock()
+	c.last, c.warm = time.Now(), warmup{}
 	c.mu.Unlock()
 	drain(c.first)
 	drain(c.change) // watch looks for itself
@@ -267,7 +327,7 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	done := make(chan error, 1)
 	go func() { done <- c.opt.Source.Stream(sctx, c.put) }()
 
-	ended, why := c.watch(ctx, done, need)
+	ended, why := c.watch(ctx, done, need, trial)
 	if ended {
 		return why
 	}
@@ -278,11 +338,13 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	return why
 }
 
-// watch returns when the source should be closed, and why; or when it ended.
-func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless) (ended bool, why error) {
+// watch returns when the source should be closed, and why; or when it ended. A
+// stream that began as a trial serves nobody who came meanwhile: theirs begins
+// with them, and the source says anew what it is.
+func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless, trial bool) (ended bool, why error) {
 	t := time.NewTicker(min(tick, max(c.opt.Stall/4, time.Millisecond)))
 	defer t.Stop()
-	for need.any() || c.isWanted() {
+	for need.any() || c.isWanted() && !trial {
 		c.opt.Beat()
 		select {
 		case err := <-done:
@@ -352,6 +414,9 @@ func (c *Camera) put(f *kiosk.Frame) {
 	}
 	c.got, c.sequence, c.last = true, f.Sequence, time.Now()
 	c.count++
+	if c.opt.Luma != nil && c.wanted {
+		f.Warming = !c.warm.settled(f, c.last.Sub(c.since), c.opt.Luma)
+	}
 	if !c.wanted {
 		c.stats.Unwanted++
 		f.Release()

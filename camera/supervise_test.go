@@ -1,9 +1,13 @@
 package camera_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -550,4 +554,194 @@ func TestWantFalseIsFinal(t *testing.T) {
 	if late > 0 {
 		t.Errorf("%d frames were put after Want(false)", late)
 	}
+}
+
+func TestCameraThatStaysSilentIsResetAndTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := cameratest.NewScripted()
+		var log bytes.Buffer
+		var asked []time.Time
+		c, err := camera.New(camera.Options{
+			Source: src, Put: (*kiosk.Frame).Release, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Reset: func(context.Context) error {
+				asked = append(asked, time.Now())
+				if len(asked) == 1 {
+					return errors.New("nobody takes requests")
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, c.Run)
+		c.Want(true)
+		wait(10 * time.Second)
+		src.Freeze()
+		began := time.Now()
+		wait(3 * time.Second) // silent for 2 s, and opened anew
+		if len(asked) != 0 {
+			t.Fatalf("asked for a reset after %v", asked[0].Sub(began))
+		}
+		wait(3 * time.Second)
+		if len(asked) != 1 || strings.Contains(log.String(), "somebody has to look") {
+			t.Fatalf("asked %d times; log:\n%s", len(asked), &log)
+		}
+		wait(4 * time.Minute)
+		if n := strings.Count(log.String(), "somebody has to look"); len(asked) != 1 || n != 1 {
+			t.Errorf("asked %d times, told %d times", len(asked), n)
+		}
+		wait(2 * time.Minute)
+		if len(asked) != 2 || asked[1].Sub(asked[0]) < 5*time.Minute {
+			t.Errorf("asked at %v", asked)
+		}
+		if s := c.Stats(); s.Resets != 1 { // the first request failed
+			t.Errorf("stats %+v", s)
+		}
+		src.Thaw()
+		wait(10 * time.Second)
+		src.Unplug() // the next failure is another one, and needs no reset
+		wait(time.Minute)
+		if len(asked) != 2 {
+			t.Errorf("asked %d times", len(asked))
+		}
+	})
+}
+
+// lumas are a camera that wakes up: its frames are as bright as they say.
+type lumas struct {
+	put    []bool // whether each frame put was warming
+	levels []float32
+	failed bool
+}
+
+func (l *lumas) luma(*kiosk.Frame) (float32, error) {
+	if l.failed {
+		return 0, errors.New("no picture")
+	}
+	v := l.levels[0]
+	if len(l.levels) > 1 {
+		l.levels = l.levels[1:]
+	}
+	return v, nil
+}
+
+func TestFramesAreWarmingUntilTheLightSettles(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		levels  []float32
+		failed  bool
+		warming int // frames; of 33 ms
+	}{
+		{"a camera that is warm", []float32{110}, false, 3},
+		{"a camera that begins white", []float32{250, 200, 160, 130, 118, 113, 111, 110}, false, 8},
+		{"a dark room", []float32{3, 4, 3, 4}, false, 3},
+		{"a lamp that flickers", []float32{90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120, 90, 120}, false, 31},
+		{"frames that cannot be read", []float32{0}, true, 31},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &lumas{levels: c.levels, failed: c.failed}
+				cam, err := camera.New(camera.Options{
+					Source: cameratest.NewScripted(), Luma: l.luma,
+					Put: func(f *kiosk.Frame) { l.put = append(l.put, f.Warming); f.Release() },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(t, cam.Run)
+				for range 2 { // at every start
+					l.put = nil
+					cam.Want(true)
+					wait(3 * time.Second)
+					cam.Want(false)
+					wait(time.Second)
+					if n := slices.Index(l.put, false); n != c.warming || slices.Contains(l.put[n:], true) {
+						t.Errorf("%d frames are warming, want %d: %v", n, c.warming, l.put)
+					}
+					l.levels = c.levels
+				}
+			})
+		})
+	}
+}
+
+func TestMeanLumaOfAFrame(t *testing.T) {
+	luma := camera.MeanLuma(&camera.Decoder{})
+	for level, want := range map[byte]float32{16: 0, 126: 128, 235: 255} {
+		f := raw(kiosk.YUYV, image.Pt(640, 480))
+		for i := 0; i < len(f.Data); i += 2 {
+			f.Data[i] = level
+		}
+		if got, err := luma(f); err != nil || got < want-1.5 || got > want+1.5 {
+			t.Errorf("luma of level %d is %g, %v; want %g", level, got, err, want)
+		}
+	}
+	if n := testing.AllocsPerRun(5, func() {
+		if _, err := luma(raw(kiosk.MJPEG, image.Pt(2, 2))); err == nil {
+			t.Error("a frame without a picture has a luma")
+		}
+	}); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		n := 0
+		count := func(f *kiosk.Frame) { n++; f.Release() }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Lend(ctx, count); err != nil || n < 25 || r.frames() != 0 {
+			t.Fatalf("Lend() = %v; %d frames, and %d to the kiosk", err, n, r.frames())
+		}
+		lent := make(chan error, 1)
+		go func() { lent <- r.Lend(t.Context(), count) }()
+		wait(time.Second)
+		if err := r.Lend(t.Context(), count); !errors.Is(err, camera.ErrTaken) {
+			t.Errorf("lent twice: %v", err)
+		}
+		r.Want(true)
+		wait(time.Second)
+		if err := <-lent; err != nil {
+			t.Errorf("Lend() = %v", err)
+		}
+		was := n
+		if r.frames() < 20 {
+			t.Errorf("the kiosk has %d frames", r.frames())
+		}
+		if err := r.Lend(t.Context(), count); !errors.Is(err, camera.ErrTaken) {
+			t.Errorf("lent while it is wanted: %v", err)
+		}
+		wait(time.Second)
+		if n != was {
+			t.Error("frames went on to the borrower")
+		}
+		r.Want(false)
+		wait(time.Second)
+		r.src.Unplug()
+		if err := r.Lend(t.Context(), count); !errors.Is(err, cameratest.ErrUnplugged) {
+			t.Errorf("Lend() = %v", err)
+		}
+		r.want(t)
+	})
+}
+
+func TestATrialServesNobodyWhoCameMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, n := cameratest.NewScripted(), 0
+		c, err := camera.New(camera.Options{Source: src, Put: func(f *kiosk.Frame) { n++; f.Release() }, Probe: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, c.Run)
+		wait(10 * time.Millisecond) // it is open, and no frame came
+		c.Want(true)
+		wait(2 * time.Second)
+		if src.Opened() != 2 || !src.Streaming() || n < 50 {
+			t.Errorf("opened %d times, streaming %v, %d frames", src.Opened(), src.Streaming(), n)
+		}
+	})
 }

@@ -24,5 +24,6 @@ type Breach string
 
 // The breaches.
 const (
-	TamperBreach Breach = "tamper" // the case was opened
+	TamperBreach Breach = "tamper"      // the case was opened
+	SwapBreach   Breach = "camera_swap" // another camera took the place of the one it began with
 )

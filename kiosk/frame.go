@@ -28,6 +28,7 @@ type Frame struct {
 	Format   Format
 	Size     image.Point // pixels
 	Stride   int         // bytes per row of the first plane; 0 for MJPEG
+	Warming  bool        // the camera's exposure has not settled: for the screen, and not for hints or evidence
 	Data     []byte
 
 	release func()

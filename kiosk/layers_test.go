@@ -24,6 +24,7 @@ var layers = map[string]struct {
 	// L0: words and leaves that know only the standard library.
 	"kiosk":             {},
 	"camera/pixel":      {},
+	"camera/trust":      {},
 	"inference/quality": {},
 	"inference/pad":     {},
 	"queue/seal":        {},
@@ -37,7 +38,7 @@ var layers = map[string]struct {
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
 	"camera/jpeg":             {cgo: true},
 	"camera/replay":           {may: []string{"kiosk"}},
-	"camera/v4l2":             {may: []string{"kiosk"}, cgo: true},
+	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},
 	"inference/models/fetch":  {may: []string{"inference/models"}},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,8 @@ func tool(t *testing.T, name string, args ...string) (said string, ok bool) {
 
 // install copies the units to a folder of their own, as they would be
 // installed, changed by change, and with a program that exists here in place
-// of the daemon. It returns the unit's path.
+// of the daemon and of its command line. It returns the path of the daemon's
+// unit.
 func install(t *testing.T, dropIns bool, change func(name, text string) string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,6 +44,7 @@ func install(t *testing.T, dropIns bool, change func(name, text string) string) 
 			t.Fatal(err)
 		}
 	}
+	program := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kiosk(d|ctl)\b`)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +58,7 @@ func install(t *testing.T, dropIns bool, change func(name, text string) string) 
 		if err != nil {
 			continue // a folder
 		}
-		text := strings.Replace(string(b), "ExecStart=/usr/bin/kioskd\n", "ExecStart=/bin/true\n", 1)
+		text := program.ReplaceAllString(string(b), "ExecStart=/bin/true")
 		if change != nil {
 			text = change(filepath.Base(f), text)
 		}
@@ -81,8 +84,11 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 		{"with the drop-in for software rendering", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if said, ok := verify(t, install(t, tt.dropIns, nil)); !ok {
-				t.Errorf("systemd-analyze verify:\n%s", said)
+			unit := install(t, tt.dropIns, nil)
+			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service"} {
+				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
+					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
+				}
 			}
 		})
 	}
@@ -133,6 +139,10 @@ func TestTheSandboxHolds(t *testing.T) {
 			}
 		})
 	}
+	reset := filepath.Join(filepath.Dir(install(t, false, nil)), "kioskd-camera-reset.service")
+	if said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=30", reset); !ok { // it is root
+		t.Errorf("exposure above 3.0:\n%s", said)
+	}
 }
 
 // TestWhatTheUnitPromises holds the lines that the product's guarantees stand
@@ -155,6 +165,26 @@ func TestWhatTheUnitPromises(t *testing.T) {
 	} {
 		if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
 			t.Errorf("kioskd.service lacks %s: %s", line, why)
+		}
+	}
+}
+
+// TestTheRequestForAResetIsFound holds the daemon's folder and the two units
+// together: the daemon writes camera-reset into its runtime directory.
+func TestTheRequestForAResetIsFound(t *testing.T) {
+	for file, lines := range map[string][]string{
+		"kioskd.service":              {"RuntimeDirectory=kioskd", "Wants=kioskd-camera-reset.path"},
+		"kioskd-camera-reset.path":    {"PathExists=/run/kioskd/camera-reset"},
+		"kioskd-camera-reset.service": {"Type=oneshot", "ExecStart=/usr/bin/kioskctl camera reset --request /run/kioskd/camera-reset", "ReadWritePaths=/run/kioskd"},
+	} {
+		b, err := os.ReadFile(filepath.Join("units", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
+				t.Errorf("%s lacks %s", file, line)
+			}
 		}
 	}
 }

@@ -9,38 +9,46 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	low "github.com/vladimirvivien/go4vl/v4l2"
 	"golang.org/x/sys/unix"
 
+	"livekiosk/camera/trust"
 	"livekiosk/kiosk"
 )
 
 const (
-	buffers   = 4                      // one being filled, one being read, two for a slow moment
-	rate      = 30                     // frames a second
-	patience  = 100 * time.Millisecond // between looks at the context
-	fourccNV1 = 'N' | 'V'<<8 | '1'<<16 | '2'<<24
+	buffers  = 4                      // one being filled, one being read, two for a slow moment
+	patience = 100 * time.Millisecond // between looks at the context
 )
 
 // A device is an open descriptor, its mode and its mappings.
 type device struct {
 	low.StreamingDevice // nil: go4vl asks a device only for what the methods below tell
 
-	path, card, bus string
-	fd              int
-	format          kiosk.Format
-	size            image.Point
-	stride          int
-	maps            [][]byte
-	codes           map[kiosk.Format]low.FourCCType // as the device lists them
-	count           uint32
-	streaming       bool
-	began           time.Duration
+	path      string
+	id        trust.Identity
+	fd        int
+	kind      uint32 // of buffers: singlePlanar or multiPlanar
+	mode      Mode   // as chosen, with the rate as the driver gives it
+	why       string // it was chosen
+	adjusted  string // what became of the controls
+	format    kiosk.Format
+	size      image.Point
+	stride    int
+	maps      [][]byte
+	plane     *plane // of the buffer that is asked for, where kind is multiPlanar
+	pin       runtime.Pinner
+	codes     map[kiosk.Format]uint32 // as the device lists them
+	count     uint32
+	streaming bool
+	began     time.Duration
 }
 
 // Fd is asked for by go4vl, as are the next three.
@@ -50,7 +58,7 @@ func (d *device) Fd() uintptr { return uintptr(d.fd) }
 func (d *device) MemIOType() low.IOType { return low.IOTypeMMAP }
 
 // BufferType returns that buffers are filled by the device.
-func (d *device) BufferType() low.BufType { return low.BufTypeVideoCapture }
+func (d *device) BufferType() low.BufType { return d.kind }
 
 // BufferCount returns how many buffers are asked for, or were made.
 func (d *device) BufferCount() uint32 { return d.count }
@@ -68,7 +76,8 @@ func candidates() ([]string, error) {
 	return paths, nil
 }
 
-// open opens a device that can capture, and does not change it.
+// open opens a device that can capture, and does not change it. Of one that
+// cannot, it returns the identity all the same, and the error.
 func open(path string) (*device, error) {
 	// Opening can have effects on what is no camera (a serial line), so look first.
 	var st unix.Stat_t
@@ -92,46 +101,63 @@ func open(path string) (*device, error) {
 	}
 	if err := d.identify(); err != nil {
 		d.close()
-		return nil, err
+		return d, err // for what it told
 	}
 	return d, nil
 }
 
-// identify asks the device what it is.
+// identify asks the device, and the kernel, what it is.
 func (d *device) identify() error {
+	deepen()
 	capability, err := low.GetCapability(d.Fd())
 	if err != nil {
 		return d.explain("ask what it is", err)
 	}
-	d.card, d.bus = capability.Card, capability.BusInfo
+	var st unix.Stat_t // of what is open, whatever the path is by now
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return d.explain("ask what it is", err)
+	}
+	d.id = trust.Locate(trust.Sysfs, unix.Major(st.Rdev), unix.Minor(st.Rdev), trust.Identity{
+		Driver: capability.Driver, Card: capability.Card, Bus: capability.BusInfo,
+	})
 	flags := capability.GetCapabilities()
 	switch {
 	case flags&(low.CapVideoMem2Mem|low.CapVideoMem2MemMPlane) != 0:
-		return fmt.Errorf("%s (%s): %w: a converter", d.path, d.card, ErrNotCamera)
-	case flags&low.CapVideoCapture == 0 && flags&low.CapVideoCaptureMPlane != 0:
-		return fmt.Errorf("%s (%s): %w: it has the multi-planar interface only", d.path, d.card, ErrNotCamera)
-	case flags&low.CapVideoCapture == 0:
-		return fmt.Errorf("%s (%s): %w: it does not capture video", d.path, d.card, ErrNotCamera)
-	case flags&low.CapStreaming == 0:
-		return fmt.Errorf("%s (%s): %w: it does not stream", d.path, d.card, ErrNotCamera)
+		return d.not("a converter")
+	case flags&low.CapVideoCapture != 0:
+		d.kind = singlePlanar
+	case flags&low.CapVideoCaptureMPlane != 0:
+		d.kind, d.plane = multiPlanar, new(plane)
+		d.pin.Pin(d.plane)
 	default:
-		return nil
+		return d.not("it does not capture video")
 	}
+	if flags&low.CapStreaming == 0 {
+		return d.not("it does not stream")
+	}
+	return nil
 }
 
-// start sets the best mode and starts the stream.
-func (d *device) start() error {
+// not says why the device is no camera.
+func (d *device) not(why string) error {
+	return fmt.Errorf("%s (%s): %w: %s", d.path, d.id.Card, ErrNotCamera, why)
+}
+
+// start sets the mode that choose prefers and the controls, and starts the
+// stream.
+func (d *device) start(choose func([]Mode) (Mode, string, error), c Controls) error {
+	deepen()
 	modes, err := d.modes()
 	if err != nil {
 		return err
 	}
-	mode, err := Choose(modes)
-	if err != nil {
-		return fmt.Errorf("%s (%s): %w", d.path, d.card, err)
+	if d.mode, d.why, err = choose(modes); err != nil {
+		return fmt.Errorf("%s (%s): %w", d.path, d.id.Card, err)
 	}
-	if err := d.set(mode); err != nil {
+	if err := d.set(d.mode, cmp.Or(c.Rate, wantedRate)); err != nil {
 		return err
 	}
+	d.adjusted = c.adjust(d.Fd())
 	if err := d.allocate(); err != nil {
 		return err
 	}
@@ -145,18 +171,18 @@ func (d *device) start() error {
 
 // modes asks for the modes of the formats that are of use.
 func (d *device) modes() (modes []Mode, err error) {
-	d.codes = map[kiosk.Format]low.FourCCType{}
-	list, err := low.GetAllFormatDescriptions(d.Fd())
-	if err != nil && len(list) == 0 {
+	d.codes = map[kiosk.Format]uint32{}
+	list, err := codes(d.fd, d.kind)
+	if err != nil {
 		return nil, d.explain("list formats", err)
 	}
-	for _, desc := range list {
-		format := formatOf(desc.PixelFormat)
+	for _, code := range list {
+		format := formatOf(code)
 		if _, listed := d.codes[format]; format == "" || listed {
 			continue // MJPEG goes by two codes
 		}
-		d.codes[format] = desc.PixelFormat
-		sizes, err := low.GetFormatFrameSizes(d.Fd(), desc.PixelFormat)
+		d.codes[format] = code
+		sizes, err := low.GetFormatFrameSizes(d.Fd(), code)
 		if err != nil && len(sizes) == 0 {
 			// Some drivers list none: let S_FMT find out.
 			modes = append(modes, Mode{Format: format, Max: image.Pt(4096, 4096)})
@@ -169,20 +195,24 @@ func (d *device) modes() (modes []Mode, err error) {
 				Max:    image.Pt(int(s.Size.MaxWidth), int(s.Size.MaxHeight)),
 			}
 			if s.Type == low.FrameSizeTypeDiscrete {
-				m.Rate = d.rate(desc.PixelFormat, s.Size.MaxWidth, s.Size.MaxHeight)
+				m.Rate = d.rate(code, s.Size.MaxWidth, s.Size.MaxHeight)
 			} else {
 				m.Step = image.Pt(int(s.Size.StepWidth), int(s.Size.StepHeight))
 			}
 			modes = append(modes, m)
 		}
 	}
+	if len(modes) == 0 && slices.ContainsFunc(list, bayer) {
+		return nil, fmt.Errorf("%s (%s): %w", d.path, d.id.Card, ErrRaw)
+	}
 	return modes, nil
 }
 
-// rate returns the highest rate that is listed for a size; 0 if none is.
-func (d *device) rate(format low.FourCCType, w, h uint32) (best float64) {
+// rate returns the highest rate that is listed for a size; 0 if none is, or a
+// range, which go4vl reads wrongly.
+func (d *device) rate(code, w, h uint32) (best float64) {
 	for i := range uint32(64) {
-		v, err := low.GetFormatFrameInterval(d.Fd(), i, format, w, h)
+		v, err := low.GetFormatFrameInterval(d.Fd(), i, code, w, h)
 		if err != nil || v.Type != low.FrameIntervalTypeDiscrete {
 			break
 		}
@@ -194,28 +224,23 @@ func (d *device) rate(format low.FourCCType, w, h uint32) (best float64) {
 }
 
 // set asks for a mode and takes what the driver makes of it, if it is of use.
-func (d *device) set(m Mode) error {
-	if err := low.SetPixFormat(d.Fd(), low.PixFormat{
-		Width: uint32(m.Max.X), Height: uint32(m.Max.Y), PixelFormat: d.codes[m.Format], Field: low.FieldNone,
-	}); err != nil {
+func (d *device) set(m Mode, rate int) error {
+	got, err := setFormat(d.fd, d.kind, d.codes[m.Format], uint32(m.Max.X), uint32(m.Max.Y))
+	if err != nil {
 		return d.explain("set the format", err)
 	}
-	got, err := low.GetPixFormat(d.Fd())
-	if err != nil {
-		return d.explain("read the format", err)
+	d.format, d.size, d.stride = formatOf(got.code), image.Pt(int(got.width), int(got.height)), 0
+	switch {
+	case d.format == "" || !large(d.size):
+		return d.not(fmt.Sprintf("asked for %s of %v it gives %#x of %v", m.Format, m.Max, got.code, d.size))
+	case got.planes() != 1:
+		return d.not(fmt.Sprintf("its %s images lie in %d parts of memory", m.Format, got.planes()))
+	case d.format != kiosk.MJPEG:
+		d.stride = got.stride()
 	}
-	d.format, d.size = formatOf(got.PixelFormat), image.Pt(int(got.Width), int(got.Height))
-	if d.format == "" || !large(d.size) {
-		return fmt.Errorf("%s (%s): %w: asked for %s of %v it gives %#x of %v",
-			d.path, d.card, ErrNotCamera, m.Format, m.Max, got.PixelFormat, d.size)
-	}
-	if d.format != kiosk.MJPEG {
-		d.stride = int(got.BytesPerLine)
-	}
+	d.mode = Mode{Format: d.format, Min: d.size, Max: d.size}
 	// A driver without a choice of rates says so; it streams all the same.
-	if err := low.SetStreamParam(d.Fd(), low.BufTypeVideoCapture, low.StreamParam{
-		Capture: low.CaptureParam{TimePerFrame: low.Fract{Numerator: 1, Denominator: rate}},
-	}); err != nil && alive(d.fd) != nil {
+	if d.mode.Rate, err = setRate(d.fd, d.kind, uint32(rate)); err != nil && alive(d.fd) != nil {
 		return d.explain("set the rate", err)
 	}
 	return nil
@@ -229,15 +254,20 @@ func (d *device) allocate() error {
 		return d.explain("make buffers", err)
 	}
 	if got.Count < 2 {
-		return fmt.Errorf("%s (%s): make buffers: it has memory for %d only", d.path, d.card, got.Count)
+		return fmt.Errorf("%s (%s): make buffers: it has memory for %d only", d.path, d.id.Card, got.Count)
 	}
 	d.count = got.Count
 	for i := range d.count {
-		b, err := low.GetBuffer(d, i)
-		if err != nil {
+		b := d.buffer(i)
+		if err := find(d.fd, &b); err != nil {
 			return d.explain("find a buffer", err)
 		}
-		m, err := unix.Mmap(d.fd, int64(b.Info.Offset), int(b.Length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		offset, length := b.m, b.length
+		if d.plane != nil {
+			offset, length = d.plane.offset, d.plane.length
+		}
+		// A kernel of 64 bits fills the lower half of the offset only.
+		m, err := unix.Mmap(d.fd, int64(uint32(offset)), int(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			return d.explain("map a buffer", err)
 		}
@@ -249,6 +279,17 @@ func (d *device) allocate() error {
 	return nil
 }
 
+// buffer returns what asks for a buffer. It is valid until it is asked for
+// another.
+func (d *device) buffer(index uint32) buffer {
+	b := buffer{index: index, typ: d.kind, memory: low.IOTypeMMAP}
+	if d.plane != nil {
+		*d.plane = plane{}
+		b.m, b.length = uint64(uintptr(unsafe.Pointer(d.plane))), 1
+	}
+	return b
+}
+
 // next waits a moment for a filled buffer.
 func (d *device) next() (capture, error) {
 	ready, trouble, err := wait(d.fd, patience)
@@ -258,28 +299,33 @@ func (d *device) next() (capture, error) {
 	if !ready {
 		return capture{}, nil
 	}
-	b := buffer{typ: low.BufTypeVideoCapture, memory: low.IOTypeMMAP}
+	b := d.buffer(0)
 	if err := dequeue(d.fd, &b); errors.Is(err, unix.EAGAIN) && !trouble {
 		return capture{}, nil
 	} else if err != nil {
 		return capture{}, d.explain("take a frame", err)
 	}
 	if int(b.index) >= len(d.maps) {
-		return capture{}, fmt.Errorf("%s (%s): take a frame: buffer %d of %d", d.path, d.card, b.index, len(d.maps))
+		return capture{}, fmt.Errorf("%s (%s): take a frame: buffer %d of %d", d.path, d.id.Card, b.index, len(d.maps))
 	}
-	m := d.maps[b.index]
+	begin, end, m := 0, int(b.bytesUsed), d.maps[b.index]
+	if d.plane != nil {
+		begin, end = int(d.plane.begin), int(d.plane.bytesUsed)
+	}
 	c := capture{arrived: true, index: b.index, sequence: b.sequence, at: now()}
 	if b.flags&low.BufFlagTimestampMask == low.BufFlagTimestampMonotonic {
 		c.at = time.Duration(b.sec)*time.Second + time.Duration(b.usec)*time.Microsecond
 	}
-	c.flawed = b.flags&low.BufFlagError != 0 || int(b.bytesUsed) > len(m)
-	c.data = m[:min(int(b.bytesUsed), len(m))]
+	c.flawed = b.flags&low.BufFlagError != 0 || begin > end || end > len(m)
+	if !c.flawed {
+		c.data = m[begin:end]
+	}
 	return c, nil
 }
 
 // requeue gives a buffer to the driver.
 func (d *device) requeue(index uint32) error {
-	b := buffer{index: index, typ: low.BufTypeVideoCapture, memory: low.IOTypeMMAP}
+	b := d.buffer(index)
 	if err := queue(d.fd, &b); err != nil {
 		return d.explain("return a buffer", err)
 	}
@@ -290,6 +336,7 @@ func (d *device) requeue(index uint32) error {
 // an unplugging most of it fails, and all that matters is that nothing stays.
 func (d *device) close() {
 	if d.streaming {
+		deepen()
 		_ = low.StreamOff(d)
 		d.streaming = false
 	}
@@ -297,6 +344,7 @@ func (d *device) close() {
 		_ = unix.Munmap(m)
 	}
 	d.maps = nil
+	d.pin.Unpin()
 	if d.fd >= 0 {
 		_ = unix.Close(d.fd)
 		d.fd = -1
@@ -362,19 +410,26 @@ func holders(path string) (who []string) {
 }
 
 // formatOf returns the format of a V4L2 code; "" if it is of no use here.
-func formatOf(code low.FourCCType) kiosk.Format {
-	switch code {
-	case low.PixelFmtMJPEG, low.PixelFmtJPEG:
+func formatOf(code uint32) kiosk.Format {
+	switch f := kiosk.Format(fourcc(code)); f {
+	case "JPEG":
 		return kiosk.MJPEG
-	case low.PixelFmtYUYV:
-		return kiosk.YUYV
-	case low.PixelFmtUYVY:
-		return kiosk.UYVY
-	case fourccNV1:
-		return kiosk.NV12
-	case low.PixelFmtGrey:
-		return kiosk.Grey
+	case kiosk.MJPEG, kiosk.YUYV, kiosk.UYVY, kiosk.NV12, kiosk.Grey:
+		return f
 	default:
 		return ""
 	}
+}
+
+func fourcc(code uint32) string {
+	return string([]byte{byte(code), byte(code >> 8), byte(code >> 16), byte(code >> 24)})
+}
+
+// bayer tells whether a code is that of raw sensor data: 8 to 16 bits, plain or
+// packed.
+func bayer(code uint32) bool {
+	return slices.Contains([]string{
+		"BA81", "GBRG", "GRBG", "RGGB", "BG10", "GB10", "BA10", "RG10", "pBAA", "pGAA", "pgAA", "pRAA", "BG12", "GB12", "BA12", "RG12",
+		"pBCC", "pGCC", "pgCC", "pRCC", "BG14", "GB14", "GR14", "RG14", "pBEE", "pGEE", "pgEE", "pREE", "BYR2", "GB16", "GR16", "RG16",
+	}, fourcc(code))
 }

@@ -3,7 +3,12 @@
 package v4l2
 
 import (
+	"fmt"
+	"os"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"livekiosk/kiosk"
 )
@@ -29,9 +34,94 @@ func Track(began time.Duration, captures ...Capture) (at []time.Duration, lost u
 	return at, lost, useful
 }
 
-func Sound(f *kiosk.Frame) error                  { return sound(f) }
+// Sound tells what becomes of a frame: "whole", "short" or "corrupt".
+func Sound(f *kiosk.Frame) string {
+	return map[fate]string{whole: "whole", short: "short", corrupt: "corrupt"}[sound(f)]
+}
+
 func Explain(path, doing string, err error) error { return explain(path, doing, err) }
 func Holders(path string) []string                { return holders(path) }
 
 // Calls returns the numbers of the calls that kernel.go makes.
-func Calls() [3]uintptr { return [3]uintptr{dequeueCall, queueCall, queryCall} }
+func Calls() map[string]uintptr {
+	return map[string]uintptr{
+		"QUERYCAP": queryCall, "ENUM_FMT": describeCall, "G_FMT": readFormatCall, "S_FMT": setFormatCall, "QUERYBUF": findBufferCall,
+		"QBUF": queueCall, "DQBUF": dequeueCall, "G_PARM": readParameterCall, "S_PARM": setParameterCall,
+	}
+}
+
+// PlaneSize is that of struct v4l2_plane.
+const PlaneSize = unsafe.Sizeof(plane{})
+
+// Read reads the format of a driver's answer.
+func Read(multi bool, rest func([]byte)) (stride, planes int) {
+	f := format{typ: singlePlanar}
+	if multi {
+		f.typ = multiPlanar
+	}
+	rest(f.rest[:])
+	return f.stride(), f.planes()
+}
+
+// Steps returns what a control would be set to, in order.
+func Steps(c Controls) (all []string) {
+	for _, s := range c.settings() {
+		steps, err := s.steps()
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for _, one := range steps {
+			all = append(all, fmt.Sprintf("%#x=%v", one.control, one.values))
+		}
+	}
+	return all
+}
+
+// FormatOf and Bayer read a V4L2 code.
+func FormatOf(code uint32) kiosk.Format { return formatOf(code) }
+func Bayer(code uint32) bool            { return bayer(code) }
+
+// Handle does with one captured buffer what the loop does, but for the calls of
+// the kernel that need a camera: fd stands for its descriptor.
+func (c *Camera) Handle(fd int, f *kiosk.Frame, t *Tracker) *kiosk.Frame {
+	if _, _, err := wait(fd, 0); err != nil {
+		return nil
+	}
+	d := device{plane: &t.plane, kind: multiPlanar}
+	b := d.buffer(0)
+	if err := dequeue(fd, &b); err == nil {
+		return nil // fd is no camera
+	}
+	_, lost, end := t.t.track(capture{arrived: true, sequence: f.Sequence, at: f.At, data: f.Data}, 0)
+	if end == whole {
+		end = sound(f)
+	}
+	c.count(end, lost)
+	return c.copy(f)
+}
+
+// A Tracker is what the loop keeps from one buffer to the next.
+type Tracker struct {
+	t     tracker
+	plane plane
+}
+
+// Only has the camera stream in one mode, whatever is best.
+func (c *Camera) Only(m Mode) {
+	c.choose = func([]Mode) (Mode, string, error) { return m, "a test wants it", nil }
+}
+
+// Hold starts a stream and returns what it lives in.
+func Hold(path string) (*os.File, error) {
+	d, err := open(path)
+	if err == nil {
+		err = d.start(Choose, Controls{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range d.maps { // they would keep it, too
+		_ = unix.Munmap(m)
+	}
+	return os.NewFile(uintptr(d.fd), path), nil
+}

@@ -18,9 +18,12 @@ type capture struct {
 type fate int
 
 const (
-	whole  fate = iota // as far as the driver tells
-	stale              // of the time before the stream began
-	broken             // flawed
+	whole   fate = iota // as far as is known
+	stale               // of the time before the stream began
+	flawed              // so the driver says
+	short               // fewer bytes than the format has
+	corrupt             // no JPEG image from begin to end
+	starved             // there was no memory for a copy
 )
 
 // A tracker follows the captures of one stream.
@@ -41,7 +44,7 @@ func (t *tracker) track(c capture, began time.Duration) (at time.Duration, lost 
 	case t.taken < buffers && c.at < began:
 		f = stale
 	case c.flawed:
-		f = broken
+		f = flawed
 	}
 	at = c.at
 	if t.taken > 0 {

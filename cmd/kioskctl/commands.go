@@ -97,6 +97,9 @@ or compact. Of several records the last that could not be retried counts.`,
 			more:    panelHelp, flags: panelFlags,
 		},
 		{
+			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
+		},
+		{
 			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
 			summary: "look after the device keys, and make those of relays and support",
 			more:    keysHelp, flags: keysFlags,

@@ -44,6 +44,7 @@ type fakeKiosk struct {
 	paused  func() // called after each step of a verification or an export; nil: goes on
 	holding bool   // a session is in progress
 	pane    pane
+	cameras []api.Camera
 }
 
 func (k *fakeKiosk) Launch(_ context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
@@ -140,7 +141,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Panel: &k.pane, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}

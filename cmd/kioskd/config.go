@@ -14,6 +14,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"livekiosk/camera/trust"
+	"livekiosk/camera/v4l2"
 	"livekiosk/inference/models"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -44,6 +46,28 @@ type CameraConfig struct {
 	// found, "clip:portrait", "clip:spoof" or "clip:empty" for a composed clip,
 	// or "frames:DIR" for a folder of JPEG frames.
 	Source string `toml:"source"`
+
+	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
+	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Controls ControlsConfig `toml:"controls"` // of real cameras
+}
+
+// ControlsConfig is v4l2.Controls.
+type ControlsConfig struct {
+	Rate         int     `toml:"rate"`
+	Exposure     setting `toml:"exposure"`
+	Gain         setting `toml:"gain"`
+	WhiteBalance setting `toml:"white_balance"`
+	Focus        setting `toml:"focus"`
+	PowerLine    setting `toml:"power_line"`
+}
+
+// A setting is a word or a number, with quotes or without.
+type setting string
+
+func (s *setting) UnmarshalText(b []byte) error { //nolint:unparam // as encoding.TextUnmarshaler has it
+	*s = setting(b)
+	return nil
 }
 
 // GatewayConfig says who is talked to; nobody else ever is.
@@ -123,7 +147,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto"},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
@@ -185,6 +209,9 @@ func load(path string) (Config, error) {
 func (c Config) Validate() error {
 	if err := c.Camera.validate(); err != nil {
 		return err
+	}
+	if c.Camera.Pin != "" && c.simulated() {
+		return fmt.Errorf("camera.pin: names a real camera, but camera.source is %q", c.Camera.Source)
 	}
 	for _, u := range []struct{ key, value string }{
 		{"gateway.base_url", c.Gateway.BaseURL},
@@ -267,7 +294,32 @@ func (f FlowConfig) validate() error {
 	return nil
 }
 
+// options are those of the camera; without pool, log and listener.
+func (c CameraConfig) options() (v4l2.Options, error) {
+	pin, err := trust.ParsePin(c.Pin)
+	if err != nil {
+		return v4l2.Options{}, fmt.Errorf("camera.pin: %w", err)
+	}
+	o := v4l2.Options{
+		Path: c.Source, Trust: trust.Policy(c.Trust), Pin: pin,
+		Controls: v4l2.Controls{
+			Rate: c.Controls.Rate, Exposure: string(c.Controls.Exposure), Gain: string(c.Controls.Gain), WhiteBalance: string(c.Controls.WhiteBalance),
+			Focus: string(c.Controls.Focus), PowerLine: string(c.Controls.PowerLine),
+		},
+	}
+	if err := o.Controls.Validate(); err != nil {
+		return v4l2.Options{}, fmt.Errorf("camera.controls.%w", err)
+	}
+	return o, nil
+}
+
 func (c CameraConfig) validate() error {
+	if c.Trust != string(trust.Production) && c.Trust != string(trust.Test) {
+		return fmt.Errorf("camera.trust: %q is neither production nor test", c.Trust)
+	}
+	if _, err := c.options(); err != nil {
+		return err
+	}
 	kind, name, found := strings.Cut(c.Source, ":")
 	switch {
 	case c.Source == "auto", strings.HasPrefix(c.Source, "/dev/"):
@@ -285,6 +337,19 @@ func (c Config) simulated() bool {
 	return strings.HasPrefix(c.Camera.Source, "clip:") || strings.HasPrefix(c.Camera.Source, "frames:")
 }
 
+// testOnly says what keeps records from being taken for real ones; "" if
+// nothing does.
+func (c Config) testOnly() string {
+	switch {
+	case c.simulated():
+		return fmt.Sprintf("camera.source %q", c.Camera.Source)
+	case c.Camera.Trust == string(trust.Test):
+		return fmt.Sprintf("camera.trust %q", c.Camera.Trust)
+	default:
+		return ""
+	}
+}
+
 // validateURL refuses what would send a person's data in the clear, or a
 // recorded face to a real gateway.
 func (c Config) validateURL(key, value string) error {
@@ -300,8 +365,8 @@ func (c Config) validateURL(key, value string) error {
 		return fmt.Errorf("%s: scheme %q is neither https nor http", key, u.Scheme)
 	case u.Scheme == "http" && !loopback:
 		return fmt.Errorf("%s: plain http is only for a simulator on loopback: use https", key)
-	case c.simulated() && !loopback:
-		return fmt.Errorf("%s: camera.source %q may talk only to a gateway on loopback", key, c.Camera.Source)
+	case c.testOnly() != "" && !loopback:
+		return fmt.Errorf("%s: %s may talk only to a gateway on loopback", key, c.testOnly())
 	}
 	return nil
 }

@@ -162,6 +162,39 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		}, exitConfig, "unknown key panel.ring.debounce"},
 		{"an alarm without an end", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[panel]\nalarm = \"1h\"\n")} }, exitConfig, "panel.alarm"},
 		{"a screen that rests at once", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nrest_in = \"0s\"\n")} }, exitConfig, "flow.rest_in"},
+		{"a trust that there is not", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\ntrust = \"none\"\n")}
+		}, exitConfig, "camera.trust"},
+		{"virtual cameras for a real gateway", func(l *lab) []string {
+			return []string{"-camera", "auto", "-gateway", "https://gateway.example", "-config", l.file("c.toml", "[camera]\ntrust = \"test\"\n")}
+		}, exitConfig, "camera.trust"},
+		{"virtual cameras for a relay of a real gateway", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\ntrust = \"test\"\n[relay]\nkey_file = \"/nowhere\"\n")}
+		}, exitConfig, "camera.trust"},
+		{"a camera pinned to no place", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\npin = \"usb=046d:082d:1\"\n")}
+		}, exitConfig, "camera.pin"},
+		{"a pinned clip", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[camera]\npin = \"driver=unicam bus=platform:fe801000.csi\"\n")}
+		}, exitConfig, "camera.pin"},
+		{"a control that cannot be meant", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera.controls]\ngain = 64\npower_line = 55\n")}
+		}, exitConfig, "camera.controls.power_line"},
+		{"a rate beyond all cameras", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera.controls]\nrate = 1000\n")}
+		}, exitConfig, "camera.controls.rate"},
+		{"a camera that is pinned and set", func(l *lab) []string {
+			return []string{"-camera", "auto", "-config", l.file("c.toml", `
+				[camera]
+				pin = "driver=uvcvideo bus=usb-0000:00:14.0-1 usb=046d:082d:5DC83E9F"
+				[camera.controls]
+				rate = 30
+				exposure = "auto"
+				gain = 64
+				white_balance = "4600"
+				focus = 0
+				power_line = 50`)}
+		}, exitOK, "usable"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
 		{"an outbox that is in use", func(l *lab) []string { l.hold(); return nil }, exitBusy, "outbox"},

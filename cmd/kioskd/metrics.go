@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"livekiosk/camera"
+	"livekiosk/camera/v4l2"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/deliver"
@@ -47,8 +48,9 @@ type metricsSource struct {
 	// false until the gateway has told its time.
 	Skew func() (time.Duration, bool)
 
-	// Camera returns the camera's counts, and how many frames nobody took.
-	Camera func() (c camera.Stats, skipped uint64)
+	// Camera returns the camera's counts, those of the device if it is one, and
+	// how many frames nobody took.
+	Camera func() (c camera.Stats, d v4l2.Stats, skipped uint64)
 
 	// Faults returns those that stand.
 	Faults func() []kiosk.Fault
@@ -191,13 +193,18 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	if skew, known := m.src.Skew(); known {
 		s.gauge("kiosk_clock_skew_seconds", "How far the kiosk's clock is ahead of the gateway's; left out until the gateway has told its time.", skew.Seconds())
 	}
-	cam, skipped := m.src.Camera()
+	cam, device, skipped := m.src.Camera()
 	s.counter("kiosk_camera_frames_total", "Frames captured.", float64(cam.Frames))
-	const dropped, why = "kiosk_camera_dropped_frames_total", "Frames nobody looked at: lost by the driver, while none was wanted, or overtaken by a newer one."
-	s.counter(dropped, why, float64(cam.Skipped), "reason", "driver")
+	const dropped, why = "kiosk_camera_dropped_frames_total", "Frames nobody looked at: lost by the driver, flagged by it, short, corrupt, of an earlier stream, without memory for them, while none was wanted, or overtaken by a newer one."
+	broken := device.Flawed + device.Short + device.Corrupt + device.Starved // missing among those of the camera, too
+	s.counter(dropped, why, float64(cam.Skipped-min(cam.Skipped, broken)), "reason", "driver")
+	for reason, n := range map[string]uint64{"flawed": device.Flawed, "short": device.Short, "corrupt": device.Corrupt, "stale": device.Stale, "starved": device.Starved} {
+		s.counter(dropped, why, float64(n), "reason", reason)
+	}
 	s.counter(dropped, why, float64(cam.Unwanted), "reason", "unwanted")
 	s.counter(dropped, why, float64(skipped), "reason", "overtaken")
 	s.counter("kiosk_camera_reopenings_total", "Openings of the camera after a failure.", float64(cam.Reopened))
+	s.counter("kiosk_camera_resets_total", "Resets of the camera that were asked for.", float64(cam.Resets))
 	s.gauge("kiosk_camera_frames_per_second", "Frame rate of the running stream; 0 at rest.", cam.Rate)
 	for _, l := range m.src.Panel.Lines() {
 		s.gauge("kiosk_panel_line", "1 while the kiosk has the GPIO line that it was given for a role.", flag01(l.State == kiosk.LineOwned), "role", string(l.Role))

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"livekiosk/camera"
+	"livekiosk/camera/v4l2"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/deliver"
@@ -31,6 +32,7 @@ type fakeSource struct {
 	unread   error // of the outbox
 	skew     *time.Duration
 	cam      camera.Stats
+	device   v4l2.Stats
 	faults   []kiosk.Fault
 	lines    []kiosk.Line
 	latched  bool // the case was opened
@@ -54,7 +56,7 @@ func (f *fakeSource) metrics() *metrics {
 			}
 			return *f.skew, true
 		},
-		Camera: func() (camera.Stats, uint64) { return f.cam, 7 },
+		Camera: func() (camera.Stats, v4l2.Stats, uint64) { return f.cam, f.device, 7 },
 		Faults: func() []kiosk.Fault { return f.faults },
 		Panel:  f,
 		Log:    slog.New(slog.DiscardHandler),
@@ -118,7 +120,8 @@ func TestMetricsMove(t *testing.T) {
 		},
 		bookings: []kiosk.Booking{{CorrelationID: "SECRET", Token: kiosk.UserToken{Expires: now}}, {UserID: "SECRET"}},
 		orphans:  3,
-		skew:     &skew, cam: camera.Stats{Frames: 100, Skipped: 1, Unwanted: 2, Reopened: 3, Rate: 29.5}, faults: []kiosk.Fault{kiosk.CameraFault},
+		skew:     &skew, cam: camera.Stats{Frames: 100, Skipped: 22, Unwanted: 2, Reopened: 3, Resets: 1, Rate: 29.5},
+		device: v4l2.Stats{Flawed: 8, Short: 6, Corrupt: 5, Stale: 4, Starved: 2}, faults: []kiosk.Fault{kiosk.CameraFault},
 		latched: true, lines: []kiosk.Line{{Role: kiosk.RingLine, Name: "SECRET", State: kiosk.LineOwned}, {Role: kiosk.HelpLine, State: kiosk.LineHeld, Holder: "SECRET"}},
 	}
 	saved := &kiosk.Result{Session: "SECRET", Status: kiosk.NotCompleted, Detail: kiosk.Saved}
@@ -143,7 +146,9 @@ func TestMetricsMove(t *testing.T) {
 		`kiosk_outbox_records{state="dead"} 1`, `kiosk_outbox_records{state="confirmed"} 0`, `kiosk_outbox_review_records 1`,
 		`kiosk_bookings{token="fetched"} 1`, `kiosk_bookings{token="missing"} 1`, `kiosk_clock_skew_seconds -90`,
 		`kiosk_camera_frames_total 100`, `kiosk_camera_dropped_frames_total{reason="driver"} 1`, `kiosk_camera_dropped_frames_total{reason="unwanted"} 2`,
-		`kiosk_camera_dropped_frames_total{reason="overtaken"} 7`, `kiosk_camera_reopenings_total 3`, `kiosk_camera_frames_per_second 29.5`,
+		`kiosk_camera_dropped_frames_total{reason="overtaken"} 7`, `kiosk_camera_reopenings_total 3`, `kiosk_camera_resets_total 1`,
+		`kiosk_camera_dropped_frames_total{reason="flawed"} 8`, `kiosk_camera_dropped_frames_total{reason="short"} 6`, `kiosk_camera_dropped_frames_total{reason="corrupt"} 5`,
+		`kiosk_camera_dropped_frames_total{reason="stale"} 4`, `kiosk_camera_dropped_frames_total{reason="starved"} 2`, `kiosk_camera_frames_per_second 29.5`,
 		`kiosk_fault{fault="camera"} 1`, `kiosk_fault{fault="storage"} 0`, `kiosk_fault{fault="tamper"} 0`,
 		`kiosk_panel_line{role="ring"} 1`, `kiosk_panel_line{role="help"} 0`, `kiosk_panel_missed_changes_total 6`, `kiosk_panel_tampered 1`,
 		`kiosk_events_total{kind="result"} 3`, `kiosk_sessions_total{code="2299",status="NOT_COMPLETED"} 1`, `kiosk_late_results_total{code="0",status="COMPLETED"} 2`,

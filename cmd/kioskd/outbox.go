@@ -311,7 +311,7 @@ func (c Config) sealed() bool {
 // nothing.
 func (c Config) check(ctx context.Context, log *slog.Logger) error {
 	if c.simulated() {
-		if _, err := (&source{name: c.Camera.Source, log: log}).open(); err != nil {
+		if err := (&source{name: c.Camera.Source}).open(); err != nil {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
 		}
 	}

@@ -39,8 +39,8 @@ func (r RelayConfig) mode() string {
 // validateRelay names the first key that cannot work. The file is opened later.
 func (c Config) validateRelay() error {
 	switch {
-	case c.Relay.KeyFile != "" && c.Relay.GatewayURL == "" && c.simulated():
-		return fmt.Errorf("relay.gateway_url: must say which gateway is behind the relay: camera.source %q may talk only to one on loopback", c.Camera.Source)
+	case c.Relay.KeyFile != "" && c.Relay.GatewayURL == "" && c.testOnly() != "":
+		return fmt.Errorf("relay.gateway_url: must say which gateway is behind the relay: %s may talk only to one on loopback", c.testOnly())
 	case c.Relay.GatewayURL == "":
 		return nil
 	case c.Relay.KeyFile == "":

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
-	"livekiosk/camera/replay"
+	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
 	"livekiosk/inference"
 	"livekiosk/inference/models"
@@ -60,6 +59,8 @@ type daemon struct {
 	station *station.Station
 	panel   *panel.Panel
 	camera  *camera.Camera
+	source  *source
+	eyes    *eyes
 	latest  *camera.Latest
 	preview *camera.Preview
 	outbox  *outbox
@@ -125,8 +126,10 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
 		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
-		Skew:   d.clock.skew,
-		Camera: func() (camera.Stats, uint64) { return d.camera.Stats(), d.latest.Skipped() },
+		Skew: d.clock.skew,
+		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
+			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
+		},
 		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
 		Panel:  d.panel,
 		Log:    log,
@@ -143,8 +146,16 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, err
 	}
 	pool := camera.NewPool(8)
+	if d.source, err = newSource(c, d.seen, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	d.eyes = &eyes{
+		c: c, src: d.source, evidence: camera.NewEvidence(jpeg.NewEncoder()),
+		lend: func(ctx context.Context, put func(*kiosk.Frame)) error { return d.camera.Lend(ctx, put) },
+	}
 	if d.camera, err = camera.New(camera.Options{
-		Source: &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Source: d.source, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Luma: camera.MeanLuma(&camera.Decoder{JPEG: jpeg.NewDecoder()}), Reset: d.eyes.reset,
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
 		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
@@ -158,7 +169,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Ledger: d.outbox, Upkeep: d.outbox, Panel: d.panel, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -195,8 +206,8 @@ func (d *daemon) close(ctx context.Context) {
 // facts is the provenance that goes into every record and trace.
 func (d *daemon) facts() map[string]string {
 	f := map[string]string{"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source}
-	if d.c.simulated() {
-		f["trust"] = "test" // nobody stood before a camera
+	if d.c.testOnly() != "" {
+		f["trust"] = "test" // nobody stood before a camera, or nobody knows who did
 	}
 	for role, sum := range d.loaded.Hashes {
 		f["model_"+role] = sum
@@ -242,6 +253,13 @@ func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 	}
 }
 
+// seen tells the station which camera a stream comes from.
+func (d *daemon) seen(ctx context.Context, id trust.Identity, trusted bool) {
+	if err := d.station.Opened(ctx, id.String(), trusted); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "camera not told", slog.Any("err", err))
+	}
+}
+
 // infer loads the models, again and again until they are right, and then
 // assesses frames.
 func (d *daemon) infer(ctx context.Context) error {
@@ -257,6 +275,10 @@ func (d *daemon) infer(ctx context.Context) error {
 			short, cancel := context.WithTimeout(ctx, patience)
 			f, none := d.latest.Take(short)
 			cancel()
+			if none == nil && f.Warming {
+				f.Release()
+				continue
+			}
 			if none == nil || ctx.Err() != nil {
 				patience = absent
 				return f, none
@@ -505,48 +527,12 @@ func (d *daemon) status() api.Status {
 	out.Network = d.metrics.network(stats)
 	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
+	out.Camera.Reopened, out.Camera.Resets, out.Camera.Lost = cam.Reopened, cam.Resets, cam.Skipped
+	if dev := d.source.status(); dev.Path != "" {
+		out.Camera.Identity, out.Camera.Mode, out.Camera.Trust = dev.ID.String(), dev.Mode.String(), dev.Trust.Reason
+		out.Camera.Lost, out.Camera.CameraSkips = dev.Stats.Gaps, skips(dev.Stats)
+	}
 	return out
-}
-
-// A source opens its device or clip at the first stream that succeeds, so that
-// one that cannot be opened is a fault of the camera and not of the daemon.
-type source struct {
-	name   string
-	encode func(dst []byte, img *image.RGBA, quality int) ([]byte, error)
-	log    *slog.Logger
-	opened camera.Source
-}
-
-// Stream implements camera.Source.
-func (s *source) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
-	if s.opened == nil {
-		src, err := s.open()
-		if err != nil {
-			return err
-		}
-		s.opened = src
-	}
-	if err := s.opened.Stream(ctx, put); err != nil {
-		return fmt.Errorf("camera %s: %w", s.name, err)
-	}
-	return nil
-}
-
-//nolint:ireturn // which source it is depends on its name
-func (s *source) open() (camera.Source, error) {
-	kind, name, found := strings.Cut(s.name, ":")
-	if found && (kind == "clip" || kind == "frames") {
-		src, err := replay.Open(replay.Options{Clip: name, Encode: s.encode})
-		if err != nil {
-			return nil, fmt.Errorf("camera %s: %w", s.name, err)
-		}
-		return src, nil
-	}
-	src, err := v4l2.Open(v4l2.Options{Path: s.name, Pool: camera.NewPool(16), Log: s.log})
-	if err != nil {
-		return nil, fmt.Errorf("camera %s: %w", s.name, err)
-	}
-	return src, nil
 }
 
 // sinceBoot is the clock of frames and of the flow: it never jumps, whatever

@@ -2,7 +2,8 @@
 // for the partner's front end, staff and fleet engines. It launches sessions,
 // tells how they go and end, takes bookings and decisions about records, shows
 // the daemon's state, its metrics and the outbox, lets support look after the
-// outbox: verify, export and compact it, and staff after the panel's lines.
+// outbox: verify, export and compact it, and staff after the camera and the
+// panel's lines.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -52,6 +53,7 @@ type Options struct {
 	Ledger   Ledger   // nil: the routes of erasures and keys answer 501
 	Upkeep   Upkeep   // nil: the routes that verify, export and compact answer 501
 	Panel    Panel    // nil: the routes of the panel answer 501
+	Cameras  Cameras  // nil: the routes of cameras answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
 	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
@@ -120,6 +122,9 @@ func New(o Options) (*Server, error) {
 		{http.MethodGet, "/v1/panel", s.getPanel},
 		{http.MethodPost, "/v1/panel/{role}", s.postForce},
 		{http.MethodPost, "/v1/panel/tamper/clear", s.postClear},
+		{http.MethodGet, "/v1/cameras", s.getCameras},
+		{http.MethodPost, "/v1/cameras/probe", s.postProbe},
+		{http.MethodPost, "/v1/cameras/picture", s.postPicture},
 		{http.MethodGet, "/metrics", s.getMetrics},
 		{http.MethodGet, "/healthz", s.getHealth},
 		{http.MethodGet, "/readyz", s.getReady},

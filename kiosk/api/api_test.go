@@ -32,6 +32,7 @@ type fakeKiosk struct {
 	results  map[kiosk.SessionID]kiosk.Result
 	faults   []kiosk.Fault
 	broken   error // what everything fails with; nil: nothing
+	cameras  []api.Camera
 	entries  []kiosk.Entry
 	booked   []kiosk.Booking
 	alarm    func(*api.Status) // what else the status tells; nil: nothing
@@ -284,6 +285,24 @@ func (k *fakeKiosk) ClearTamper(_ context.Context, by string) error {
 	return nil
 }
 
+func (k *fakeKiosk) Cameras(context.Context) ([]api.Camera, error) { return k.cameras, k.broken }
+
+// taken tells whether a session needs the camera, or what is broken.
+func (k *fakeKiosk) taken() error {
+	for _, r := range k.results {
+		if r.Status == kiosk.Running {
+			return fmt.Errorf("lend the camera: %w", kiosk.ErrOccupied)
+		}
+	}
+	return k.broken
+}
+
+func (k *fakeKiosk) Probe(context.Context) (api.CameraFigures, error) {
+	return api.CameraFigures{Identity: "driver=x bus=y", Mode: "MJPG 1280x720 30/s", Seconds: 3, FramesPerSecond: 29.5, Frames: 88, CameraSkips: api.CameraSkips{Corrupt: 1}}, k.taken()
+}
+
+func (k *fakeKiosk) Picture(context.Context) ([]byte, error) { return []byte("a picture"), k.taken() }
+
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -329,7 +348,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Panel: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Panel: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -375,7 +394,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Panel, o.Metrics = nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Panel, o.Metrics = nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -583,11 +602,11 @@ func TestAnswers(t *testing.T) {
 
 		{
 			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
 		},
 		{
 			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
 		},
 		{
 			name: "the status of a kiosk with alarms", route: "GET /v1/status", code: 200, want: `{"version":"1.2.3",…`,
@@ -752,6 +771,32 @@ func TestAnswers(t *testing.T) {
 		{name: "a latch that is none", route: "POST /v1/panel/tamper/clear", code: 404, want: `{"message":"no tampering is latched"}`},
 		{name: "a latch that cannot be written", before: broken(errors.New("disk")), route: "POST /v1/panel/tamper/clear", code: 503, want: `{"message":"the panel cannot be reached…`},
 		{name: "a latch where there is no panel", drop: bare, route: "POST /v1/panel/tamper/clear", code: 501, want: `{"message":"this kiosk lets nobody…`},
+		{
+			name: "the cameras", route: "GET /v1/cameras", code: 200, before: func(w *world) {
+				w.kiosk.cameras = []api.Camera{
+					{Path: "/dev/video0", Card: "Cam", Identity: "driver=x bus=y", At: "/sys/devices/z", Trusted: true, Reason: "real", Modes: []string{"MJPG 1280x720 30/s"}, Mode: "MJPG 1280x720 30/s", Why: "wanted"},
+					{Path: "/dev/video1", Modes: []string{}, Problem: "not a camera"},
+				}
+			},
+			want: `[{"path":"/dev/video0","card":"Cam","identity":"driver=x bus=y","at":"/sys/devices/z","trusted":true,"reason":"real","modes":["MJPG 1280x720 30/s"],"mode":"MJPG 1280x720 30/s","why":"wanted"},{"path":"/dev/video1"…`,
+		},
+		{name: "no camera", route: "GET /v1/cameras", code: 200, want: `[]`},
+		{name: "cameras that cannot be listed", before: broken(errLater), route: "GET /v1/cameras", code: 503, want: `{"message":"later"}`},
+		{name: "cameras where nobody looks after them", drop: bare, route: "GET /v1/cameras", code: 501, want: `{"message":"this kiosk lets nobody look after its camera"}`},
+		{
+			name: "a probe", route: "POST /v1/cameras/probe", code: 200,
+			want: `{"identity":"driver=x bus=y","mode":"MJPG 1280x720 30/s","controls":"","seconds":3,"framesPerSecond":29.5,"frames":88,"lost":0,"flawed":0,"short":0,"corrupt":1,"stale":0,"starved":0}`,
+		},
+		{name: "a probe in a session", before: running, route: "POST /v1/cameras/probe", code: 409, want: `{"message":"the kiosk needs the camera itself: try once the visitor has left","retriable":true}`},
+		{name: "a probe of a camera that is gone", before: broken(errors.New("/dev/video0: camera was unplugged")), route: "POST /v1/cameras/probe", code: 503, want: `{"message":"/dev/video0: camera was unplugged"}`},
+		{name: "a probe where nobody looks after the camera", drop: bare, route: "POST /v1/cameras/probe", code: 501, want: `{"message":"this kiosk lets nobody…`},
+		{name: "a picture", route: "POST /v1/cameras/picture", body: `{"consent":true}`, code: 200, want: `a picture`},
+		{name: "a picture without consent", route: "POST /v1/cameras/picture", body: `{"consent":false}`, code: 400, want: `{"message":"consent must be true: whoever…`},
+		{name: "a picture of which nothing is said", route: "POST /v1/cameras/picture", body: `{}`, code: 400, want: `{"message":"consent must be true: whoever…`},
+		{name: "a picture with something else", route: "POST /v1/cameras/picture", body: `{"consent":true,"of":"SECRET"}`, code: 400, want: `{"message":"of is not a field of a picture…`},
+		{name: "a picture in a session", before: running, route: "POST /v1/cameras/picture", body: `{"consent":true}`, code: 409, want: `{"message":"the kiosk needs the camera…`},
+		{name: "a picture of a camera that is gone", before: broken(errLater), route: "POST /v1/cameras/picture", body: `{"consent":true}`, code: 503, want: `{"message":"later"}`},
+		{name: "a picture where nobody looks after the camera", drop: bare, route: "POST /v1/cameras/picture", body: `{"consent":true}`, code: 501, want: `{"message":"this kiosk lets nobody…`},
 		{name: "health of a kiosk out of service", before: down, route: "GET /healthz", code: 200, want: `{"message":"ok"}`},
 		{name: "readiness", route: "GET /readyz", code: 200, want: `{"message":"ready"}`},
 		{name: "readiness of a kiosk out of service", before: down, route: "GET /readyz", code: 503, want: `{"message":"out of service: [camera]"}`},

@@ -252,6 +252,35 @@ func (c *Client) ClearTamper(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/panel/tamper/clear", nil, nil)
 }
 
+// Cameras returns the video devices of the board.
+func (c *Client) Cameras(ctx context.Context) ([]Camera, error) {
+	var out []Camera
+	err := c.call(ctx, http.MethodGet, "/v1/cameras", nil, &out)
+	return out, err
+}
+
+// Probe has the camera stream for some seconds and returns how it did.
+func (c *Client) Probe(ctx context.Context) (CameraFigures, error) {
+	var out CameraFigures
+	err := c.call(ctx, http.MethodPost, "/v1/cameras/probe", nil, &out)
+	return out, err
+}
+
+// Picture returns one picture of whoever stands before the camera, and has
+// agreed to that, as JPEG.
+func (c *Client) Picture(ctx context.Context) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/cameras/picture", []byte(`{"consent":true}`))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	jpeg, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w: read the answer: %w", ErrBroken, err)
+	}
+	return jpeg, nil
+}
+
 // Book books a person who is expected.
 func (c *Client) Book(ctx context.Context, b kiosk.Booking) (Booked, error) {
 	body, err := json.Marshal(struct {

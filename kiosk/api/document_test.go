@@ -67,7 +67,8 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
-		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Line": kiosk.Line{}, "Tamper": kiosk.Tamper{},
+		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},
+		"Line": kiosk.Line{}, "Tamper": kiosk.Tamper{},
 	} {
 		fields := fieldsOf(reflect.TypeOf(v))
 		properties := schemas.At(name, "properties")

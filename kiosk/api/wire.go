@@ -55,6 +55,14 @@ type CameraStatus struct {
 	Frames          uint64  `json:"frames"`          // captured since start
 	Dropped         uint64  `json:"dropped"`         // of those, never looked at because a newer one came
 	FramesPerSecond float64 `json:"framesPerSecond"` // over the last seconds
+	Identity        string  `json:"identity"`        // of what streams, or did last, as camera.pin takes it; "" before, and for clips and frames
+	Mode            string  `json:"mode"`            // of the same
+	Trust           string  `json:"trust"`           // why it is trusted
+	Lost            uint64  `json:"lost"`            // by the driver: its numbers leave them out
+	Reopened        uint64  `json:"reopened"`        // after a failure
+	Resets          uint64  `json:"resets"`          // that were asked for
+
+	CameraSkips
 }
 
 // A Reach says whether a service can be reached.

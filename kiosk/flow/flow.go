@@ -120,6 +120,7 @@ type State struct {
 	Attempt     int             `json:"attempt"` // from 1
 	Outcome     kiosk.Screen    `json:"outcome"`
 	Record      kiosk.RecordID  `json:"record"` // what this visitor waits for
+	Eye         string          `json:"eye"`    // the camera that it began with; "": none yet
 
 	// Of the attempt.
 	Began time.Duration  `json:"began"` // older frames are of another attempt
@@ -185,6 +186,12 @@ type (
 	Voided struct {
 		Reason kiosk.Breach `json:"reason"`
 	}
+	// Opened reports which camera frames come from, from now on; or, not trusted
+	// and without any frames, one that stands where the camera was.
+	Opened struct {
+		Camera  string `json:"camera"` // its identity, as a pin has it
+		Trusted bool   `json:"trusted"`
+	}
 	// Presence reports that a sensor saw somebody come, or the last one leave.
 	// It wakes the screen and nothing else: it is nobody's consent.
 	Presence struct {
@@ -203,6 +210,7 @@ func (Deferred) isInput() {}
 func (Answered) isInput() {}
 func (Faulted) isInput()  {}
 func (Voided) isInput()   {}
+func (Opened) isInput()   {}
 func (Presence) isInput() {}
 func (Tick) isInput()     {}
 
@@ -274,6 +282,8 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		return p.fault(s, at, in)
 	case Voided:
 		return p.void(s, at)
+	case Opened:
+		return p.opened(s, at, in)
 	case Presence:
 		return p.presence(s, at, in.Here), nil
 	case Launched, Saw, Stored, Unstored, Deferred, Answered:
@@ -618,6 +628,19 @@ func (p Policy) void(s State, at time.Duration) (State, []Effect) {
 	case Consent, Far, Near, Again, Saving, Waiting:
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.SecurityError, kiosk.Tampered})
 	case Idle, Resting, OutOfService, Outcome:
+	}
+	return s, nil
+}
+
+// opened notes the camera of the session. Its frames are of one camera: with
+// another in its place, nobody knows what was captured.
+func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
+	switch {
+	case s.Phase != Far && s.Phase != Near:
+	case s.Eye == "" && in.Trusted:
+		s.Eye = in.Camera
+	case s.Eye != "" && s.Eye != in.Camera:
+		return p.void(s, at)
 	}
 	return s, nil
 }

@@ -161,6 +161,8 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 		return flow.Faulted{Fault: kiosk.Fault(args[0]), Active: args[1] == "on"}
 	case "voided":
 		return flow.Voided{Reason: kiosk.Breach(args[0])}
+	case "opened":
+		return flow.Opened{Camera: args[0], Trusted: args[1] == "trusted"}
 	case "present":
 		return flow.Presence{Here: args[0] == "yes"}
 	case "tick":
@@ -243,6 +245,9 @@ func (w *walker) input() flow.Input {
 		if w.rng.IntN(8) == 0 {
 			return flow.Voided{Reason: kiosk.TamperBreach}
 		}
+		if w.rng.IntN(2) == 0 {
+			return flow.Opened{Camera: []string{"A", "B"}[w.rng.IntN(8)/7], Trusted: w.rng.IntN(3) > 0}
+		}
 		w.frame++
 		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, At: w.at, Size: image.Pt(1280, 720), Luma: 90}}
 	}
@@ -294,7 +299,7 @@ func (w *walker) step() {
 		fail("a face is analysed without consent")
 	case w.watching != (w.s.Phase == flow.Far || w.s.Phase == flow.Near):
 		fail("camera on is %v", w.watching)
-	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && (w.s.Session != "" || w.s.Record != "" || len(w.held) > 0):
+	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && (w.s.Session != "" || w.s.Record != "" || w.s.Eye != "" || len(w.held) > 0):
 		fail("something of the visitor is left: %+v", w.s)
 	case v.Screen == kiosk.GrantedScreen && before.Outcome != kiosk.GrantedScreen:
 		if a, ok := in.(flow.Answered); !ok || w.submitted[a.Record] != w.s.Session || a.Record != before.Record {
@@ -327,8 +332,13 @@ func (w *walker) step() {
 
 // voided reports whether in must end a session in s, and end it for good.
 func voided(s flow.State, in flow.Input) bool {
-	_, is := in.(flow.Voided)
-	return is && s.Session != "" && s.Phase != flow.Outcome
+	switch in := in.(type) {
+	case flow.Voided:
+		return s.Session != "" && s.Phase != flow.Outcome
+	case flow.Opened:
+		return (s.Phase == flow.Far || s.Phase == flow.Near) && s.Eye != "" && s.Eye != in.Camera
+	}
+	return false
 }
 
 func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail func(string, ...any)) {

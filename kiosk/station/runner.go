@@ -48,9 +48,9 @@ func (r *runner) step(ctx context.Context, m message) {
 		defer func() { m.reply <- nil }()
 	}
 	r.tape.step(ctx, at, m.in, r.now, fx)
-	if in, ok := m.in.(flow.Voided); ok && r.now.Phase != before.Phase {
-		r.o.Emit(kiosk.Event{Kind: kiosk.EventVoided, Session: r.now.Session, Text: string(in.Reason)})
-		r.o.Log.WarnContext(ctx, "session voided", slog.String("session", string(r.now.Session)), slog.String("reason", string(in.Reason)))
+	if why := breach(m.in); why != "" && r.now.Phase != before.Phase {
+		r.o.Emit(kiosk.Event{Kind: kiosk.EventVoided, Session: r.now.Session, Text: string(why)})
+		r.o.Log.WarnContext(ctx, "session voided", slog.String("session", string(r.now.Session)), slog.String("reason", string(why)))
 	}
 	r.show(before) // first: a preview must not be taken from a screen that still wants it
 	for _, e := range fx {
@@ -60,6 +60,18 @@ func (r *runner) step(ctx context.Context, m message) {
 		r.complete(*m.receipt) // after the flow's own report, which wins for the visitor who waits
 	}
 	r.tell(ctx, before)
+}
+
+// breach is why an input that ends a session voids it; "" of other inputs.
+func breach(in flow.Input) kiosk.Breach {
+	switch in := in.(type) {
+	case flow.Voided:
+		return in.Reason
+	case flow.Opened:
+		return kiosk.SwapBreach
+	default:
+		return ""
+	}
 }
 
 // busy says why no session can start now, or nil.
@@ -145,7 +157,7 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 	single := e.Single || near == nil
 	meta := metadata{
 		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
-		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Facts: r.o.Facts,
+		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Camera: r.now.Eye, Facts: r.o.Facts,
 	}
 	if far != nil {
 		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw

@@ -151,6 +151,14 @@ func (s *Station) Void(ctx context.Context, why kiosk.Breach) error {
 	return s.send(ctx, message{in: flow.Voided{Reason: why}})
 }
 
+// Opened reports which camera frames come from, from now on, before the first
+// of them; or, not trusted, one that stands where the camera was. The identity
+// is as a pin has it, and goes into the session's metadata. Another one than
+// that with which the session began voids it.
+func (s *Station) Opened(ctx context.Context, camera string, trusted bool) error {
+	return s.send(ctx, message{in: flow.Opened{Camera: camera, Trusted: trusted}})
+}
+
 // Present reports that somebody has come, or the last one left.
 func (s *Station) Present(ctx context.Context, here bool) error {
 	return s.send(ctx, message{in: flow.Presence{Here: here}})
@@ -334,6 +342,7 @@ type metadata struct {
 	LiveNear float32                         `json:"liveNear"`
 	Consent  kiosk.Consent                   `json:"consent"`
 	Captures map[kiosk.Pose]kiosk.Assessment `json:"captures"`
+	Camera   string                          `json:"camera,omitempty"` // its identity, where it has one
 	Facts    map[string]string               `json:"facts"`
 }
 

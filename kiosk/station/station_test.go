@@ -624,6 +624,68 @@ func TestABreachVoidsTheSession(t *testing.T) {
 	}
 }
 
+// TestAnotherCameraVoidsTheSession swaps the camera while a frame of the first
+// one is held. The first one may come back.
+func TestAnotherCameraVoidsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.tap(id, kiosk.Agree)
+		open := func(camera string, trusted bool) {
+			t.Helper()
+			if err := b.Opened(t.Context(), camera, trusted); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		open("driver=a bus=1", true)
+		b.look(500*time.Millisecond, 0.33, 0.9)
+		open("driver=a bus=1", true)
+		if v := b.view(); v.Screen != kiosk.GuidingScreen {
+			t.Fatalf("screen %s with the same camera", v.Screen)
+		}
+		open("driver=a bus=2", false)
+		if v := b.view(); v.Screen != kiosk.StaffScreen || b.watching.Load() {
+			t.Errorf("screen %s, camera on: %v", v.Screen, b.watching.Load())
+		}
+		if r, _ := b.Result(id); r.Detail != kiosk.Tampered || r.Error != kiosk.SecurityError {
+			t.Errorf("result %+v", r)
+		}
+		b.mu.Lock()
+		told := slices.ContainsFunc(b.events, func(e kiosk.Event) bool {
+			return e.Kind == kiosk.EventVoided && e.Session == id && e.Text == string(kiosk.SwapBreach)
+		})
+		b.mu.Unlock()
+		if !told {
+			t.Error("no event tells that it was voided")
+		}
+		b.wait(time.Minute)
+		b.replays(id)
+	})
+}
+
+// TestTheCameraIsInTheMetadata captures with a camera that has an identity.
+func TestTheCameraIsInTheMetadata(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		b.tap(id, kiosk.Agree)
+		if err := b.Opened(t.Context(), "driver=a bus=1", true); err != nil {
+			t.Fatal(err)
+		}
+		b.look(1500*time.Millisecond, 0.33, 0.9)
+		b.look(2500*time.Millisecond, 0.53, 0.9)
+		synctest.Wait()
+		for _, sub := range b.outbox.stored {
+			if !strings.Contains(string(sub.Metadata), `"camera":"driver=a bus=1"`) {
+				t.Errorf("metadata %s", sub.Metadata)
+			}
+			return
+		}
+		t.Error("nothing was stored")
+	})
+}
+
 // TestADarkKioskCanBeLaunched leaves the kiosk alone until its screen is dark.
 func TestADarkKioskCanBeLaunched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -215,6 +215,8 @@ func inputName(in flow.Input) string {
 		return "faulted"
 	case flow.Voided:
 		return "voided"
+	case flow.Opened:
+		return "opened"
 	case flow.Presence:
 		return "presence"
 	case flow.Tick:
@@ -267,6 +269,8 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return read[flow.Faulted](body)
 	case "voided":
 		return read[flow.Voided](body)
+	case "opened":
+		return read[flow.Opened](body)
 	case "presence":
 		return read[flow.Presence](body)
 	case "tick":
