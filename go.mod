@@ -9,6 +9,7 @@ require (
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/prometheus/client_golang v1.23.2
 	github.com/vladimirvivien/go4vl v0.3.0
+	github.com/warthog618/go-gpiocdev v0.9.1
 	github.com/wcharczuk/go-chart/v2 v2.1.2
 	github.com/yalue/onnxruntime_go v1.27.0
 	go.etcd.io/bbolt v1.5.0

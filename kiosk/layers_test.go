@@ -51,6 +51,7 @@ var layers = map[string]struct {
 	"queue":                   {may: []string{"kiosk", "queue/seal"}},
 	"queue/gateway":           {may: []string{"kiosk"}},
 	"kiosk/api":               {may: []string{"kiosk"}},
+	"kiosk/panel":             {may: []string{"kiosk"}},
 	"systemd":                 {},
 
 	// L2: declare the ports they need, know no adapter.

@@ -207,3 +207,25 @@ func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
 		}
 	}
 }
+
+// TestTheChipsAreOfAGroupThatTheUnitIsIn holds the rule, the unit and the
+// groups together: each alone is right without the others.
+func TestTheChipsAreOfAGroupThatTheUnitIsIn(t *testing.T) {
+	for file, want := range map[string]string{
+		"rules.d/60-kioskd.rules": "\nSUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\", GROUP=\"gpio\", MODE=\"0660\"\n",
+		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio kiosk-staff\n",
+		"sysusers.d/kioskd.conf":  "\ng gpio        -\n",
+	} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %q", file, want)
+		}
+	}
+	b, err := os.ReadFile("units/kioskd.service")
+	if err != nil || !strings.Contains(string(b), "\nDeviceAllow=char-gpiochip rw\n") {
+		t.Errorf("the unit may not open GPIO chips, %v", err)
+	}
+}

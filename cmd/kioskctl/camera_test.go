@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 )
 
@@ -17,7 +18,7 @@ func (k *fakeKiosk) Cameras(context.Context) ([]api.Camera, error) { return k.ca
 
 func (k *fakeKiosk) lent() error {
 	if k.holding {
-		return api.ErrOccupied
+		return kiosk.ErrOccupied
 	}
 	return k.unread
 }

@@ -92,6 +92,11 @@ or compact. Of several records the last that could not be retried counts.`,
 			flags: queueFlags,
 		},
 		{
+			name: "panel", args: "[list | watch | set LINE on|off --for TIME | clear-tamper] [flags]",
+			summary: "list, watch and switch the GPIO lines, and clear the tamper latch",
+			more:    panelHelp, flags: panelFlags,
+		},
+		{
 			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
 		},
 		{

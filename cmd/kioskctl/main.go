@@ -1,7 +1,8 @@
 // Command kioskctl is the command line of staff, partners and fleet engines
 // for the kiosk daemon of the same board. It launches sessions, follows them,
-// books persons who are expected, shows the daemon's state and the outbox, and
-// decides about records that were set aside, over the daemon's Unix socket. No
+// books persons who are expected, shows the daemon's state and the outbox,
+// decides about records that were set aside, and looks after the panel's lines,
+// over the daemon's Unix socket. No
 // daemon is needed to replay recorded traces, to look after keys, and to run
 // the relay that kiosks seal their evidence for.
 //
@@ -15,7 +16,7 @@
 //	0   done. A session: completed, or saved for later delivery
 //	1   the session ended otherwise
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session, booking, record or key, or one that does not open
+//	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
 //	69  the daemon cannot be reached, or failed
 //	73  the file to be written cannot be, or exists
 //	75  busy, full, out of service, stopping, not ended yet, or still needed: try later
@@ -302,7 +303,7 @@ Exit codes:
    0  done. A session: completed, or saved for later delivery
    1  the session ended otherwise
   64  the command line, the launch or the booking is malformed
-  65  a trace does not reproduce or is no trace; no such session, booking, record or key, or one that does not open
+  65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
   69  the daemon cannot be reached, or failed
   73  the file to be written cannot be, or exists
   75  busy, full, out of service, stopping, not ended yet, or still needed: try later

@@ -43,6 +43,7 @@ type fakeKiosk struct {
 	found   kiosk.Verification
 	paused  func() // called after each step of a verification or an export; nil: goes on
 	holding bool   // a session is in progress
+	pane    pane
 	cameras []api.Camera
 }
 
@@ -140,7 +141,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}

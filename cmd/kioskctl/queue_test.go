@@ -92,7 +92,7 @@ func (k *fakeKiosk) Export(_ context.Context, w io.Writer, recipient []byte) (st
 
 func (k *fakeKiosk) Compact(context.Context) (kiosk.Compaction, error) {
 	if k.holding {
-		return kiosk.Compaction{}, api.ErrOccupied
+		return kiosk.Compaction{}, kiosk.ErrOccupied
 	}
 	return kiosk.Compaction{Before: 412_345_678, After: 20_345_678}, k.unread
 }

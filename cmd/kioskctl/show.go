@@ -114,6 +114,13 @@ func statusText(s api.Status, now time.Time) string {
 		}
 	}
 	line("clock", clockText(s.Clock))
+	if len(s.Panel) > 0 {
+		name := "panel"
+		for text := range strings.Lines(panelText(s.Panel)) {
+			line(name, strings.TrimSuffix(text, "\n"))
+			name = ""
+		}
+	}
 	line("queue", queue)
 	switch s.Mode {
 	case "":
@@ -127,6 +134,13 @@ func statusText(s api.Status, now time.Time) string {
 		line("keys", "in a file: on the storage of the outbox it protects only against a look at the outbox alone")
 	case "credential":
 		line("keys", "in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key")
+	}
+	if s.Tamper.Latched {
+		when := "nobody knows when"
+		if !s.Tamper.Opened.IsZero() {
+			when = clock(s.Tamper.Opened, now)
+		}
+		line("alarm", "the case was opened ("+when+"): look at the kiosk and close it, then: kioskctl panel clear-tamper")
 	}
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")

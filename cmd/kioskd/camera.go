@@ -145,13 +145,13 @@ func (e *eyes) look(ctx context.Context, see func(*kiosk.Frame) (enough bool)) e
 	})
 	switch {
 	case errors.Is(err, camera.ErrTaken):
-		return fmt.Errorf("%w: %w", api.ErrOccupied, err)
+		return fmt.Errorf("%w: %w", kiosk.ErrOccupied, err)
 	case err != nil || enough:
 		return err
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("camera %s: %w within %v", e.c.Camera.Source, camera.ErrStalled, probeWithin)
 	default: // the kiosk took it back, or nobody listens any more
-		return api.ErrOccupied
+		return kiosk.ErrOccupied
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"livekiosk/camera/cameratest"
 	"livekiosk/camera/jpeg"
 	"livekiosk/kiosk"
-	"livekiosk/kiosk/api"
 )
 
 // newEyes returns staff's looks at a scripted camera.
@@ -50,10 +49,10 @@ func TestAProbeTellsHowTheCameraStreams(t *testing.T) {
 		}
 		src.Plug()
 		cam.Want(true)
-		if _, err := e.Probe(t.Context()); !errors.Is(err, api.ErrOccupied) {
+		if _, err := e.Probe(t.Context()); !errors.Is(err, kiosk.ErrOccupied) {
 			t.Errorf("while a session needs it: %v", err)
 		}
-		if _, err := e.Picture(t.Context()); !errors.Is(err, api.ErrOccupied) {
+		if _, err := e.Picture(t.Context()); !errors.Is(err, kiosk.ErrOccupied) {
 			t.Errorf("while a session needs it: %v", err)
 		}
 	})
@@ -70,7 +69,7 @@ func TestASessionEndsAProbe(t *testing.T) {
 		<-time.After(time.Second)
 		began := time.Now()
 		cam.Want(true)
-		if err := <-probed; !errors.Is(err, api.ErrOccupied) || time.Since(began) > 100*time.Millisecond {
+		if err := <-probed; !errors.Is(err, kiosk.ErrOccupied) || time.Since(began) > 100*time.Millisecond {
 			t.Errorf("Probe() = %v after %v", err, time.Since(began))
 		}
 		cancel()

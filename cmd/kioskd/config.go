@@ -31,6 +31,7 @@ type Config struct {
 	Camera  CameraConfig  `toml:"camera"`
 	Gateway GatewayConfig `toml:"gateway"`
 	Relay   RelayConfig   `toml:"relay"`
+	Panel   PanelConfig   `toml:"panel"`
 	Display DisplayConfig `toml:"display"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
@@ -133,6 +134,7 @@ type FlowConfig struct {
 	Attempts  int      `toml:"attempts"`
 	AttemptIn duration `toml:"attempt_in"`
 	AnswerIn  duration `toml:"answer_in"`
+	RestIn    duration `toml:"rest_in"`
 	LiveMin   float32  `toml:"live_min"`
 }
 
@@ -154,13 +156,14 @@ func defaults() Config {
 	return Config{
 		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
+		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
-		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), LiveMin: p.LiveMin},
+		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
 	}
 }
 
@@ -268,6 +271,9 @@ func (c Config) Validate() error {
 	if err := c.Keys.validate(); err != nil {
 		return err
 	}
+	if err := c.Panel.validate(); err != nil {
+		return err
+	}
 	if err := c.validateRelay(); err != nil {
 		return err
 	}
@@ -291,7 +297,7 @@ func (f FlowConfig) validate() error {
 	for _, d := range []struct {
 		key   string
 		value duration
-	}{{"attempt_in", f.AttemptIn}, {"answer_in", f.AnswerIn}} {
+	}{{"attempt_in", f.AttemptIn}, {"answer_in", f.AnswerIn}, {"rest_in", f.RestIn}} {
 		if v := time.Duration(d.value); v < shortest || v > longest {
 			return fmt.Errorf("flow.%s: %v is outside %v..%v", d.key, v, shortest, longest)
 		}
@@ -436,12 +442,13 @@ func (c GatewayConfig) network() (gateway.Options, error) {
 func (c Config) policy() flow.Policy {
 	p := flow.Standard()
 	p.Attempts, p.LiveMin = c.Flow.Attempts, c.Flow.LiveMin
-	p.AttemptIn, p.AnswerIn = time.Duration(c.Flow.AttemptIn), time.Duration(c.Flow.AnswerIn)
+	p.AttemptIn, p.AnswerIn, p.RestIn = time.Duration(c.Flow.AttemptIn), time.Duration(c.Flow.AnswerIn), time.Duration(c.Flow.RestIn)
 	return p
 }
 
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }

@@ -157,6 +157,20 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		}, exitConfig, "queue.max_records"},
 		{"more bookings than are kept", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 40001\n")} }, exitConfig, "queue.max_bookings"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
+		{"a line for two purposes", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\n[panel.help]\nline = \"A\"\n")}
+		}, exitConfig, "panel.help.line: \\\"A\\\" is the line of panel.ring already"},
+		{"a bias that there is not", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.help]\nline = \"A\"\nbias = \"up\"\n")}
+		}, exitConfig, "panel.help.bias"},
+		{"a contact that never rests", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.help]\nline = \"A\"\ndebounce = \"2s\"\n")}
+		}, exitConfig, "panel.help.debounce"},
+		{"an output that bounces", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\ndebounce = \"2ms\"\n")}
+		}, exitConfig, "unknown key panel.ring.debounce"},
+		{"an alarm without an end", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[panel]\nalarm = \"1h\"\n")} }, exitConfig, "panel.alarm"},
+		{"a screen that rests at once", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nrest_in = \"0s\"\n")} }, exitConfig, "flow.rest_in"},
 		{"a trust that there is not", func(l *lab) []string {
 			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\ntrust = \"none\"\n")}
 		}, exitConfig, "camera.trust"},

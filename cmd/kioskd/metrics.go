@@ -55,6 +55,13 @@ type metricsSource struct {
 	// Faults returns those that stand.
 	Faults func() []kiosk.Fault
 
+	// Panel is the GPIO lines.
+	Panel interface {
+		Lines() []kiosk.Line
+		Missed() uint64
+		Tamper() kiosk.Tamper
+	}
+
 	Log *slog.Logger // of scrapes that fail
 }
 
@@ -199,6 +206,11 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	s.counter("kiosk_camera_reopenings_total", "Openings of the camera after a failure.", float64(cam.Reopened))
 	s.counter("kiosk_camera_resets_total", "Resets of the camera that were asked for.", float64(cam.Resets))
 	s.gauge("kiosk_camera_frames_per_second", "Frame rate of the running stream; 0 at rest.", cam.Rate)
+	for _, l := range m.src.Panel.Lines() {
+		s.gauge("kiosk_panel_line", "1 while the kiosk has the GPIO line that it was given for a role.", flag01(l.State == kiosk.LineOwned), "role", string(l.Role))
+	}
+	s.counter("kiosk_panel_missed_changes_total", "Changes of inputs that were lost because nobody read them in time.", float64(m.src.Panel.Missed()))
+	s.gauge("kiosk_panel_tampered", "1 from when the case was opened until staff clear it.", flag01(m.src.Panel.Tamper().Latched))
 	standing := map[kiosk.Fault]bool{}
 	for _, f := range m.src.Faults() {
 		standing[f] = true

@@ -34,7 +34,13 @@ type fakeSource struct {
 	cam      camera.Stats
 	device   v4l2.Stats
 	faults   []kiosk.Fault
+	lines    []kiosk.Line
+	latched  bool // the case was opened
 }
+
+func (f *fakeSource) Lines() []kiosk.Line  { return f.lines }
+func (f *fakeSource) Missed() uint64       { return 6 }
+func (f *fakeSource) Tamper() kiosk.Tamper { return kiosk.Tamper{Latched: f.latched} }
 
 func (f *fakeSource) metrics() *metrics {
 	return newMetrics(metricsSource{
@@ -52,6 +58,7 @@ func (f *fakeSource) metrics() *metrics {
 		},
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) { return f.cam, f.device, 7 },
 		Faults: func() []kiosk.Fault { return f.faults },
+		Panel:  f,
 		Log:    slog.New(slog.DiscardHandler),
 	})
 }
@@ -85,13 +92,13 @@ func TestMetricsMove(t *testing.T) {
 	f := &fakeSource{idle: true, unread: errors.New("not open"), moved: "outbox.db.bad-1"}
 	m := f.metrics()
 	before := scraped(t, m)
-	for _, want := range []string{`kiosk_outbox_readable 0`, `kiosk_outbox_quarantined 1`, `kiosk_outbox_orphan_records 0`, `kiosk_fault{fault="camera"} 0`, `kiosk_camera_frames_total 0`} {
+	for _, want := range []string{`kiosk_outbox_readable 0`, `kiosk_outbox_quarantined 1`, `kiosk_outbox_orphan_records 0`, `kiosk_fault{fault="camera"} 0`, `kiosk_camera_frames_total 0`, `kiosk_panel_tampered 0`} {
 		if !slices.Contains(before, want) {
 			t.Errorf("no %s at first", want)
 		}
 	}
 	for _, line := range before {
-		for _, absent := range []string{"kiosk_delivery_", "kiosk_outbox_records", "kiosk_clock_skew", "kiosk_bookings", "kiosk_sessions"} {
+		for _, absent := range []string{"kiosk_delivery_", "kiosk_outbox_records", "kiosk_clock_skew", "kiosk_bookings", "kiosk_sessions", "kiosk_panel_line"} {
 			if strings.HasPrefix(line, absent) {
 				t.Errorf("%s, though nobody knows", line)
 			}
@@ -115,6 +122,7 @@ func TestMetricsMove(t *testing.T) {
 		orphans:  3,
 		skew:     &skew, cam: camera.Stats{Frames: 100, Skipped: 22, Unwanted: 2, Reopened: 3, Resets: 1, Rate: 29.5},
 		device: v4l2.Stats{Flawed: 8, Short: 6, Corrupt: 5, Stale: 4, Starved: 2}, faults: []kiosk.Fault{kiosk.CameraFault},
+		latched: true, lines: []kiosk.Line{{Role: kiosk.RingLine, Name: "SECRET", State: kiosk.LineOwned}, {Role: kiosk.HelpLine, State: kiosk.LineHeld, Holder: "SECRET"}},
 	}
 	saved := &kiosk.Result{Session: "SECRET", Status: kiosk.NotCompleted, Detail: kiosk.Saved}
 	done := &kiosk.Result{Session: "SECRET", Status: kiosk.Completed}
@@ -141,7 +149,8 @@ func TestMetricsMove(t *testing.T) {
 		`kiosk_camera_dropped_frames_total{reason="overtaken"} 7`, `kiosk_camera_reopenings_total 3`, `kiosk_camera_resets_total 1`,
 		`kiosk_camera_dropped_frames_total{reason="flawed"} 8`, `kiosk_camera_dropped_frames_total{reason="short"} 6`, `kiosk_camera_dropped_frames_total{reason="corrupt"} 5`,
 		`kiosk_camera_dropped_frames_total{reason="stale"} 4`, `kiosk_camera_dropped_frames_total{reason="starved"} 2`, `kiosk_camera_frames_per_second 29.5`,
-		`kiosk_fault{fault="camera"} 1`, `kiosk_fault{fault="storage"} 0`,
+		`kiosk_fault{fault="camera"} 1`, `kiosk_fault{fault="storage"} 0`, `kiosk_fault{fault="tamper"} 0`,
+		`kiosk_panel_line{role="ring"} 1`, `kiosk_panel_line{role="help"} 0`, `kiosk_panel_missed_changes_total 6`, `kiosk_panel_tampered 1`,
 		`kiosk_events_total{kind="result"} 3`, `kiosk_sessions_total{code="2299",status="NOT_COMPLETED"} 1`, `kiosk_late_results_total{code="0",status="COMPLETED"} 2`,
 	} {
 		if !slices.Contains(after, want) {

@@ -89,7 +89,7 @@ func (o *outbox) Compact(ctx context.Context) (kiosk.Compaction, error) {
 	o.turnAway(true)
 	if o.occupied() {
 		o.turnAway(false)
-		return kiosk.Compaction{}, api.ErrOccupied
+		return kiosk.Compaction{}, kiosk.ErrOccupied
 	}
 	done := make(chan compacted, 1)
 	late := time.NewTimer(yieldIn)

@@ -27,6 +27,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/panel"
 	"livekiosk/kiosk/station"
 	"livekiosk/queue/deliver"
 	"livekiosk/queue/gateway"
@@ -57,6 +58,7 @@ type daemon struct {
 	server  *api.Server
 	socket  net.Listener
 	station *station.Station
+	panel   *panel.Panel
 	camera  *camera.Camera
 	source  *source
 	eyes    *eyes
@@ -110,6 +112,10 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
 	}
 	begin.Storage = begin.Storage || d.outbox.full(ctx)
+	if d.panel, err = d.newPanel(d.openLatch(ctx)); err != nil {
+		return nil, err
+	}
+	begin.Tamper = d.panel.Tamper().Latched
 	network, err := c.Gateway.network()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
@@ -127,6 +133,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
 		},
 		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
+		Panel:  d.panel,
 		Log:    log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
@@ -164,7 +171,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -177,6 +184,7 @@ func (d *daemon) parts() []part {
 	return []part{
 		{"watchdog", d.dog.Run},
 		{"station", d.station.Run},
+		{"panel", d.panel.Run},
 		{"camera", d.camera.Run},
 		{"preview", d.preview.Run},
 		{"inference", d.infer},
@@ -229,6 +237,7 @@ func (d *daemon) watch(on bool) {
 // would ask for first.
 func (d *daemon) show(v kiosk.View) {
 	d.views.show(v)
+	d.panel.Show(v)
 	if d.visitor != "" && v.Session != d.visitor {
 		hint(d.left)
 	}
@@ -524,6 +533,7 @@ func (d *daemon) status() api.Status {
 	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
+	out.Panel, out.Tamper = d.panel.Lines(), d.panel.Tamper()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)
 	out.Camera.FramesPerSecond = cam.Rate

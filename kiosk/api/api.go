@@ -1,8 +1,9 @@
 // Package api is the kiosk's local interface: JSON over HTTP on a Unix socket,
 // for the partner's front end, staff and fleet engines. It launches sessions,
 // tells how they go and end, takes bookings and decisions about records, shows
-// the daemon's state, its metrics and the outbox, and lets support look after
-// the outbox (verify, export and compact it) and after the camera.
+// the daemon's state, its metrics and the outbox, lets support look after the
+// outbox: verify, export and compact it, and staff after the camera and the
+// panel's lines.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -51,6 +52,7 @@ type Options struct {
 	Letters  Letters  // nil: the routes of one record answer 501
 	Ledger   Ledger   // nil: the routes of erasures and keys answer 501
 	Upkeep   Upkeep   // nil: the routes that verify, export and compact answer 501
+	Panel    Panel    // nil: the routes of the panel answer 501
 	Cameras  Cameras  // nil: the routes of cameras answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
@@ -117,6 +119,9 @@ func New(o Options) (*Server, error) {
 		{http.MethodPost, "/v1/queue/export", s.postExport},
 		{http.MethodPost, "/v1/queue/compact", s.postCompact},
 		{http.MethodGet, "/v1/keys", s.getKeys},
+		{http.MethodGet, "/v1/panel", s.getPanel},
+		{http.MethodPost, "/v1/panel/{role}", s.postForce},
+		{http.MethodPost, "/v1/panel/tamper/clear", s.postClear},
 		{http.MethodGet, "/v1/cameras", s.getCameras},
 		{http.MethodPost, "/v1/cameras/probe", s.postProbe},
 		{http.MethodPost, "/v1/cameras/picture", s.postPicture},

@@ -43,6 +43,9 @@ type fakeKiosk struct {
 	export   []string              // what is written of it, one by one
 	begun    func()                // called when an upkeep begins; nil: not
 	verify   func(context.Context) // called after each record that is verified; nil: not
+	lines    []kiosk.Line
+	latched  bool
+	open     bool // the case is
 	log      *api.Events
 }
 
@@ -242,10 +245,44 @@ func (k *fakeKiosk) Compact(context.Context) (kiosk.Compaction, error) {
 	defer k.mu.Unlock()
 	for _, r := range k.results {
 		if r.Status == kiosk.Running {
-			return kiosk.Compaction{}, fmt.Errorf("compact: %w", api.ErrOccupied)
+			return kiosk.Compaction{}, fmt.Errorf("compact: %w", kiosk.ErrOccupied)
 		}
 	}
 	return kiosk.Compaction{Before: 300, After: 200}, k.broken
+}
+
+func (k *fakeKiosk) All() ([]kiosk.Line, error) { return k.lines, k.broken }
+
+func (k *fakeKiosk) Force(_ context.Context, role kiosk.Role, _ bool, _ time.Duration) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.broken != nil:
+		return k.broken
+	case !role.Output():
+		return kiosk.ErrNoLine
+	case role == kiosk.BuzzerLine:
+		return kiosk.ErrLineAway
+	}
+	for _, r := range k.results {
+		if r.Status == kiosk.Running {
+			return kiosk.ErrOccupied
+		}
+	}
+	return nil
+}
+
+func (k *fakeKiosk) ClearTamper(_ context.Context, by string) error {
+	switch {
+	case k.broken != nil:
+		return k.broken
+	case !k.latched:
+		return kiosk.ErrNotLatched
+	case k.open:
+		return kiosk.ErrCaseOpen
+	}
+	k.latched, k.by = false, by
+	return nil
 }
 
 func (k *fakeKiosk) Cameras(context.Context) ([]api.Camera, error) { return k.cameras, k.broken }
@@ -254,7 +291,7 @@ func (k *fakeKiosk) Cameras(context.Context) ([]api.Camera, error) { return k.ca
 func (k *fakeKiosk) taken() error {
 	for _, r := range k.results {
 		if r.Status == kiosk.Running {
-			return fmt.Errorf("lend the camera: %w", api.ErrOccupied)
+			return fmt.Errorf("lend the camera: %w", kiosk.ErrOccupied)
 		}
 	}
 	return k.broken
@@ -311,7 +348,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Panel: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -357,7 +394,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Metrics = nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Panel, o.Metrics = nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -577,6 +614,8 @@ func TestAnswers(t *testing.T) {
 				w.kiosk.set(func() {
 					w.kiosk.alarm = func(s *api.Status) {
 						s.Quarantined, s.Orphans = "/var/lib/kioskd/outbox.db.bad-1", 3
+						s.Panel = []kiosk.Line{{Role: kiosk.TamperLine, Name: "CASE", Chip: "gpiochip0", Direction: kiosk.LineIn, State: kiosk.LineOwned, On: new(true)}}
+						s.Tamper = kiosk.Tamper{Latched: true, Opened: time.Unix(0, 0), Cleared: time.Unix(0, 0), By: "uid 7"}
 						s.KeyStore, s.Mode, s.RelayKey = "file", "relay", "0123456789abcdef0123456789abcdef"
 						s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOut, Trouble: kiosk.TroubleDNS, Since: time.Unix(0, 0), Failures: 2}}
 					}
@@ -690,6 +729,49 @@ func TestAnswers(t *testing.T) {
 		{name: "a compaction that fails", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/queue/compact", code: 503, want: `{"message":"the outbox cannot be reached…`},
 		{name: "a compaction where nobody looks after the outbox", drop: bare, route: "POST /v1/queue/compact", code: 501, want: `{"message":"this kiosk lets nobody…`},
 		{
+			name: "the lines of the machine", route: "GET /v1/panel", code: 200,
+			before: func(w *world) {
+				w.kiosk.lines = []kiosk.Line{
+					{Role: kiosk.RingLine, Name: "GPIO17", Chip: "gpiochip0", Offset: 17, Direction: kiosk.LineOut, State: kiosk.LineOwned, Holder: "kioskd ring", On: new(false)},
+					{Role: kiosk.HelpLine, Name: "HELP", Direction: kiosk.LineIn, State: kiosk.LineMissing},
+				}
+			},
+			want: `[{"role":"ring","name":"GPIO17","chip":"gpiochip0","offset":17,"direction":"out","state":"owned","holder":"kioskd ring","on":false},` +
+				`{"role":"help","name":"HELP","offset":0,"direction":"in","state":"missing"}]`,
+		},
+		{name: "a machine without lines, or whose chips cannot be opened", before: broken(errors.New("gpiochip0: permission denied")), route: "GET /v1/panel", code: 200, want: `[]`},
+		{name: "lines where there is no panel", drop: bare, route: "GET /v1/panel", code: 501, want: `{"message":"this kiosk lets nobody look after its panel"}`},
+		{name: "an output that is switched", route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true,"milliseconds":2000}`, code: 204, want: ``},
+		{
+			name: "an output that is switched for no time", route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true}`, code: 400,
+			want: `{"message":"milliseconds is outside 100..60000","errorCode":"API","detailedErrorCode":2201,"field":"milliseconds","retriable":false}`,
+		},
+		{name: "an output that is switched for ever", route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true,"milliseconds":60001}`, code: 400, want: `{"message":"milliseconds is outside…`},
+		{name: "an output that is switched to nothing", route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"milliseconds":2000}`, code: 400, want: `{"message":"on is missing",…`},
+		{name: "an output that is switched by halves", route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":0.5,"milliseconds":2000}`, code: 400, want: `{"message":"on has the wrong type",…`},
+		{name: "an input that is switched", route: "POST /v1/panel/{role}", path: "/v1/panel/help", body: `{"on":true,"milliseconds":2000}`, code: 404, want: `{"message":"no such output is configured: see kioskctl panel"}`},
+		{
+			name: "an output that is not there", route: "POST /v1/panel/{role}", path: "/v1/panel/buzzer", body: `{"on":true,"milliseconds":2000}`, code: 409,
+			want: `{"message":"the line is not there, or somebody else uses it: see kioskctl panel","retriable":true}`,
+		},
+		{
+			name: "an output that is switched while a person is there", before: running, route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true,"milliseconds":2000}`, code: 409,
+			want: `{"message":"a session is in progress: wait until the visitor has left","retriable":true}`,
+		},
+		{
+			name: "an output of a panel that has ended", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true,"milliseconds":2000}`, code: 503,
+			want: `{"message":"the panel cannot be reached now: see the kiosk's log"}`,
+		},
+		{name: "an output where there is no panel", drop: bare, route: "POST /v1/panel/{role}", path: "/v1/panel/door", body: `{"on":true,"milliseconds":2000}`, code: 501, want: `{"message":"this kiosk lets nobody…`},
+		{name: "a latch that is cleared", before: func(w *world) { w.kiosk.latched = true }, route: "POST /v1/panel/tamper/clear", code: 204, want: ``},
+		{
+			name: "a latch that is cleared while the case is open", before: func(w *world) { w.kiosk.latched, w.kiosk.open = true, true }, route: "POST /v1/panel/tamper/clear", code: 409,
+			want: `{"message":"the case is open: close it first","retriable":true}`,
+		},
+		{name: "a latch that is none", route: "POST /v1/panel/tamper/clear", code: 404, want: `{"message":"no tampering is latched"}`},
+		{name: "a latch that cannot be written", before: broken(errors.New("disk")), route: "POST /v1/panel/tamper/clear", code: 503, want: `{"message":"the panel cannot be reached…`},
+		{name: "a latch where there is no panel", drop: bare, route: "POST /v1/panel/tamper/clear", code: 501, want: `{"message":"this kiosk lets nobody…`},
+		{
 			name: "the cameras", route: "GET /v1/cameras", code: 200, before: func(w *world) {
 				w.kiosk.cameras = []api.Camera{
 					{Path: "/dev/video0", Card: "Cam", Identity: "driver=x bus=y", At: "/sys/devices/z", Trusted: true, Reason: "real", Modes: []string{"MJPG 1280x720 30/s"}, Mode: "MJPG 1280x720 30/s", Why: "wanted"},
@@ -776,6 +858,7 @@ func TestMissesAreJSONToo(t *testing.T) {
 		{"a verification by GET, which is no record", "GET", "/v1/queue/verify", "POST"},
 		{"erasures that are posted", "POST", "/v1/queue/erasures", "GET"},
 		{"a drop by DELETE", "DELETE", "/v1/queue/s1-1", "GET"},
+		{"a line by GET", "GET", "/v1/panel/ring", "POST"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := w.record(tt.method, tt.path, "")

@@ -11,9 +11,9 @@ import (
 )
 
 // Cameras is what staff do with the camera while no session needs it. It must
-// be safe for concurrent use. The last two return ErrOccupied, and have filmed
-// nobody, while the kiosk needs the camera itself; and any other error in words
-// for staff.
+// be safe for concurrent use. The last two return kiosk.ErrOccupied, and have
+// filmed nobody, while the kiosk needs the camera itself; and any other error in
+// words for staff.
 type Cameras interface {
 	// Cameras lists the video devices of this board. It changes none.
 	Cameras(ctx context.Context) ([]Camera, error)
@@ -142,7 +142,7 @@ func (s *Server) noCameras(w http.ResponseWriter, r *http.Request) bool {
 // cameraDown answers with what is wrong with the camera: for staff, who have to
 // do something about it.
 func (s *Server) cameraDown(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, ErrOccupied) {
+	if errors.Is(err, kiosk.ErrOccupied) {
 		s.write(w, r, http.StatusConflict, problem{Message: "the kiosk needs the camera itself: try once the visitor has left", Retriable: new(true)})
 		return
 	}

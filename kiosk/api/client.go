@@ -227,6 +227,31 @@ func (c *Client) Compact(ctx context.Context) (kiosk.Compaction, error) {
 	return out, nil
 }
 
+// Panel returns every GPIO line of the machine, and those with a role that it
+// has not.
+func (c *Client) Panel(ctx context.Context) ([]kiosk.Line, error) {
+	var out []kiosk.Line
+	err := c.call(ctx, http.MethodGet, "/v1/panel", nil, &out)
+	return out, err
+}
+
+// Force has an output on or off for a time, a whole number of milliseconds.
+func (c *Client) Force(ctx context.Context, role kiosk.Role, on bool, during time.Duration) error {
+	body, err := json.Marshal(struct {
+		On           bool  `json:"on"`
+		Milliseconds int64 `json:"milliseconds"`
+	}{on, during.Milliseconds()})
+	if err != nil {
+		return fmt.Errorf("encode switch: %w", err)
+	}
+	return c.call(ctx, http.MethodPost, "/v1/panel/"+url.PathEscape(string(role)), body, nil)
+}
+
+// ClearTamper ends the latch of the tamper switch.
+func (c *Client) ClearTamper(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/panel/tamper/clear", nil, nil)
+}
+
 // Cameras returns the video devices of the board.
 func (c *Client) Cameras(ctx context.Context) ([]Camera, error) {
 	var out []Camera

@@ -170,9 +170,14 @@ func caller(r *http.Request) string {
 // What is noted holds no personal data; a reason is for staff to keep free of
 // it.
 func (s *Server) audit(r *http.Request, action string, err error, what ...slog.Attr) {
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "staff acted on the outbox", acted(r, action, err, what)...)
+}
+
+// acted says who did what, and whether anything came of it.
+func acted(r *http.Request, action string, err error, what []slog.Attr) []slog.Attr {
 	attrs := append([]slog.Attr{slog.String("action", action), slog.String("by", caller(r)), slog.Bool("done", err == nil)}, what...)
 	if err != nil {
 		attrs = append(attrs, slog.Any("err", err))
 	}
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "staff acted on the outbox", attrs...)
+	return attrs
 }

@@ -37,17 +37,14 @@ type Upkeep interface {
 	Export(ctx context.Context, w io.Writer, recipient []byte) (fingerprint string, err error)
 	// Compact takes the outbox out of service, writes its file anew without
 	// the room that lies idle in it, and puts it back into service whatever
-	// came of it. It returns ErrOccupied, and has done nothing, while a session
-	// is in progress. Once begun it runs to its end also if ctx ends before.
+	// came of it. It returns kiosk.ErrOccupied, and has done nothing, while a
+	// session is in progress. Once begun it runs to its end also if ctx ends
+	// before.
 	Compact(ctx context.Context) (kiosk.Compaction, error)
 }
 
-// Errors that implementations of Upkeep return and the server tells callers
-// about.
-var (
-	ErrRecipient = errors.New("not a public key in PEM")
-	ErrOccupied  = errors.New("a session is in progress")
-)
+// ErrRecipient is returned by implementations of Upkeep, and told to callers.
+var ErrRecipient = errors.New("not a public key in PEM")
 
 // verifyEvery is how often a reader hears how far a verification is, beside
 // its first record and its last.
@@ -245,7 +242,7 @@ func (s *Server) postCompact(w http.ResponseWriter, r *http.Request) {
 	s.audit(r, "compact", err, slog.Int64("before", c.Before), slog.Int64("after", c.After))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(stallTimeout))
 	switch {
-	case errors.Is(err, ErrOccupied):
+	case errors.Is(err, kiosk.ErrOccupied):
 		s.write(w, r, http.StatusConflict, problem{Message: "a session is in progress: compact the outbox once the visitor has left", Retriable: new(true)})
 	case err != nil:
 		s.outboxDown(w, r, err)

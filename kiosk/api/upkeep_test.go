@@ -54,12 +54,17 @@ func TestWhatStaffDoIsLogged(t *testing.T) {
 		{"a verification that is cut short", "POST", "/v1/queue/verify", "", errLater, map[string]any{"action": "verify", "done": false}},
 		{"an export", "POST", "/v1/queue/export", "public key", nil, map[string]any{"action": "export", "recipient": "k9", "bytes": 6.0, "done": true}},
 		{"a compaction", "POST", "/v1/queue/compact", "", nil, map[string]any{"action": "compact", "before": 300.0, "after": 200.0, "done": true}},
+		{"a switch", "POST", "/v1/panel/door", `{"on":true,"milliseconds":2000}`, nil, map[string]any{"action": "switch", "role": "door", "on": true, "during": 2e9, "done": true}},
+		{"a switch that fails", "POST", "/v1/panel/buzzer", `{"on":true,"milliseconds":2000}`, nil, map[string]any{"action": "switch", "role": "buzzer", "done": false}},
+		{"a switch of any text", "POST", "/v1/panel/SECRET", `{"on":true,"milliseconds":2000}`, nil, nil},
+		{"a latch that is cleared", "POST", "/v1/panel/tamper/clear", "", nil, map[string]any{"action": "clear_tamper", "done": true}},
+		{"a latch that is not, since it fails", "POST", "/v1/panel/tamper/clear", "", errLater, map[string]any{"action": "clear_tamper", "done": false}},
 		{"a look", "GET", "/v1/queue/s1-1", "", nil, nil},
 		{"a drop without a reason, of which nothing is told", "POST", "/v1/queue/s1-1/drop", `{"reason":""}`, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.kiosk.broken, w.kiosk.export = tt.broken, []string{"sealed"}
+			w.kiosk.broken, w.kiosk.export, w.kiosk.latched = tt.broken, []string{"sealed"}, true
 			w.ask(tt.method, tt.path, tt.body)
 			var lines []map[string]any
 			for line := range strings.Lines(w.logged.String()) {
@@ -67,7 +72,7 @@ func TestWhatStaffDoIsLogged(t *testing.T) {
 				if err := json.Unmarshal([]byte(line), &l); err != nil {
 					t.Fatal(err)
 				}
-				if l["msg"] == "staff acted on the outbox" {
+				if l["msg"] == "staff acted on the outbox" || l["msg"] == "staff acted on the panel" {
 					lines = append(lines, l)
 				}
 			}
@@ -270,5 +275,26 @@ func TestLedgerOverTheSocket(t *testing.T) {
 	}
 	if got, err := c.Compact(t.Context()); err != nil || got != (kiosk.Compaction{Before: 300, After: 200}) {
 		t.Errorf("Compact() = %+v, %v", got, err)
+	}
+}
+
+func TestThePanelThroughTheClient(t *testing.T) {
+	w, path, _ := serve(t)
+	c := api.NewClient(path)
+	w.kiosk.lines, w.kiosk.latched = []kiosk.Line{{Role: kiosk.RingLine, Name: "R", On: new(true)}}, true
+	if got, err := c.Panel(t.Context()); err != nil || len(got) != 1 || got[0].Name != "R" || got[0].On == nil || !*got[0].On {
+		t.Errorf("Panel() = %+v, %v", got, err)
+	}
+	if err := c.Force(t.Context(), kiosk.DoorLine, true, 2*time.Second); err != nil {
+		t.Errorf("Force() = %v", err)
+	}
+	if err := c.Force(t.Context(), "../queue", true, 2*time.Second); !refusedWith(err, http.StatusNotFound) {
+		t.Errorf("Force() of what is no line = %v", err)
+	}
+	if err := c.ClearTamper(t.Context()); err != nil {
+		t.Errorf("ClearTamper() = %v", err)
+	}
+	if want := fmt.Sprintf("uid %d", os.Getuid()); w.kiosk.by != want {
+		t.Errorf("cleared by %q, want %q", w.kiosk.by, want)
 	}
 }

@@ -40,6 +40,13 @@ type Status struct {
 	// Orphans is how many records are sealed for another device key. It is an
 	// alarm: they cannot be delivered.
 	Orphans int `json:"orphans,omitempty"`
+
+	// Panel is the GPIO lines that the kiosk was given a role for.
+	Panel []kiosk.Line `json:"panel,omitempty"`
+
+	// Tamper is what is known of the case; left out if it was never opened.
+	// Latched is an alarm.
+	Tamper kiosk.Tamper `json:"tamper,omitzero"`
 }
 
 // A CameraStatus says how frames come in.
