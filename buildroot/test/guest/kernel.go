@@ -19,7 +19,7 @@ import (
 // wanted lists the modules that guests get, with what these need. The first
 // two are the way out for the results.
 func wanted() []string {
-	return []string{"virtio_pci", "virtio_console", "vivid", "gpio_sim", "v4l2loopback"}
+	return []string{"virtio_pci", "virtio_console", "vivid", "gpio_sim", "v4l2loopback", "dummy_hcd", "usb_f_fs"}
 }
 
 // series is the kernel's, of Debian 12: newer ones need other changes to the
