@@ -282,7 +282,7 @@ func (d *demo) event(e kiosk.Event) {
 	case kiosk.EventLaunched:
 		return
 	case kiosk.EventPhase, kiosk.EventCaptured, kiosk.EventToken, kiosk.EventURLs, kiosk.EventUploaded, kiosk.EventConfirmed,
-		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventFault:
+		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
 	}
 	d.say(string(e.Kind), "%s", words)
 }
