@@ -83,6 +83,10 @@ fuzz: setup ## fuzz every decoder for FUZZ each
 bench: setup ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-inference
+bench-inference: setup ## what quality and the rest of the analysis cost beside the bare networks, in turns, as medians
+	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
+
 .PHONY: bench-outbox
 bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table
 	$(GO) test -tags compare -run '^$$' -bench Compare -benchtime 300x ./queue

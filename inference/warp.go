@@ -1,6 +1,10 @@
 package inference
 
-import "image"
+import (
+	"encoding/binary"
+	"image"
+	"math"
+)
 
 // A layout says where a tensor keeps a pixel's channels, at pixel*step and the
 // channel's offset, and what it multiplies them by.
@@ -33,6 +37,23 @@ func sample(dst []float32, side int, l layout, img *image.RGBA, w window) {
 		x0     = w.x - half*ux - half*vx - 0.5
 		y0     = w.y - half*uy - half*vy - 0.5
 	)
+	if inside(img, x0, y0, half*2*ux, half*2*uy, half*2*vx, half*2*vy) {
+		const one = 1 << fraction
+		gain := l.gain / (1 << (2 * weight))
+		dux, duy := int(math.Round(float64(ux)*one)), int(math.Round(float64(uy)*one))
+		for j := range side {
+			x, y := int((x0+float32(j)*vx)*one), int((y0+float32(j)*vy)*one)
+			for i := range side {
+				rgb := blend(img, x, y)
+				x, y = x+dux, y+duy
+				at := (j*side + i) * l.step
+				dst[at+l.r] = float32(rgb&lane) * gain
+				dst[at+l.g] = float32(rgb>>21&lane) * gain
+				dst[at+l.b] = float32(rgb>>42) * gain
+			}
+		}
+		return
+	}
 	for j := range side {
 		x, y := x0+float32(j)*vx, y0+float32(j)*vy
 		for i := range side {
@@ -43,6 +64,39 @@ func sample(dst []float32, side int, l layout, img *image.RGBA, w window) {
 			dst[at+l.b] = b * l.gain
 		}
 	}
+}
+
+const (
+	fraction = 20 // bits of a coordinate behind the point
+	weight   = 6  // bits of a weight of one axis: where neighbours differ by 64 levels, half of one is lost at most
+	lane     = 1<<21 - 1
+)
+
+// inside reports whether a window lies in img with a pixel to spare for the
+// rounding of coordinates: its first point, and its upper and left edges.
+func inside(img *image.RGBA, x, y, ux, uy, vx, vy float32) bool {
+	left, right := x+min(ux, 0)+min(vx, 0), x+max(ux, 0)+max(vx, 0)
+	up, down := y+min(uy, 0)+min(vy, 0), y+max(uy, 0)+max(vy, 0)
+	return left >= 1 && up >= 1 && right < float32(img.Rect.Max.X-2) && down < float32(img.Rect.Max.Y-2)
+}
+
+// blend is bilinear for a point inside img, in fixed point and with weights of
+// 1/64 pixel. The channels are in three lanes of 21 bits, times 4096, so that
+// one multiplication weighs all of them.
+func blend(img *image.RGBA, x, y int) uint64 {
+	i := y>>fraction*img.Stride + 4*(x>>fraction)
+	fx, fy := uint64(x>>(fraction-weight))&(1<<weight-1), uint64(y>>(fraction-weight))&(1<<weight-1)
+	up, low := img.Pix[i:i+8:i+8], img.Pix[i+img.Stride:i+img.Stride+8:i+img.Stride+8]
+	p, q := binary.LittleEndian.Uint32(up), binary.LittleEndian.Uint32(up[4:])
+	s, t := binary.LittleEndian.Uint32(low), binary.LittleEndian.Uint32(low[4:])
+	gx, gy := 1<<weight-fx, 1<<weight-fy
+	return spread(p)*(gx*gy) + spread(q)*(fx*gy) + spread(s)*(gx*fy) + spread(t)*(fx*fy)
+}
+
+// spread puts the channels of a pixel into the lanes.
+func spread(v uint32) uint64 {
+	w := uint64(v)
+	return w&0xff | w&0xff00<<13 | w&0xff0000<<26
 }
 
 // bilinear returns the channels of img, whose first pixel is at (0, 0), at a

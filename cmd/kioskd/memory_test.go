@@ -176,9 +176,6 @@ func (v *visit) pieces(t *testing.T) *pieces {
 			t.Fatal(err)
 		}
 		p.add(formRGBA, img.Pix, 64, 256)
-		luma := image.NewGray(img.Rect)
-		quality.Luma(luma, img)
-		p.add(formLuma, luma.Pix, 64, 128)
 		screens.add(img)
 		tensors.add(data)
 	}
@@ -251,6 +248,11 @@ type recorded struct {
 func (m *recorded) Run() error {
 	in := m.Input()
 	m.p.add(formTensor, floats(in), 64, 512)
+	if len(in) == 3*quality.Side*quality.Side {
+		luma := make([]uint8, quality.Side*quality.Side)
+		quality.Luma(luma, in)
+		m.p.add(formLuma, luma, 64, 128)
+	}
 	// The runtime turns interleaved channels into planes, and back.
 	turned := make([]float32, len(in))
 	for i := range len(in) / 3 {

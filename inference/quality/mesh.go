@@ -3,7 +3,8 @@
 // the OFIQ reference implements them where it gives a formula; where it uses a
 // trained model the substitute says so. No conformance is claimed.
 //
-// Everything works on memory the caller provides and allocates nothing.
+// Numbers such as 7.3.4 are sections of ISO/IEC 29794-5:2025. Nothing here
+// allocates but NewCrop.
 package quality
 
 import "math"
