@@ -14,6 +14,7 @@ type look struct {
 	light  quality.Exposure
 	uneven float32
 	sharp  float32
+	cover  quality.Cover
 
 	illumination, mean, variance, under, over, dynamic, colour quality.Component
 }
@@ -25,6 +26,7 @@ func (l *look) take(rgb []float32, m *quality.Mesh) {
 	l.light = c.Exposure()
 	l.uneven = c.Uneven(l.light.Mean)
 	l.sharp = c.Sharpness()
+	l.cover = c.Cover(l.sharp)
 	l.illumination, l.colour = c.IlluminationUniformity(), c.NaturalColour()
 	l.mean, l.variance, l.dynamic = c.LuminanceMean(), c.LuminanceVariance(), c.DynamicRange()
 	l.under, l.over = c.UnderExposurePrevention(), c.OverExposurePrevention()
@@ -41,6 +43,7 @@ func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, f face, s scali
 	r.EyesOpen, r.MouthOpen = a.mesh.EyesOpen(), a.mesh.MouthOpen()
 	r.FaceLuma, r.Under, r.Over = l.light.Mean, l.light.Under, l.light.Over
 	r.Uneven, r.Sharpness = l.uneven, l.sharp
+	r.Cover = kiosk.Cover(l.cover)
 
 	behind, ok := l.crop.Behind(img, scaling{1, 1}.square(f), ied)
 	if !ok { // no background in sight, no contrast to it
@@ -61,6 +64,9 @@ func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, f face, s scali
 	q.SingleFacePresent = kiosk.Component(quality.SingleFacePresent(r.Second))
 	q.EyesOpen = kiosk.Component(quality.EyesOpen(r.EyesOpen))
 	q.MouthClosed = kiosk.Component(quality.MouthClosed(r.MouthOpen))
+	q.EyesVisible = kiosk.Component(quality.Covered(max(l.cover.Eyes, l.cover.Shade)))
+	q.MouthOcclusion = kiosk.Component(quality.Covered(l.cover.Mouth))
+	q.FaceOcclusion = kiosk.Component(quality.Covered(l.cover.Face))
 	q.InterEyeDistance = kiosk.Component(quality.InterEyeDistance(r.IED))
 	q.HeadSize = kiosk.Component(quality.HeadSize(t, h))
 	q.LeftwardCrop = kiosk.Component(quality.LeftwardCrop(right.X, ied))
@@ -86,5 +92,6 @@ func unified(q *kiosk.Quality) float32 {
 		part(q.HeadPoseYaw, 1), part(q.HeadPosePitch, 1), part(q.HeadPoseRoll, 1),
 		part(q.IlluminationUniformity, 1), part(q.LuminanceMean, 1),
 		part(q.UnderExposurePrevention, 1), part(q.OverExposurePrevention, 1),
+		part(q.EyesVisible, 1), part(q.MouthOcclusion, 1), part(q.FaceOcclusion, 1),
 	)
 }

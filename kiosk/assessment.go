@@ -38,5 +38,6 @@ type Assessment struct {
 	Live       float32 `json:"live"`        // P(bona fide presentation) of this frame, 0..1
 	LiveUsable bool    `json:"live_usable"` // Live was measured: enough light and pixels. A second face is for guidance to judge
 
+	Cover   Cover   `json:"cover,omitzero"`
 	Quality Quality `json:"quality,omitzero"`
 }

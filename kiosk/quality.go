@@ -25,6 +25,9 @@ type Quality struct {
 	SingleFacePresent       Component `json:"single_face_present"`
 	EyesOpen                Component `json:"eyes_open"`
 	MouthClosed             Component `json:"mouth_closed"`
+	EyesVisible             Component `json:"eyes_visible"` // raw: share that is covered
+	MouthOcclusion          Component `json:"mouth_occlusion_prevention"`
+	FaceOcclusion           Component `json:"face_occlusion_prevention"`
 	InterEyeDistance        Component `json:"inter_eye_distance"` // raw: pixels of the frame
 	HeadSize                Component `json:"head_size"`
 	LeftwardCrop            Component `json:"leftward_crop"`
@@ -34,6 +37,22 @@ type Quality struct {
 	HeadPoseYaw             Component `json:"head_pose_yaw"` // raw: degrees
 	HeadPosePitch           Component `json:"head_pose_pitch"`
 	HeadPoseRoll            Component `json:"head_pose_roll"`
+}
+
+// Cover is what covers a face or shines on it, by region: inference/quality says
+// how it is measured. Shares are 0..1; of a pair of regions the worse is told.
+type Cover struct {
+	Eyes     float32 `json:"eyes"`
+	Nose     float32 `json:"nose"`
+	Mouth    float32 `json:"mouth"`
+	Cheeks   float32 `json:"cheeks"`
+	Forehead float32 `json:"forehead"` // told, and never judged: scarves and hair lie there
+	Lower    float32 `json:"lower"`    // of mouth, chin and cheeks together
+	Face     float32 `json:"face"`     // of all regions together
+
+	Shade     float32 `json:"shade"`      // how much both eyes are dark and even, as behind sunglasses
+	GlareEyes float32 `json:"glare_eyes"` // highlights, of the region of one eye
+	GlareSkin float32 `json:"glare_skin"` // highlights, of the rest of the face
 }
 
 // A Component is one quality component. In JSON it is [Raw, Q].

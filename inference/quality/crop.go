@@ -26,6 +26,9 @@ type Crop struct {
 	rows   [Side]span // of the face
 	linear [3][256]uint32
 
+	logs  [256]float32 // logarithms of the linear light of a level
+	spots [cells * cells]spot
+
 	histogram [256]uint32 // of luminance in the face
 	pixels    uint32      // in it
 }
@@ -41,6 +44,9 @@ func NewCrop() *Crop {
 		for v := range c.linear[channel] {
 			c.linear[channel][v] = uint32(math.Round(weight * light(float64(v)/255) * 255 * (1 << 16)))
 		}
+	}
+	for v := range c.logs {
+		c.logs[v] = float32(math.Log(light(float64(v)/255) + black))
 	}
 	return c
 }
@@ -60,6 +66,7 @@ func (c *Crop) Read(rgb []float32, m *Mesh) {
 	c.rgb, c.mesh = rgb[:3*Side*Side], m
 	Luma(c.luma[:], c.rgb)
 	c.trace()
+	c.survey()
 	clear(c.histogram[:])
 	c.pixels = 0
 	for y := 0; y < Side; y += every {
@@ -85,6 +92,7 @@ func (c *Crop) Clear() {
 	clear(c.luma[:])
 	clear(c.rows[:])
 	clear(c.histogram[:])
+	clear(c.spots[:])
 	c.rgb, c.mesh, c.pixels = nil, new(Mesh), 0
 }
 
