@@ -27,7 +27,7 @@ func Bilinear(img *image.RGBA, x, y float32) [3]float32 {
 
 func Blend(img *image.RGBA, x, y float32) [3]float32 {
 	v := blend(img, int(x*(1<<fraction)), int(y*(1<<fraction)))
-	return [3]float32{float32(v&lane) / 4096, float32(v>>21&lane) / 4096, float32(v>>42) / 4096}
+	return [3]float32{float32(v&0xffff) / 256, float32(v>>32&0xffff) / 256, float32(v>>16&0xffff) / 256}
 }
 
 // Add returns the sums of the channels of pix.

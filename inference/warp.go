@@ -39,17 +39,18 @@ func sample(dst []float32, side int, l layout, img *image.RGBA, w window) {
 	)
 	if inside(img, x0, y0, half*2*ux, half*2*uy, half*2*vx, half*2*vy) {
 		const one = 1 << fraction
-		gain := l.gain / (1 << (2 * weight))
+		gain := l.gain / 256
 		dux, duy := int(math.Round(float64(ux)*one)), int(math.Round(float64(uy)*one))
 		for j := range side {
 			x, y := int((x0+float32(j)*vx)*one), int((y0+float32(j)*vy)*one)
-			for i := range side {
-				rgb := blend(img, x, y)
+			row := j * side * l.step
+			red, green, blue := dst[row+l.r:], dst[row+l.g:], dst[row+l.b:]
+			for at := 0; at < side*l.step; at += l.step {
+				rbg := blend(img, x, y)
 				x, y = x+dux, y+duy
-				at := (j*side + i) * l.step
-				dst[at+l.r] = float32(rgb&lane) * gain
-				dst[at+l.g] = float32(rgb>>21&lane) * gain
-				dst[at+l.b] = float32(rgb>>42) * gain
+				red[at] = float32(rbg&0xffff) * gain
+				blue[at] = float32(rbg>>16&0xffff) * gain
+				green[at] = float32(rbg>>32&0xffff) * gain
 			}
 		}
 		return
@@ -66,11 +67,8 @@ func sample(dst []float32, side int, l layout, img *image.RGBA, w window) {
 	}
 }
 
-const (
-	fraction = 20 // bits of a coordinate behind the point
-	weight   = 6  // bits of a weight of one axis: where neighbours differ by 64 levels, half of one is lost at most
-	lane     = 1<<21 - 1
-)
+// fraction is how many bits of a coordinate are behind the point.
+const fraction = 20
 
 // inside reports whether a window lies in img with a pixel to spare for the
 // rounding of coordinates: its first point, and its upper and left edges.
@@ -80,24 +78,20 @@ func inside(img *image.RGBA, x, y, ux, uy, vx, vy float32) bool {
 	return left >= 1 && up >= 1 && right < float32(img.Rect.Max.X-2) && down < float32(img.Rect.Max.Y-2)
 }
 
-// blend is bilinear for a point inside img, in fixed point and with weights of
-// 1/64 pixel. The channels are in three lanes of 21 bits, times 4096, so that
-// one multiplication weighs all of them.
+// blend is bilinear for a point inside img, in fixed point: red, blue and green
+// in lanes of 16 bits, times 256, so that one multiplication weighs all of them.
 func blend(img *image.RGBA, x, y int) uint64 {
 	i := y>>fraction*img.Stride + 4*(x>>fraction)
-	fx, fy := uint64(x>>(fraction-weight))&(1<<weight-1), uint64(y>>(fraction-weight))&(1<<weight-1)
+	fx, fy := uint64(x>>(fraction-8)&0xff), uint64(y>>(fraction-8)&0xff)
 	up, low := img.Pix[i:i+8:i+8], img.Pix[i+img.Stride:i+img.Stride+8:i+img.Stride+8]
-	p, q := binary.LittleEndian.Uint32(up), binary.LittleEndian.Uint32(up[4:])
-	s, t := binary.LittleEndian.Uint32(low), binary.LittleEndian.Uint32(low[4:])
-	gx, gy := 1<<weight-fx, 1<<weight-fy
-	return spread(p)*(gx*gy) + spread(q)*(fx*gy) + spread(s)*(gx*fy) + spread(t)*(fx*fy)
+	p, s := binary.LittleEndian.Uint64(up), binary.LittleEndian.Uint64(low)
+	both := fx * fy >> 8
+	return spread(p&math.MaxUint32)*(256-fx-fy+both) + spread(p>>32)*(fx-both) +
+		spread(s&math.MaxUint32)*(fy-both) + spread(s>>32)*both
 }
 
-// spread puts the channels of a pixel into the lanes.
-func spread(v uint32) uint64 {
-	w := uint64(v)
-	return w&0xff | w&0xff00<<13 | w&0xff0000<<26
-}
+// spread puts the channels of a pixel into the lanes; alpha goes to the fourth.
+func spread(v uint64) uint64 { return (v | v<<24) & 0x00ff00ff00ff00ff }
 
 // bilinear returns the channels of img, whose first pixel is at (0, 0), at a
 // point, 0..255; pixels have their values at whole coordinates.
