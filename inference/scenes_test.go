@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	variations = flag.Int("variations", 3, "variations of each composed scene")
+	variations = flag.Int("variations", 2, "variations of each composed scene")
 	report     = flag.String("report", "", "file for the table of scenes, in Markdown")
 )
 
@@ -75,6 +75,7 @@ func scenes() []scene {
 		{"a white mask", hints(kiosk.Mask), mask(210, 210, 210)},
 		{"a black mask", hints(kiosk.Mask), mask(25, 25, 28)},
 		{"sunglasses", hints(kiosk.Sunglasses), func(img pic, f face, _ uint64) pic { return inferencetest.Sunglasses(img, f) }},
+		{"closed eyes", hints(kiosk.EyesClosed), func(img pic, f face, _ uint64) pic { return inferencetest.Lids(img, f) }},
 		{"a hand before the eyes", hints(kiosk.EyesCovered, kiosk.NoFace), hand(inferencetest.Eyes)},
 		{"a phone before the eyes", hints(kiosk.EyesCovered, kiosk.NoFace), phone(inferencetest.Eyes)},
 		{"a paper before the eyes", hints(kiosk.EyesCovered, kiosk.NoFace), paper(inferencetest.Eyes)},

@@ -53,6 +53,8 @@ type Cover struct {
 	Shade     float32 `json:"shade"`      // how much both eyes are dark and even, as behind sunglasses
 	GlareEyes float32 `json:"glare_eyes"` // highlights, of the region of one eye
 	GlareSkin float32 `json:"glare_skin"` // highlights, of the rest of the face
+
+	Irises float32 `json:"irises"` // height of what is dark where an iris belongs / (eye midpoint to chin), of the eye with less
 }
 
 // A Component is one quality component. In JSON it is [Raw, Q].

@@ -138,6 +138,23 @@ func Mask(img *image.RGBA, f Face, r, g, b uint8) *image.RGBA {
 	return cover(img, f, shape{inside: form, colour: grain(pleats, 5, 0.08, 0.05), soft: 0.02})
 }
 
+// Lids closes the eyes of f: lids of its own skin, with lashes at their lower rim.
+func Lids(img *image.RGBA, f Face) *image.RGBA {
+	own := skin(img, f)
+	lid := func(float64, float64) [3]float64 { return [3]float64{0.85 * own[0], 0.82 * own[1], 0.8 * own[2]} }
+	lashes := func(float64, float64) [3]float64 { return [3]float64{0.12 * own[0], 0.1 * own[1], 0.1 * own[2]} }
+	var shapes []shape
+	for _, x := range [...]float64{-0.235, 0.235} {
+		eye := oval(x, -0.23, 0.125, 0.06)
+		rim := func(px, py float64) float64 {
+			bow := -0.205 - 0.9*(px-x)*(px-x)
+			return min(0.1-max(px-x, x-px), 0.008-max(py-bow, bow-py))
+		}
+		shapes = append(shapes, shape{inside: eye, colour: lid, soft: 0.03}, shape{inside: rim, colour: lashes, soft: 0.012})
+	}
+	return cover(img, f, shapes...)
+}
+
 // Sunglasses covers both eyes with dark glass in a frame.
 func Sunglasses(img *image.RGBA, f Face) *image.RGBA {
 	glass := func(_, y float64) [3]float64 {

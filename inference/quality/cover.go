@@ -46,6 +46,11 @@ type Cover struct {
 	Shade     float32 // 0..1: how much both eyes are dark and even, as behind sunglasses
 	GlareEyes float32 // highlights, of the region of the eye that has more
 	GlareSkin float32 // highlights, of the face but for the regions of the eyes
+
+	// Irises is the height of what is dark where an iris belongs, in T, of the eye
+	// that has less. Open eyes had 0.07 and more, closed ones, of which lashes are
+	// left, under 0.045. The mesh alone reads eyes as half open when they are closed.
+	Irises float32
 }
 
 // survey fills in the cells of the crop.
@@ -197,7 +202,27 @@ func (c *Crop) Cover(sharpness float32) Cover {
 	v.Face = all.share(all.foreign)
 	v.Shade = min(eyes[0].share(eyes[0].dark), eyes[1].share(eyes[1].dark))
 	v.GlareEyes, v.GlareSkin = c.glare(right, left, width, skin.luma)
+	if t := m.T(); t > 1 {
+		v.Irises = min(c.iris(right, width, skin.luma), c.iris(left, width, skin.luma)) / t
+	}
 	return v
+}
+
+// iris returns the most pixels in one column around at that are less than half as
+// light as the skin.
+func (c *Crop) iris(at Point, width, skin float32) float32 {
+	columns, rows := square(at.X-0.05*width, at.Y-0.06*width, 0.12*width)
+	most := 0
+	for x := columns.from; x < columns.to; x++ {
+		n := 0
+		for y := rows.from; y < rows.to; y++ {
+			if float32(c.luma[y*Side+x]) < 0.5*skin {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return float32(most)
 }
 
 // glare returns the shares of highlights: on the eye that has more, and on the

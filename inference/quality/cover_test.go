@@ -69,7 +69,7 @@ func TestCover(t *testing.T) {
 		ok   func(c quality.Cover) bool
 	}{
 		{"nothing", func(color.RGBA) func(x, y float64) (color.RGBA, bool) { return nothing }, func(c quality.Cover) bool {
-			return c.Eyes < 0.3 && c.Nose < 0.1 && c.Mouth < 0.1 && c.Cheeks < 0.1 && c.Forehead < 0.1 && c.Shade < 0.3 && c.GlareEyes == 0 && c.GlareSkin == 0
+			return c.Eyes < 0.3 && c.Nose < 0.1 && c.Mouth < 0.1 && c.Cheeks < 0.1 && c.Forehead < 0.1 && c.Shade < 0.3 && c.GlareEyes == 0 && c.GlareSkin == 0 && c.Irises > 0.07
 		}},
 		{"a white mask", func(color.RGBA) func(x, y float64) (color.RGBA, bool) { return sheet(white, -0.45, 0, 0.45, 0.6) }, func(c quality.Cover) bool {
 			return c.Mouth > 0.95 && c.Lower > 0.6 && c.Cheeks > 0.4 && c.Eyes < 0.3
@@ -101,6 +101,15 @@ func TestCover(t *testing.T) {
 		{"the same skin before the mouth", func(skin color.RGBA) func(x, y float64) (color.RGBA, bool) { return sheet(skin, -0.4, 0.05, 0.6, 0.5) }, func(c quality.Cover) bool {
 			return c.Mouth > 0.9 && c.Eyes < 0.3
 		}},
+		{"lids and lashes", func(skin color.RGBA) func(x, y float64) (color.RGBA, bool) {
+			return func(x, y float64) (color.RGBA, bool) {
+				c := skin
+				if math.Abs(y+0.22) < 0.012 {
+					c = color.RGBA{skin.R / 5, skin.G / 5, skin.B / 5, 255}
+				}
+				return c, math.Hypot((math.Abs(x)-0.23)/0.12, (y+0.24)/0.06) < 1
+			}
+		}, func(c quality.Cover) bool { return c.Irises < 0.05 && c.Irises > 0 }},
 		{"a scarf on the forehead", func(color.RGBA) func(x, y float64) (color.RGBA, bool) { return sheet(blue, -0.6, -0.7, 0.6, -0.36) }, func(c quality.Cover) bool {
 			return c.Forehead > 0.5 && c.Eyes < 0.3 && c.Cheeks < 0.1 && c.Mouth < 0.1
 		}},

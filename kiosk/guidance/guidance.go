@@ -57,6 +57,8 @@ type Profile struct {
 	GlareEyesMax  float32 `json:"glare_eyes_max"`  // highlights on an eye
 	GlareSkinMax  float32 `json:"glare_skin_max"`  // and on the face
 	MouthMax      float32 `json:"mouth_max"`       // mouth opening / T; guides, never gates
+	LidsMax       float32 `json:"lids_max"`        // eye opening / T, from EyesMin up to which eyes may be closed all the same
+	IrisMin       float32 `json:"iris_min"`        // and are if less than this of T is dark in one of them
 	Detail        float32 `json:"detail"`          // of the background, as Detail measures it, when the lens was clean
 	DetailMin     float32 `json:"detail_min"`      // share of Detail that must be left
 
@@ -76,7 +78,7 @@ func Standard() Profile {
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
 		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
 		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.58, ShadeMax: 0.6, BarMin: 0.38,
-		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.2, DetailMin: 0.5,
+		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.2, LidsMax: 0.062, IrisMin: 0.055, DetailMin: 0.6,
 		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
 	}
 }
@@ -139,12 +141,14 @@ func (s State) Good() bool { return fits(s.Hint) && fits(s.Raw) }
 
 func fits(h kiosk.Hint) bool { return h == kiosk.GoodHold || h == kiosk.NotNeutral }
 
-// Detail returns how much the background has in a: the raw value of background
-// uniformity over the inter-eye distance, which scales it. It is 0 where no
-// background is in sight.
+// Detail returns how much detail the background has in a, whatever the exposure:
+// the raw value of background uniformity over the inter-eye distance, which
+// scales it, and over the square of the background's luma, which is about its
+// light. It is 0 where no background is in sight.
 func Detail(a kiosk.Assessment) float32 {
-	if b := a.Quality.BackgroundUniformity; b.Q >= 0 && a.IED > 0 {
-		return b.Raw / a.IED
+	luma := a.Background / 255
+	if b := a.Quality.BackgroundUniformity; b.Q >= 0 && a.IED > 0 && luma > 0 {
+		return b.Raw / a.IED / float32(luma*luma)
 	}
 	return 0
 }
@@ -241,7 +245,8 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch-p.PitchZero, p.AngleMax)},
 		{kiosk.ChinUp, over(kiosk.ChinUp, p.PitchZero-a.Pitch, p.AngleMax)},
 		{kiosk.StraightenHead, over(kiosk.StraightenHead, a.Roll, p.AngleMax) || over(kiosk.StraightenHead, -a.Roll, p.AngleMax)},
-		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin)},
+		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin) ||
+			under(kiosk.EyesClosed, a.EyesOpen, p.LidsMax) && under(kiosk.EyesClosed, a.Cover.Irises, p.IrisMin)},
 		{kiosk.Blurred, under(kiosk.Blurred, a.Sharpness, p.SharpnessMin)},
 		// Last, because it does not gate: it must hide nothing that does.
 		{kiosk.NotNeutral, beyond(kiosk.NotNeutral, a.MouthOpen, p.MouthMax)},
