@@ -190,6 +190,40 @@ func TestATurnedHeadReadsAsTurned(t *testing.T) {
 	}
 }
 
+// TestATurnedHeadIsNotACoveredOne: the hint for a turned head is to turn it back.
+func TestATurnedHeadIsNotACoveredOne(t *testing.T) {
+	o := inferencetest.Models(t)
+	src := usual(t, replay.Portrait)
+	profile := guidance.Standard()
+	for _, tt := range []struct {
+		yaw, pitch, roll float64
+		want             kiosk.Hint
+	}{
+		{10, 0, 0, kiosk.GoodHold},
+		{25, 0, 0, kiosk.TurnRight},
+		{35, 0, 0, kiosk.TurnRight},
+		{40, 0, 0, kiosk.TurnRight},
+		{-25, 0, 0, kiosk.TurnLeft},
+		{-40, 0, 0, kiosk.TurnLeft},
+		{0, 20, 0, kiosk.ChinDown},
+		{0, -20, 0, kiosk.ChinUp},
+		{0, 0, 25, kiosk.StraightenHead},
+	} {
+		o.Decoder = &inferencetest.Still{Picture: inferencetest.Place(src.Turned(tt.yaw, tt.pitch, tt.roll), image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0)}
+		eyes, err := inference.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := eyes.Assess(&kiosk.Frame{ID: 1, Size: image.Pt(1280, 720)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := profile.Step(guidance.State{}, time.Second, kiosk.Far, a).Hint; got != tt.want {
+			t.Errorf("turned by %v, %v, %v: %s, want %s: %+v", tt.yaw, tt.pitch, tt.roll, got, tt.want, a)
+		}
+	}
+}
+
 func TestProportionsChangeOnAHeadAndNotOnAPrint(t *testing.T) {
 	change := func(clip string) float64 {
 		far, near := replay.Proportion(clip, 0.34*720), replay.Proportion(clip, 0.525*720)

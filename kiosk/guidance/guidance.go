@@ -204,6 +204,8 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 	detail := Detail(a)
 	// What covers or shines on a face is no light that falls on it.
 	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
+	// Of a head turned far away one cheek is not seen, and what is behind it is.
+	aside := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
 	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin) // both eyes, if they are
 	width := float32(a.Face.Dx()) / short
 	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
@@ -239,7 +241,7 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.Mask, beyond(kiosk.Mask, a.Cover.Lower, p.MaskMin)},
 		{kiosk.EyesCovered, beyond(kiosk.EyesCovered, a.Cover.Eyes, p.EyesCoverMax)},
 		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, a.Cover.Mouth, p.MouthCoverMax)},
-		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, a.Cover.Cheeks, p.CheekCoverMax)},
+		{kiosk.FaceCovered, !aside && beyond(kiosk.FaceCovered, a.Cover.Cheeks, p.CheekCoverMax)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, -a.Yaw, p.AngleMax)},
 		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch-p.PitchZero, p.AngleMax)},

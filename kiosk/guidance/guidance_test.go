@@ -65,6 +65,7 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a hand before the eyes", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Eyes = 0.9 }, kiosk.EyesCovered},
 		{"a hand before the mouth", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth = 0.4 }, kiosk.MouthCovered},
 		{"a phone before a cheek", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks = 0.9 }, kiosk.FaceCovered},
+		{"a cheek that is turned away", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Yaw = 0.9, 35 }, kiosk.TurnRight},
 		{"a headscarf or hair on the forehead", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Forehead = 1 }, kiosk.GoodHold},
 		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
 		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
