@@ -97,6 +97,11 @@ quality-report: setup ## compose 50 variations of each scene and write what hint
 bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table
 	$(GO) test -tags compare -run '^$$' -bench Compare -benchtime 300x ./queue
 
+.PHONY: bench-camera
+bench-camera: setup ## frame to preview beside libjpeg-turbo, Go and ffmpeg: one table (TABLE=camera/BENCHMARKS.md)
+	@.tools/setup bench
+	$(GO) test -tags compare -run '^$$' -bench Compare -benchtime 1x ./camera $(if $(TABLE),-table $(abspath $(TABLE)))
+
 .PHONY: storm
 storm: ## deliver CAPTURES captures through killed connections and processes (SEED=)
 	@mkdir -p $(BIN)

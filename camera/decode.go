@@ -13,120 +13,152 @@ import (
 //
 // Decode returns an opaque image whose shorter side is at least short pixels
 // where the source has as many, and the whole source where it has not or short
-// is 0. It uses the memory of dst, whatever its size, if that is enough, and
-// returns dst then; dst may be nil. On an error dst is as it was.
+// is 0. Where dst has memory enough for it, it returns dst, with that memory or
+// with other of the decoder's, which then has that of dst; dst may be nil. On
+// an error dst is as it was.
+//
+// Luma writes that of src to dst, which has its size, as pixel.Turn does.
 type JPEGDecoder interface {
 	Decode(dst *image.RGBA, src []byte, short int) (*image.RGBA, error)
+	Luma(dst *image.Gray, src *image.RGBA) error
 }
 
-// A Decoder makes RGBA images of frames in any format. It is not safe for
-// concurrent use: each goroutine has its own.
+// A Decoder makes upright RGBA images of frames in any format. It is not safe
+// for concurrent use: each goroutine has its own.
 type Decoder struct {
 	JPEG JPEGDecoder // for MJPEG frames; without it those are errors
 
-	rgba *image.RGBA
+	rgba image.RGBA
+	luma image.Gray
+	side *image.RGBA // JPEG that is not upright yet, erased after each frame
 }
 
-// Decode returns f reduced so that its shorter side is at least short pixels
-// where the frame has as many; 0 asks for all of them. JPEG is reduced while
-// decoding, raw formats by averaging squares of a whole number of pixels, so
-// the result may be larger than asked but less than twice as large.
+// Decode returns f, upright and reduced so that its shorter side is at least
+// short pixels where the frame has as many; 0 asks for all of them. JPEG is
+// reduced while decoding, raw formats by averaging squares of a whole number of
+// pixels, so the result may be larger than asked but less than twice as large.
+// luma is the same image's, on the full range.
 //
-// A point of the image lies in the frame at the point times f.Size divided by
-// the image's size, to less than one image pixel.
+// A point of the image lies in the upright frame at the point times f.Upright()
+// divided by the image's size, to less than one image pixel.
 //
-// The image is the decoder's and valid until its next call. The frame remains
-// the caller's. After an error the previous image is still whole.
-func (d *Decoder) Decode(f *kiosk.Frame, short int) (*image.RGBA, error) {
-	img, err := d.into(d.rgba, f, short)
+// The images are the decoder's and valid until its next call. The frame remains
+// the caller's. After an error the previous images are still whole.
+func (d *Decoder) Decode(f *kiosk.Frame, short int) (rgba *image.RGBA, luma *image.Gray, err error) {
+	if err := d.into(&d.rgba, &d.luma, f, short); err != nil {
+		return nil, nil, err
+	}
+	return &d.rgba, &d.luma, nil
+}
+
+// Clear erases the last images.
+func (d *Decoder) Clear() {
+	erase(d.rgba.Pix)
+	erase(d.luma.Pix)
+}
+
+// into decodes f into rgba, and its luma into luma unless that is nil. They get
+// other memory where theirs is too little, which is erased then. On an error
+// they are as they were.
+func (d *Decoder) into(rgba *image.RGBA, luma *image.Gray, f *kiosk.Frame, short int) (err error) {
+	switch {
+	case !f.Mount.Valid():
+		err = fmt.Errorf("turn by %d degrees: want 0, 90, 180 or 270", f.Mount.Turn)
+	case f.Format == kiosk.MJPEG:
+		err = d.unfold(rgba, luma, f, short)
+	case short > 0:
+		err = unpack(rgba, luma, f, max(1, min(f.Size.X, f.Size.Y)/short))
+	default:
+		err = unpack(rgba, luma, f, 1)
+	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("decode frame %d: %w", f.ID, err)
 	}
-	if d.rgba != img {
-		erase(d.rgba) // it was too small
-	}
-	d.rgba = img
-	return img, nil
+	return nil
 }
 
-// Clear erases the last image.
-func (d *Decoder) Clear() { erase(d.rgba) }
+var (
+	errCodec  = errors.New("no JPEG decoder")
+	errFormat = errors.New("unknown format")
+)
 
-// into decodes f into dst, or into a new image if dst is nil or too small.
-func (d *Decoder) into(dst *image.RGBA, f *kiosk.Frame, short int) (*image.RGBA, error) {
-	if f.Format == kiosk.MJPEG {
-		if d.JPEG == nil {
-			return nil, fmt.Errorf("decode frame %d: no JPEG decoder", f.ID)
-		}
-		img, err := d.JPEG.Decode(dst, f.Data, short)
+// unfold decodes a JPEG frame.
+func (d *Decoder) unfold(rgba *image.RGBA, luma *image.Gray, f *kiosk.Frame, short int) error {
+	if d.JPEG == nil {
+		return errCodec
+	}
+	if f.Mount != (kiosk.Mount{}) {
+		img, err := d.JPEG.Decode(d.side, f.Data, short)
 		if err != nil {
-			return nil, fmt.Errorf("decode frame %d: %w", f.ID, err)
+			return err
 		}
-		return img, nil
+		d.side = img
+		defer erase(img.Pix)
+		o := pixel.Orientation(f.Mount)
+		fit(rgba, luma, o.Size(img.Rect.Size()))
+		return pixel.Turn(rgba, luma, img, o)
 	}
-	n := 1
-	if short > 0 {
-		n = max(1, min(f.Size.X, f.Size.Y)/short)
-	}
-	img, err := unpack(dst, f, n)
+	img, err := d.JPEG.Decode(rgba, f.Data, short)
 	if err != nil {
-		return nil, fmt.Errorf("decode frame %d: %w", f.ID, err)
+		return err
 	}
-	return img, nil
+	if img != rgba {
+		erase(rgba.Pix) // it was too small
+		*rgba = *img
+	}
+	if luma == nil {
+		return nil
+	}
+	fit(nil, luma, img.Rect.Size())
+	return d.JPEG.Luma(luma, rgba)
 }
-
-var errFormat = errors.New("unknown format")
 
 // unpack converts a raw frame, reduced by n.
-func unpack(dst *image.RGBA, f *kiosk.Frame, n int) (*image.RGBA, error) {
-	var convert func(*image.RGBA, []byte, int, image.Point, int, pixel.Range) error
+func unpack(rgba *image.RGBA, luma *image.Gray, f *kiosk.Frame, n int) error {
 	// Video devices give limited range unless they say otherwise, and nearly
 	// none does; grey sensors use all of a byte.
-	levels := pixel.Limited
+	raw := pixel.Raw{Range: pixel.Limited, Pix: f.Data, Stride: f.Stride, Size: f.Size}
 	switch f.Format {
 	case kiosk.YUYV:
-		convert = pixel.YUYV
+		raw.Layout = pixel.YUYV
 	case kiosk.UYVY:
-		convert = pixel.UYVY
+		raw.Layout = pixel.UYVY
 	case kiosk.NV12:
-		convert = pixel.NV12
+		raw.Layout = pixel.NV12
 	case kiosk.Grey:
-		convert, levels = pixel.Grey, pixel.Full
+		raw.Layout, raw.Range = pixel.Grey, pixel.Full
 	case kiosk.MJPEG:
-		return nil, fmt.Errorf("%w %q: not raw", errFormat, f.Format)
+		return fmt.Errorf("%w %q: not raw", errFormat, f.Format)
 	default:
-		return nil, fmt.Errorf("%w %q", errFormat, f.Format)
+		return fmt.Errorf("%w %q", errFormat, f.Format)
 	}
-	// Check before making memory for a size that the data cannot hold.
-	if f.Size.X <= 0 || f.Size.Y <= 0 || len(f.Data)/f.Size.X < f.Size.Y {
-		return nil, fmt.Errorf("%s: %d bytes cannot hold %v", f.Format, len(f.Data), f.Size)
+	if err := raw.Check(n); err != nil {
+		return fmt.Errorf("%s: %w", f.Format, err)
 	}
-	var before image.RGBA
-	if dst != nil {
-		before = *dst
-	}
-	img := fit(dst, pixel.Reduced(f.Size, n))
-	if err := convert(img, f.Data, f.Stride, f.Size, n, levels); err != nil {
-		if dst != nil {
-			*dst = before // conversions check before they write
-		}
-		return nil, err
-	}
-	return img, nil
+	o := pixel.Orientation(f.Mount)
+	fit(rgba, luma, o.Size(pixel.Reduced(f.Size, n)))
+	return pixel.Convert(rgba, luma, raw, n, o)
 }
 
-// fit returns an image of size in dst's memory, or in its own.
-func fit(dst *image.RGBA, size image.Point) *image.RGBA {
-	if dst == nil || cap(dst.Pix) < 4*size.X*size.Y {
-		return image.NewRGBA(image.Rectangle{Max: size})
+// fit makes those that are not nil images of size, in their own memory or, if
+// that is too little, in new.
+func fit(rgba *image.RGBA, luma *image.Gray, size image.Point) {
+	r := image.Rectangle{Max: size}
+	if rgba != nil {
+		rgba.Pix, rgba.Stride, rgba.Rect = room(rgba.Pix, 4*size.X*size.Y), 4*size.X, r
 	}
-	dst.Pix, dst.Stride, dst.Rect = dst.Pix[:4*size.X*size.Y], 4*size.X, image.Rectangle{Max: size}
-	return dst
+	if luma != nil {
+		luma.Pix, luma.Stride, luma.Rect = room(luma.Pix, size.X*size.Y), size.X, r
+	}
 }
 
-// erase zeroes all memory of img, also what a larger image left behind.
-func erase(img *image.RGBA) {
-	if img != nil {
-		clear(img.Pix[:cap(img.Pix)])
+func room(pix []byte, n int) []byte {
+	if cap(pix) < n {
+		erase(pix)
+		return make([]byte, n)
 	}
+	return pix[:n]
 }
+
+// erase zeroes all memory of an image, also what a larger one left behind.
+func erase(pix []byte) { clear(pix[:cap(pix)]) }

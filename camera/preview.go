@@ -19,7 +19,7 @@ type Preview struct {
 	mu      sync.Mutex
 	next    *kiosk.Frame // not decoded yet
 	session uint64       // grows with each Clear: what was begun before is not shown after
-	ring    [3]*image.RGBA
+	ring    [3]image.RGBA
 	shown   int  // index of the newest image; none: -1
 	lent    int  // index of the image that Latest returned last; none: -1
 	stale   bool // erase the lent image as soon as it comes back
@@ -58,18 +58,18 @@ func (p *Preview) Run(ctx context.Context) error {
 			return nil
 		case <-p.wake:
 		}
-		f, dst, session := p.begin()
+		f, img, session := p.begin()
 		if f == nil {
 			continue
 		}
-		img, err := p.dec.into(dst, f, p.short)
+		err := p.dec.into(img, nil, f, p.short)
 		f.Release()
-		p.end(img, err, session)
+		p.end(err, session)
 	}
 }
 
 // begin takes the next frame and an image that nobody reads.
-func (p *Preview) begin() (f *kiosk.Frame, dst *image.RGBA, session uint64) {
+func (p *Preview) begin() (f *kiosk.Frame, img *image.RGBA, session uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f, p.next = p.next, nil
@@ -83,24 +83,19 @@ func (p *Preview) begin() (f *kiosk.Frame, dst *image.RGBA, session uint64) {
 		i = (i + 1) % len(p.ring)
 	}
 	p.writing = i
-	return f, p.ring[i], p.session
+	return f, &p.ring[i], p.session
 }
 
 // end publishes the image that begin gave out, unless Clear came between.
-func (p *Preview) end(img *image.RGBA, err error, session uint64) {
+func (p *Preview) end(err error, session uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := p.writing
 	p.writing = -1
 	switch {
 	case session != p.session:
-		erase(img)
-		erase(p.ring[i])
+		erase(p.ring[i].Pix)
 	case err == nil:
-		if p.ring[i] != img {
-			erase(p.ring[i]) // it was too small
-		}
-		p.ring[i] = img
 		p.shown = i
 		p.seq++
 	}
@@ -116,14 +111,14 @@ func (p *Preview) Latest() (img *image.RGBA, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stale {
-		erase(p.ring[p.lent])
+		erase(p.ring[p.lent].Pix)
 		p.stale = false
 	}
 	p.lent = p.shown
 	if p.shown < 0 {
 		return nil, 0
 	}
-	return p.ring[p.shown], p.seq
+	return &p.ring[p.shown], p.seq
 }
 
 // Clear ends what one person may see: from its return on, Latest gives nil
@@ -138,13 +133,13 @@ func (p *Preview) Clear() {
 		p.next.Release()
 		p.next = nil
 	}
-	for i, img := range p.ring {
+	for i := range p.ring {
 		switch i {
 		case p.writing: // end sees that the session is another
 		case p.lent:
 			p.stale = true
 		default:
-			erase(img)
+			erase(p.ring[i].Pix)
 		}
 	}
 	p.shown = -1

@@ -119,7 +119,11 @@ func TestPreviewClearedShowsNobody(t *testing.T) {
 }
 
 // slow is a JPEG decoder that waits to be told to go on.
-type slow struct{ begun, goOn chan struct{} }
+type slow struct {
+	standard
+
+	begun, goOn chan struct{}
+}
 
 func (s slow) Decode(*image.RGBA, []byte, int) (*image.RGBA, error) {
 	s.begun <- struct{}{}
@@ -133,7 +137,7 @@ func (s slow) Decode(*image.RGBA, []byte, int) (*image.RGBA, error) {
 
 func TestPreviewClearedWhileDecodingShowsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slow{make(chan struct{}), make(chan struct{})}
+		s := slow{begun: make(chan struct{}), goOn: make(chan struct{})}
 		p := camera.NewPreview(&camera.Decoder{JPEG: s}, 0)
 		run(t, p.Run)
 		p.Put(kiosk.NewFrame(kiosk.Frame{Format: kiosk.MJPEG, Data: []byte{1}}, nil))
@@ -149,7 +153,7 @@ func TestPreviewClearedWhileDecodingShowsNobody(t *testing.T) {
 
 func TestPreviewReleasesEveryFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slow{make(chan struct{}), make(chan struct{})}
+		s := slow{begun: make(chan struct{}), goOn: make(chan struct{})}
 		p := camera.NewPreview(&camera.Decoder{JPEG: s}, 0)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)

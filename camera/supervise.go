@@ -34,6 +34,9 @@ type Options struct {
 	// Source makes the frames. Required. The camera is its only user.
 	Source Source
 
+	// Mount is what makes the source's pictures upright. Each frame is told.
+	Mount kiosk.Mount
+
 	// Put receives each frame while it is wanted, and owns it. Required. It is
 	// called from the source's goroutine, must not block, and must not call
 	// Want. Ids are given anew, so that they rise from 1 without end however
@@ -77,6 +80,8 @@ func (o Options) Validate() error {
 		return errors.New("camera: nobody to put frames to")
 	case o.Stall < 0 || o.Start < 0:
 		return fmt.Errorf("camera: negative time: stall %v, start %v", o.Stall, o.Start)
+	case !o.Mount.Valid():
+		return fmt.Errorf("camera: turn by %d degrees: want 0, 90, 180 or 270", o.Mount.Turn)
 	default:
 		return nil
 	}
@@ -173,7 +178,8 @@ func (n frameless) any() bool { return n.probe || n.mend }
 // Run: it is reported as a fault and opened again after 250 ms, doubling to
 // 5 s. While that fault lasts, Run goes on trying although nothing is wanted
 // any more, until one frame arrives (and is dropped): an out-of-service screen
-// ends by itself. The one error of Run is a source that does not end.
+// ends by itself. The one error of Run is a source that does not end
+// when it is closed; once ctx ended, the process takes it along.
 func (c *Camera) Run(ctx context.Context) error {
 	var (
 		need   = frameless{probe: c.opt.Probe}
@@ -193,7 +199,7 @@ func (c *Camera) Run(ctx context.Context) error {
 		}
 		opened = true
 		err := c.stream(ctx, &need)
-		if errors.Is(err, ErrHung) {
+		if errors.Is(err, ErrHung) && ctx.Err() == nil { // else the device goes with the process
 			return fmt.Errorf("camera: %w", err)
 		}
 		if err == nil {
@@ -332,7 +338,7 @@ func (c *Camera) ends(ctx context.Context, done <-chan error) bool {
 	return false
 }
 
-// put numbers a frame and passes it on, if anybody wants it.
+// put numbers a frame, tells it its mount, and passes it on, if anybody wants it.
 func (c *Camera) put(f *kiosk.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -358,7 +364,7 @@ func (c *Camera) put(f *kiosk.Frame) {
 		return
 	}
 	c.id++
-	f.ID = c.id
+	f.ID, f.Mount = c.id, c.opt.Mount
 	c.stats.Frames++
 	c.opt.Put(f)
 }

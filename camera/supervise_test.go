@@ -346,6 +346,26 @@ func TestCameraEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestCameraEndsWithItsContextWhateverTheSourceDoes: the process ends, and the
+// device with it.
+func TestCameraEndsWithItsContextWhateverTheSourceDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		r.Want(true)
+		wait(time.Second)
+		r.src.Hang()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+		r.src.Unhang()
+		synctest.Wait()
+	})
+}
+
 // A source made of a function.
 type source func(ctx context.Context, put func(*kiosk.Frame)) error
 
@@ -496,6 +516,7 @@ func TestNewRefusesImpossibleOptions(t *testing.T) {
 		"no put":         {Source: ending},
 		"negative stall": {Source: ending, Put: put, Stall: -1},
 		"negative start": {Source: ending, Put: put, Start: -1},
+		"a crooked turn": {Source: ending, Put: put, Mount: kiosk.Mount{Turn: 60}},
 	} {
 		if _, err := camera.New(o); err == nil {
 			t.Errorf("%s: no error", name)

@@ -19,18 +19,28 @@ func TestWithTheRealCodec(t *testing.T) {
 	d := &camera.Decoder{JPEG: dec}
 	f := mjpeg(t, image.Pt(640, 480))
 	reduces(t, d, f)
-	if n := testing.AllocsPerRun(5, func() {
-		if _, err := d.Decode(f, 240); err != nil {
+	turned := mjpeg(t, image.Pt(640, 480))
+	turned.Mount.Turn = 90
+	for name, f := range map[string]*kiosk.Frame{"upright": f, "turned": turned} {
+		if n := testing.AllocsPerRun(5, func() {
+			if _, _, err := d.Decode(f, 240); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations for a JPEG frame, %s", n, name)
+		}
+	}
+	e := camera.NewEvidence(enc)
+	for want, f := range map[image.Point]*kiosk.Frame{
+		{X: 640, Y: 480}: raw(kiosk.YUYV, image.Pt(640, 480)),
+		{X: 480, Y: 640}: turned,
+	} {
+		data, err := e.JPEG(f)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations for a JPEG frame", n)
-	}
-	data, err := camera.NewEvidence(enc).JPEG(raw(kiosk.YUYV, image.Pt(640, 480)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size, err := jpeg.Header(data); err != nil || size != f.Size {
-		t.Errorf("evidence of %v, %v; want %v", size, err, f.Size)
+		if size, err := jpeg.Header(data); err != nil || size != want {
+			t.Errorf("evidence of %v, %v; want %v", size, err, want)
+		}
 	}
 }

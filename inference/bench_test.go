@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"livekiosk/camera/pixel"
 	"livekiosk/inference"
 	"livekiosk/inference/inferencetest"
 	"livekiosk/kiosk"
@@ -41,7 +42,11 @@ func BenchmarkShare(b *testing.B) {
 			o := inferencetest.Models(b)
 			detector, landmarks, pad := &counted{Model: o.Detector}, &counted{Model: o.Landmarks}, &counted{Model: o.PAD}
 			img := portraits(b)[1].placed(image.Pt(640, 360), image.Pt(320, 180), bench.width, 0)
-			o = inference.Options{Detector: detector, Landmarks: landmarks, PAD: pad, Decoder: &inferencetest.Still{Picture: img}}
+			luma := image.NewGray(img.Rect)
+			if err := pixel.Turn(nil, luma, img, pixel.Orientation{}); err != nil {
+				b.Fatal(err)
+			}
+			o = inference.Options{Detector: detector, Landmarks: landmarks, PAD: pad, Decoder: pair{img, luma}}
 			a, err := inference.New(o)
 			if err != nil {
 				b.Fatal(err)
@@ -76,7 +81,7 @@ func BenchmarkShare(b *testing.B) {
 				if err != nil || !r.LiveUsable {
 					b.Fatalf("live usable %v, %v", r.LiveUsable, err)
 				}
-				measures = append(measures, timed(func() { a.Measure(img, r.Face) }))
+				measures = append(measures, timed(func() { a.Measure(img, luma, r.Face) }))
 				mesh = append(mesh, timed(func() { run(landmarks, 1) }))
 				bare = append(bare, timed(func() { run(detector, detector.runs); run(landmarks, landmarks.runs); run(pad, pad.runs) }))
 			}

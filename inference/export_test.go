@@ -8,13 +8,13 @@ import (
 )
 
 // Measure measures again all that the quality package tells of the last frame,
-// which showed img and a face in a square box of its pixels.
-func (a *Analyser) Measure(img *image.RGBA, box image.Rectangle) kiosk.Assessment {
-	r := kiosk.Assessment{Size: img.Rect.Size(), Luma: quality.Mean(img)}
+// which showed img, whose luma is luma, and a face in a square box of its pixels.
+func (a *Analyser) Measure(img *image.RGBA, luma *image.Gray, box image.Rectangle) kiosk.Assessment {
+	r := kiosk.Assessment{Size: img.Rect.Size(), Luma: quality.Mean(luma)}
 	centre := box.Min.Add(box.Max)
 	f := face{x: float32(centre.X) / 2, y: float32(centre.Y) / 2, side: float32(box.Dx())}
 	a.look.take(a.landmarks.model.Input(), &a.upright)
-	a.measure(&r, img, f, scaling{1, 1})
+	a.measure(&r, img, luma, f, scaling{1, 1})
 	return r
 }
 

@@ -50,11 +50,12 @@ type Model interface {
 
 // A Decoder turns a frame's bytes into pixels.
 type Decoder interface {
-	// Decode returns f's picture, opaque, at a size whose shorter side is at
-	// least short pixels, or at its own if it is smaller than that. The aspect
-	// ratio is the frame's but for rounding. The image is valid until the next
-	// call; f stays the caller's.
-	Decode(f *kiosk.Frame, short int) (*image.RGBA, error)
+	// Decode returns f's picture, upright and opaque, at a size whose shorter
+	// side is at least short pixels, or at its own if it is smaller than that,
+	// and its luma: the Y of BT.601 on the full range. The aspect ratio is the
+	// upright frame's but for rounding. The images, whose first pixels are at
+	// (0, 0), are valid until the next call; f stays the caller's.
+	Decode(f *kiosk.Frame, short int) (*image.RGBA, *image.Gray, error)
 }
 
 // Options are what an Analyser is made of. All are required, and belong to the
@@ -127,24 +128,23 @@ func New(o Options) (*Analyser, error) {
 }
 
 // Assess returns the assessment of f, which stays the caller's. What is found
-// on the scaled picture is given in pixels of the whole frame. An error that
+// on the scaled picture is given in pixels of the whole upright frame. An error that
 // is ErrFrame is about this frame; any other is about the models.
 //
 // A face is what both the detector and the landmark model take for one.
 func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
-	result := kiosk.Assessment{Frame: f.ID, At: f.At, Size: f.Size}
+	result := kiosk.Assessment{Frame: f.ID, At: f.At, Size: f.Upright()}
 	if f.Size.X <= 0 || f.Size.Y <= 0 {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: size %v", f.ID, ErrFrame, f.Size)
 	}
-	img, err := a.decoder.Decode(f, workSide)
+	img, luma, err := a.decoder.Decode(f, workSide)
 	if err != nil {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: %w", f.ID, ErrFrame, err)
 	}
-	if img.Rect.Empty() {
-		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: decoder gave no pixels", f.ID, ErrFrame)
+	if img.Rect.Empty() || img.Rect.Min != (image.Point{}) || luma.Rect != img.Rect {
+		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: decoder gave %v with luma of %v", f.ID, ErrFrame, img.Rect, luma.Rect)
 	}
-	img = origin(img)
-	result.Luma = quality.Mean(img)
+	result.Luma = quality.Mean(luma)
 
 	faces, err := a.find(img)
 	if err != nil {
@@ -156,14 +156,14 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	}
 	main := faces[0]
 	scale := scaling{
-		x: float32(f.Size.X) / float32(img.Rect.Dx()),
-		y: float32(f.Size.Y) / float32(img.Rect.Dy()),
+		x: float32(result.Size.X) / float32(img.Rect.Dx()),
+		y: float32(result.Size.Y) / float32(img.Rect.Dy()),
 	}
 	result.Face = scale.square(main)
 	if len(faces) > 1 {
 		result.Second = min(faces[1].area()/main.area(), 1)
 	}
-	a.measure(&result, img, main, scale)
+	a.measure(&result, img, luma, main, scale)
 
 	if main.side >= liveWidth && result.FaceLuma >= liveLuma {
 		if result.Live, err = a.liveness.score(img, main); err != nil {
@@ -276,16 +276,6 @@ func (s scaling) square(f face) image.Rectangle {
 	half := float32(side) / 2
 	at := image.Pt(int(math.Round(float64(f.x*s.x-half))), int(math.Round(float64(f.y*s.y-half))))
 	return image.Rectangle{Min: at, Max: at.Add(image.Pt(side, side))}
-}
-
-// origin returns img with its first pixel at (0, 0).
-func origin(img *image.RGBA) *image.RGBA {
-	if img.Rect.Min == (image.Point{}) {
-		return img
-	}
-	moved := *img
-	moved.Rect = moved.Rect.Sub(img.Rect.Min)
-	return &moved
 }
 
 // sized reports whether output i of m holds n values.

@@ -14,6 +14,7 @@ import (
 
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
+	"livekiosk/camera/pixel"
 	"livekiosk/inference"
 	"livekiosk/inference/inferencetest"
 	"livekiosk/kiosk"
@@ -578,18 +579,35 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// A pair is a decoder that gives what it is.
+type pair struct {
+	rgba *image.RGBA
+	luma *image.Gray
+}
+
+func (p pair) Decode(*kiosk.Frame, int) (*image.RGBA, *image.Gray, error) {
+	return p.rgba, p.luma, nil
+}
+
 func TestFramesThatCannotBeAssessed(t *testing.T) {
 	options := inferencetest.Models(t)
+	plain, luma := inferencetest.Plain(image.Pt(8, 8), 1), image.NewGray(image.Rect(0, 0, 8, 8))
+	part, ok := plain.SubImage(image.Rect(1, 0, 8, 8)).(*image.RGBA)
+	if !ok {
+		t.Fatal("no RGBA")
+	}
 	for _, test := range []struct {
 		name  string
 		frame kiosk.Frame
-		img   *image.RGBA
+		gives pair
 	}{
-		{"without a size", kiosk.Frame{ID: 4}, inferencetest.Plain(image.Pt(8, 8), 1)},
-		{"without a pixel", kiosk.Frame{ID: 4, Size: image.Pt(8, 8)}, &image.RGBA{}},
+		{"without a size", kiosk.Frame{ID: 4}, pair{plain, luma}},
+		{"without a pixel", kiosk.Frame{ID: 4, Size: image.Pt(8, 8)}, pair{&image.RGBA{}, &image.Gray{}}},
+		{"with luma of another size", kiosk.Frame{ID: 4, Size: image.Pt(8, 8)}, pair{plain, &image.Gray{}}},
+		{"that begin elsewhere", kiosk.Frame{ID: 4, Size: image.Pt(8, 8)}, pair{part, image.NewGray(part.Rect)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options.Decoder = &inferencetest.Still{Picture: test.img}
+			options.Decoder = test.gives
 			a, err := inference.New(options)
 			if err != nil {
 				t.Fatal(err)
@@ -601,19 +619,41 @@ func TestFramesThatCannotBeAssessed(t *testing.T) {
 	}
 }
 
-func TestPartOfAPictureIsAssessedLikeAWhole(t *testing.T) {
+func TestFramesOfATurnedCameraAreAssessedUpright(t *testing.T) {
 	options := inferencetest.Models(t)
-	whole := portraits(t)[1].placed(image.Pt(400, 360), image.Pt(200, 180), 150, 0)
-	large := inferencetest.Plain(image.Pt(600, 500), 0)
-	for y := range 360 {
-		copy(large.Pix[large.PixOffset(70, y+90):], whole.Pix[y*whole.Stride:][:whole.Stride])
+	options.Decoder = decoder(t)
+	a, err := inference.New(options)
+	if err != nil {
+		t.Fatal(err)
 	}
-	part, ok := large.SubImage(image.Rect(70, 90, 470, 450)).(*image.RGBA)
-	if !ok {
-		t.Fatal("no RGBA")
+	upright := portraits(t)[1].placed(image.Pt(720, 1280), image.Pt(300, 560), 240, 0)
+	want, err := a.Assess(frame(t, 1, upright, nil))
+	if err != nil || want.Faces != 1 {
+		t.Fatalf("upright: %d faces, %v", want.Faces, err)
 	}
-	if a, b := inferencetest.Assess(t, options, whole), inferencetest.Assess(t, options, part); a != b {
-		t.Errorf("the part gives %+v, the whole %+v", b, a)
+	for _, m := range []kiosk.Mount{{Turn: 90}, {Turn: 180}, {Turn: 270}, {Mirror: true}, {Turn: 90, Mirror: true}} {
+		// What undoes the mount makes what the camera sees.
+		undo := pixel.Orientation{Turn: (360 - m.Turn) % 360}
+		if m.Mirror {
+			undo = pixel.Orientation(m)
+		}
+		seen := image.NewRGBA(image.Rectangle{Max: undo.Size(upright.Rect.Size())})
+		if err := pixel.Turn(seen, nil, upright, undo); err != nil {
+			t.Fatal(err)
+		}
+		f := frame(t, 1, seen, nil)
+		f.Mount = m
+		got, err := a.Assess(f)
+		if err != nil || got.Faces != 1 || got.Size != want.Size {
+			t.Errorf("%+v: %d faces in %v, %v", m, got.Faces, got.Size, err)
+			continue
+		}
+		if d := got.Face.Min.Sub(want.Face.Min); max(d.X, -d.X, d.Y, -d.Y) > 8 {
+			t.Errorf("%+v: the face is at %v, upright at %v", m, got.Face, want.Face)
+		}
+		if d := got.Yaw - want.Yaw; max(d, -d) > 3 {
+			t.Errorf("%+v: yaw %v, upright %v", m, got.Yaw, want.Yaw)
+		}
 	}
 }
 
@@ -666,7 +706,7 @@ func BenchmarkDecode(b *testing.B) {
 	d := decoder(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.Decode(f, 360); err != nil {
+		if _, _, err := d.Decode(f, 360); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -32,9 +32,9 @@ func (l *look) take(rgb []float32, m *quality.Mesh) {
 	l.under, l.over = c.UnderExposurePrevention(), c.OverExposurePrevention()
 }
 
-// measure fills in what r says of the face f in img: light, pose, openings and
+// measure fills in what r says of the face f in img, whose luma is luma: light, pose, openings and
 // the quality components. Second and Face are there.
-func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, f face, s scaling) {
+func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, luma *image.Gray, f face, s scaling) {
 	pose, l := a.mesh.Pose(), &a.look
 	right, left := a.mesh.Eyes()
 	ied := a.mesh.IED(pose.Yaw)
@@ -45,7 +45,7 @@ func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, f face, s scali
 	r.Uneven, r.Sharpness = l.uneven, l.sharp
 	r.Cover = kiosk.Cover(l.cover)
 
-	behind, ok := l.crop.Behind(img, scaling{1, 1}.square(f), ied)
+	behind, ok := l.crop.Behind(img, luma, scaling{1, 1}.square(f), ied)
 	if !ok { // no background in sight, no contrast to it
 		behind = quality.Background{Luma: l.light.Mean, Uniformity: quality.Missing()}
 	}

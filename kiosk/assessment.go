@@ -13,7 +13,7 @@ import (
 type Assessment struct {
 	Frame FrameID       `json:"frame"`
 	At    time.Duration `json:"at"`   // of the frame: since boot
-	Size  image.Point   `json:"size"` // of the frame, pixels
+	Size  image.Point   `json:"size"` // of the upright frame, pixels: all coordinates are in it
 
 	Luma float32 `json:"luma"` // mean luma of the whole frame, 0..255
 

@@ -18,6 +18,20 @@ const (
 	Grey  Format = "GREY" // luma only, 1 byte per pixel
 )
 
+// A Mount is how a camera is built in, told by what makes its pictures upright:
+// they are turned clockwise by Turn degrees, which are 0, 90, 180 or 270, and
+// then, with Mirror, left and right are exchanged. The zero value is an upright
+// camera that nothing mirrors.
+type Mount struct {
+	Turn   int
+	Mirror bool
+}
+
+// Valid tells whether m is one of the eight mounts that there are.
+func (m Mount) Valid() bool {
+	return m.Turn == 0 || m.Turn == 90 || m.Turn == 180 || m.Turn == 270
+}
+
 // A Frame is one captured image and the facts of its capture.
 //
 // Whoever holds a frame owns Data until calling Release, exactly once.
@@ -26,7 +40,8 @@ type Frame struct {
 	At       time.Duration // start of exposure since boot (CLOCK_MONOTONIC)
 	Sequence uint32        // the driver's own counter; a gap means lost frames
 	Format   Format
-	Size     image.Point // pixels
+	Size     image.Point // pixels, as they lie in Data
+	Mount    Mount       // what makes the picture upright
 	Stride   int         // bytes per row of the first plane; 0 for MJPEG
 	Data     []byte
 
@@ -38,6 +53,14 @@ type Frame struct {
 func NewFrame(f Frame, release func()) *Frame {
 	f.release = release
 	return &f
+}
+
+// Upright returns the size of the picture when it is upright.
+func (f *Frame) Upright() image.Point {
+	if f.Mount.Turn%180 != 0 {
+		return image.Pt(f.Size.Y, f.Size.X)
+	}
+	return f.Size
 }
 
 // Release erases Data and returns it to its pool: faces do not stay in memory

@@ -1,7 +1,6 @@
 package kiosk
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -53,7 +52,6 @@ type SubmissionStatus struct {
 	Status       GatewayStatus
 	Approved     *bool               // nil: not said
 	Documents    map[Document]string // PENDING, UPLOADED, VERIFIED, INVALID or REJECTED
-	Raw          json.RawMessage     // data as received, for a trace at debug level only; may be nil
 }
 
 // A TokenRequest asks the partner backend for a user token.

@@ -175,7 +175,7 @@ type Part struct {
 type Erasure struct {
 	Record  RecordID  `json:"record,omitempty"`
 	Booking string    `json:"booking,omitempty"` // tag of a booking, which has no record id
-	Why     string    `json:"why"`               // settled, recapture, dropped, expired, unbooked, redeemed, orphaned
+	Why     string    `json:"why"`               // settled, recapture, dropped, expired, unbooked, redeemed
 	Epoch   string    `json:"epoch"`             // which key: the id of its file and its slot
 	Removed time.Time `json:"removed,omitzero"`  // from the outbox, wall clock; zero: found removed after a restart
 	Erased  time.Time `json:"erased"`            // wall clock
@@ -218,7 +218,6 @@ var (
 	ErrBooked     = errors.New("correlation id is booked or used already")
 	ErrNoRecord   = errors.New("no such record")
 	ErrNoImages   = errors.New("record has no images any more")
-	ErrNotDead    = errors.New("record is not set aside")
 	ErrNoEvidence = errors.New("no frame could be kept as evidence")
 	ErrSealBroken = errors.New("record does not open with this device's key")
 )

@@ -30,7 +30,7 @@ const reasonExpired = "expired"
 // was wrong counts from the first Prune under one that may be right.
 func (q *Queue) Prune(ctx context.Context) error {
 	removed := 0
-	var expired []kiosk.RecordID
+	var expired []kiosk.Receipt
 	err := q.update(ctx, func(w *writing) (err error) {
 		before := w.counts.bookings
 		if bookings := w.tx.Bucket([]byte(bookingsBucket)); bookings != nil {
@@ -50,17 +50,18 @@ func (q *Queue) Prune(ctx context.Context) error {
 	if removed > 0 {
 		q.o.Log.InfoContext(ctx, "old bookings removed", slog.Int("bookings", removed))
 	}
-	for _, id := range expired {
-		q.o.Log.WarnContext(ctx, "record was too old and is erased", slog.String("record", string(id)))
+	for _, r := range expired {
+		q.o.Log.WarnContext(ctx, "record was too old and is erased", slog.String("record", string(r.Record)))
+		q.o.Expired(r)
 	}
 	return nil
 }
 
 // expire removes the records that are too old, and dates those that cannot tell
 // how old they are. It returns which were removed.
-func (q *Queue) expire(w *writing) ([]kiosk.RecordID, error) {
+func (q *Queue) expire(w *writing) ([]kiosk.Receipt, error) {
 	now := q.tick()
-	var ids []kiosk.RecordID
+	var expired []kiosk.Receipt
 	for _, name := range []string{pendingBucket, deadBucket} {
 		bucket := w.tx.Bucket([]byte(name))
 		type aged struct {
@@ -95,13 +96,13 @@ func (q *Queue) expire(w *writing) ([]kiosk.RecordID, error) {
 			}
 		}
 		for _, one := range old {
-			if err := q.settle(w, bucket, one.key, one.head, end{
-				why: whyExpired, Receipt: kiosk.Receipt{Action: kiosk.ExitError, Reason: reasonExpired},
-			}); err != nil {
+			h := one.head
+			r := kiosk.Receipt{Record: h.Record, Session: h.Session, SubmissionID: h.SubmissionID, Action: kiosk.ExitError, Reason: reasonExpired}
+			if err := q.settle(w, bucket, one.key, h, end{why: whyExpired, Receipt: r}); err != nil {
 				return nil, err
 			}
-			ids = append(ids, one.head.Record)
+			expired = append(expired, r)
 		}
 	}
-	return ids, nil
+	return expired, nil
 }

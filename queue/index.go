@@ -21,6 +21,7 @@ type index struct {
 	spots   map[kiosk.RecordID]spot
 	tags    map[string][]kiosk.RecordID // by the tag of their correlation id
 	pending []string                    // keys in pending, in their order
+	ended   []string                    // keys in history, in the order in which they came there
 	slots   map[uint32]int              // how many records and bookings are under each epoch key: more than one in a changed file only
 }
 
@@ -46,6 +47,14 @@ func (x *index) move(id kiosk.RecordID, to spot) {
 	if to.bucket == pendingBucket {
 		i, _ := slices.BinarySearch(x.pending, to.key)
 		x.pending = slices.Insert(x.pending, i, to.key)
+	}
+	if from.bucket == historyBucket {
+		if i := slices.Index(x.ended, from.key); i >= 0 {
+			x.ended = slices.Delete(x.ended, i, i+1)
+		}
+	}
+	if to.bucket == historyBucket {
+		x.ended = append(x.ended, to.key)
 	}
 	// A record keeps its key, and so its tag, for life.
 	switch {
@@ -86,6 +95,7 @@ type writing struct {
 	counts counts
 	index  *index                  // as committed
 	moved  map[kiosk.RecordID]spot // since then
+	ended  []string                // keys that came to history since then
 	taken  []uint32                // epoch keys under which something is from now on
 	left   []erasure               // epoch keys under which something is no longer
 	hurry  bool                    // a visitor waits for it

@@ -115,18 +115,6 @@ func (q *Queue) Drop(ctx context.Context, id kiosk.RecordID, by, reason string) 
 	return nil
 }
 
-// Dismiss is Drop for dead letters only. It returns kiosk.ErrNotDead if the
-// record is pending.
-func (q *Queue) Dismiss(ctx context.Context, id kiosk.RecordID, reason string) error {
-	q.mu.Lock()
-	pending := q.index.spots[id].bucket == pendingBucket
-	q.mu.Unlock()
-	if pending {
-		return fmt.Errorf("dismiss %s: %w", id, kiosk.ErrNotDead)
-	}
-	return q.Drop(ctx, id, "staff", reason)
-}
-
 // plain returns what people wrote as one line that shows as what it is: without
 // control characters and without those that change how others are shown.
 func plain(words string) string {

@@ -254,7 +254,7 @@ func TestStaffGiveADeadLetterUp(t *testing.T) {
 	o.MaxRecords, o.Log = 3, slog.New(slog.NewJSONHandler(&log, nil))
 	q := open(t, o)
 	defer func() { shut(t, q) }()
-	dead, pending, recaptured := put(t, q, 1, 1000), put(t, q, 2, 1000), put(t, q, 3, 1000)
+	dead, _, recaptured := put(t, q, 1, 1000), put(t, q, 2, 1000), put(t, q, 3, 1000)
 	if err := q.Mark(t.Context(), dead.Record, kiosk.Marks{SubmissionID: "sub"}); err != nil {
 		t.Fatal(err)
 	}
@@ -265,21 +265,18 @@ func TestStaffGiveADeadLetterUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	const reason = "the person came again"
-	for id, want := range map[kiosk.RecordID]error{"nobody": kiosk.ErrNoRecord, pending.Record: kiosk.ErrNotDead} {
-		before := entry(t, q, id)
-		if err := q.Dismiss(t.Context(), id, reason); !errors.Is(err, want) || entry(t, q, id) != before {
-			t.Errorf("dismiss %s: %v, want %v; it is %s", id, err, want, entry(t, q, id))
-		}
+	if err := q.Drop(t.Context(), "nobody", "staff", reason); !errors.Is(err, kiosk.ErrNoRecord) {
+		t.Errorf("dropped nobody: %v", err)
 	}
-	if err := q.Dismiss(t.Context(), dead.Record, ""); err == nil {
+	if err := q.Drop(t.Context(), dead.Record, "staff", ""); err == nil {
 		t.Error("given up without a reason")
 	}
 	for _, id := range []kiosk.RecordID{dead.Record, recaptured.Record} {
-		if err := q.Dismiss(t.Context(), id, reason); err != nil {
+		if err := q.Drop(t.Context(), id, "staff", reason); err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Dismiss(t.Context(), id, reason); !errors.Is(err, kiosk.ErrNoRecord) {
-			t.Errorf("dismissed twice: %v", err)
+		if err := q.Drop(t.Context(), id, "staff", reason); !errors.Is(err, kiosk.ErrNoRecord) {
+			t.Errorf("dropped twice: %v", err)
 		}
 		if err := q.Revive(t.Context(), id); !errors.Is(err, kiosk.ErrNoRecord) {
 			t.Errorf("revived after that: %v", err)

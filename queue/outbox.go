@@ -273,12 +273,15 @@ func (q *Queue) sealImage(p *sealing, s *kiosk.Submission, part string, image []
 func (s *sealing) sealMeta(token string) ([]byte, error) {
 	b := s.body
 	b.Token = token
-	plain, err := json.Marshal(b)
+	var plain bytes.Buffer
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false) // six bytes for one: more than Admit makes room for
+	err := enc.Encode(b)
+	defer clear(plain.Bytes())
 	if err != nil {
 		return nil, errors.New("metadata is not JSON") // the cause could quote it
 	}
-	defer clear(plain)
-	sealed, err := s.sealer.SealUnder(s.epoch, nil, s.head.binding(s.tag, metaKey).AAD(), plain)
+	sealed, err := s.sealer.SealUnder(s.epoch, nil, s.head.binding(s.tag, metaKey).AAD(), plain.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("meta: %w", err)
 	}
@@ -673,6 +676,7 @@ func (q *Queue) settle(w *writing, bucket *bbolt.Bucket, k []byte, h head, r end
 		return err
 	}
 	w.counts.history++
+	w.ended = append(w.ended, string(k))
 	w.move(h.Record, historyBucket, k)
 	return q.forget(w, history)
 }
@@ -684,23 +688,30 @@ func first(a, b string) string {
 	return b
 }
 
-// forget removes the oldest history beyond its limit.
+// forget removes the history beyond its limit that ended longest ago. By their
+// keys it would be what was put longest ago: a letter that staff gave up after
+// weeks would leave no line.
 func (q *Queue) forget(w *writing, history *bbolt.Bucket) error {
-	var old [][]byte
-	c := history.Cursor()
-	for k, _ := c.First(); k != nil && len(old) < w.counts.history-q.o.HistoryMax; k, _ = c.Next() {
-		old = append(old, bytes.Clone(k))
+	if w.counts.history <= q.o.HistoryMax {
+		return nil
 	}
-	for _, k := range old {
+	for _, key := range slices.Concat(w.index.ended, w.ended) {
+		k := []byte(key)
+		if w.counts.history <= q.o.HistoryMax {
+			break
+		}
+		if history.Get(k) == nil {
+			continue // forgotten by a call before, or never one of the outbox's
+		}
 		if err := history.Delete(k); err != nil {
 			return err
 		}
+		w.counts.history--
 		_, id := splitKey(k)
 		if _, at := w.find(id, historyBucket); bytes.Equal(at, k) {
 			w.moved[id] = spot{}
 		}
 	}
-	w.counts.history -= len(old)
 	return nil
 }
 

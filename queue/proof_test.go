@@ -466,6 +466,14 @@ func TestNothingExpiresEarlyWhateverTheClockSays(t *testing.T) {
 				if err != nil || len(all) != 2*strings.Count(want, ",") {
 					t.Errorf("erased %v, %v, want %q", all, err, want)
 				}
+				var told []kiosk.Receipt
+				for n := range 2 * strings.Count(want, ",") {
+					s := queuetest.Submission(n+1, 1)
+					told = append(told, kiosk.Receipt{Record: s.Record, Session: s.Session, Action: kiosk.ExitError, Reason: "expired"})
+				}
+				if !slices.Equal(w.expired, told) {
+					t.Errorf("told %+v, want %+v", w.expired, told)
+				}
 				if n := strings.Count(w.log.String(), "too old"); n != 2*strings.Count(want, ",") || strings.Contains(w.log.String(), "canary") {
 					t.Errorf("the log: %s", w.log.String())
 				}

@@ -15,12 +15,15 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -41,11 +44,11 @@ const (
 	SessionMax  = 3 * RecordMax // three attempts
 )
 
-// recordsMost and bookingsMost are what the options allow. Each has a slot in
+// What the options allow at most. Each record and each booking has a slot in
 // the epoch file, which has room for a million.
 const (
-	recordsMost  = 1_000_000
-	bookingsMost = 40_000
+	RecordsMost  = 1_000_000
+	BookingsMost = 40_000
 )
 
 // growBy is how much larger than needed the file becomes when it grows, in
@@ -87,6 +90,10 @@ type Options struct {
 	// leaves it as it is. nil: it is not tried.
 	Preflight func(ctx context.Context, f *os.File) error
 
+	// Expired is told of each record that Prune erased for its age, once that is
+	// durable, by whoever calls Prune. nil: nobody is.
+	Expired func(kiosk.Receipt)
+
 	Clock func() Reading // how long the machine runs; called from any goroutine; nil: asks the kernel
 
 	Log *slog.Logger // nil: none
@@ -101,8 +108,8 @@ func (o Options) Validate() error {
 		return errors.New("outbox: keys are missing")
 	case o.MaxRecords != 0 && o.MaxRecords < 3:
 		return fmt.Errorf("outbox: max records is %d: must be at least 3, the attempts of a session", o.MaxRecords)
-	case o.MaxRecords > recordsMost:
-		return fmt.Errorf("outbox: max records is %d: must be at most %d", o.MaxRecords, recordsMost)
+	case o.MaxRecords > RecordsMost:
+		return fmt.Errorf("outbox: max records is %d: must be at most %d", o.MaxRecords, RecordsMost)
 	case o.MaxBytes != 0 && o.MaxBytes < SessionMax:
 		return fmt.Errorf("outbox: max bytes is %d: must be at least %d, a session of the largest images", o.MaxBytes, SessionMax)
 	case o.Reserve < 0:
@@ -113,8 +120,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("outbox: max age is %v: must not be negative", o.MaxAge)
 	case o.MaxBookings < 0:
 		return fmt.Errorf("outbox: max bookings is %d: must be at least 1", o.MaxBookings)
-	case o.MaxBookings > bookingsMost:
-		return fmt.Errorf("outbox: max bookings is %d: must be at most %d", o.MaxBookings, bookingsMost)
+	case o.MaxBookings > BookingsMost:
+		return fmt.Errorf("outbox: max bookings is %d: must be at most %d", o.MaxBookings, BookingsMost)
 	}
 	return nil
 }
@@ -146,6 +153,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Trusted == nil {
 		o.Trusted = func() bool { return true }
+	}
+	if o.Expired == nil {
+		o.Expired = func(kiosk.Receipt) {}
 	}
 	if o.Clock == nil {
 		o.Clock = machine()
@@ -366,10 +376,16 @@ func (q *Queue) count(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	err := tx.Bucket([]byte(historyBucket)).ForEach(func(k, _ []byte) error {
+	settled := map[string]time.Time{}
+	err := tx.Bucket([]byte(historyBucket)).ForEach(func(k, v []byte) error {
 		q.index.add(historyBucket, k)
 		q.counts.history++
+		r, _ := decodeReceipt(v) // one that does not read goes first
+		settled[string(k)] = r.Settled
 		return nil
+	})
+	q.index.ended = slices.SortedFunc(maps.Keys(settled), func(a, b string) int {
+		return cmp.Or(settled[a].Compare(settled[b]), cmp.Compare(a, b))
 	})
 	if bookings := tx.Bucket([]byte(bookingsBucket)); err == nil && bookings != nil {
 		err = bookings.ForEach(func(_, v []byte) error {

@@ -292,6 +292,77 @@ func TestACorrelationIDIsKnownForAsLongAsItsRecord(t *testing.T) {
 	check()
 }
 
+func TestHistoryForgetsWhatEndedLongestAgo(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.HistoryMax = 2
+	q := open(t, o)
+	letter := put(t, q, 0, 100)
+	if err := q.Dead(t.Context(), letter.Record, "FORBIDDEN"); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		s := put(t, q, n, 100)
+		if err := q.Settle(t.Context(), s.Record, succeed(s.Record)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Put before all of them, and given up after them.
+	if err := q.Drop(t.Context(), letter.Record, "uid 1", "nobody came"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want ...kiosk.RecordID) {
+		t.Helper()
+		entries, err := q.Entries(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []kiosk.RecordID
+		for _, e := range entries {
+			got = append(got, e.Record)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("history has %q, want %q", got, want)
+		}
+	}
+	check("session-3-1", "session-0-1")
+	shut(t, q)
+	q = open(t, o)
+	defer func() { shut(t, q) }()
+	s := put(t, q, 4, 100)
+	if err := q.Settle(t.Context(), s.Record, succeed(s.Record)); err != nil {
+		t.Fatal(err)
+	}
+	check("session-4-1", "session-0-1")
+}
+
+// TestWhatIsAdmittedIsTaken puts three of the largest records into an outbox that
+// has room for no more, with metadata that JSON for web pages would make six
+// times as long.
+func TestWhatIsAdmittedIsTaken(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.MaxBytes = queue.SessionMax
+	q := open(t, o)
+	defer shut(t, q)
+	if err := q.Admit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		s := queuetest.Submission(n, 1)
+		for d := range s.Images {
+			s.Images[d] = make([]byte, queue.ImageMax)
+		}
+		s.Metadata = []byte(`"` + strings.Repeat("<", queue.MetadataMax-2) + `"`)
+		if err := q.Put(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := q.Job(t.Context(), s.Record); err != nil || !bytes.Equal(j.Metadata, s.Metadata) {
+			t.Errorf("read back %d bytes of metadata, %v", len(j.Metadata), err)
+		}
+	}
+}
+
 func TestAFullOutboxRefusesSessionsAndDropsNothing(t *testing.T) {
 	t.Parallel()
 	t.Run("by count, dead letters included", func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livekiosk/kiosk"
 	"livekiosk/queue"
 )
 
@@ -21,6 +22,8 @@ type weather struct {
 	o   queue.Options
 	q   *queue.Queue
 	log bytes.Buffer
+
+	expired []kiosk.Receipt // told
 
 	now     queue.Reading
 	boots   int
@@ -35,6 +38,7 @@ func weatherTest(t *testing.T, fn func(w *weather)) {
 		w := &weather{t: t, o: options(t), now: queue.Reading{Boot: "0"}, trusted: true}
 		w.o.MaxAge = 60 * day
 		w.o.Log = logger(&w.log)
+		w.o.Expired = func(r kiosk.Receipt) { w.expired = append(w.expired, r) }
 		w.o.Trusted = func() bool { return w.trusted }
 		w.o.Clock = func() queue.Reading { return w.now }
 		w.q = open(t, w.o)

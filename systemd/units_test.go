@@ -78,7 +78,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 		dropIns bool
 	}{
 		{"as installed on a board with a GPU", false},
-		{"with the drop-in for software rendering", true},
+		{"with the drop-ins for software rendering and the device key", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if said, ok := verify(t, install(t, tt.dropIns, nil)); !ok {
@@ -97,6 +97,7 @@ func TestVerifyCanFail(t *testing.T) {
 		{"a program that does not exist", "kioskd.service", "/bin/true", "/nonexistent/kioskd"},
 		{"an unknown section", "kioskd.service", "[Service]", "[Servce]"},
 		{"an unknown key in a drop-in", "software-rendering.conf", "MemoryDenyWriteExecute", "MemoryDenyWriteExecutive"},
+		{"a credential that can have no such name", "device-key.conf", "[Service]\nLoadCredentialEncrypted=device.key", "[Service]\nLoadCredentialEncrypted=../device.key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			changed := false
@@ -124,7 +125,7 @@ func TestTheSandboxHolds(t *testing.T) {
 		dropIns bool
 	}{
 		{"as installed on a board with a GPU", false},
-		{"with the drop-in for software rendering", true},
+		{"with the drop-ins for software rendering and the device key", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", install(t, tt.dropIns, nil))

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"livekiosk/camera/jpeg"
+	"livekiosk/camera/pixel"
 )
 
 // picture returns an image with slopes and edges in all channels.
@@ -214,22 +215,28 @@ func without(tb testing.TB, data []byte, marker byte) []byte {
 	return out
 }
 
+// cameras returns the same picture as whole, as cameras may write it.
+func cameras(tb testing.TB, whole []byte) map[string][]byte {
+	tb.Helper()
+	body, end := whole[:len(whole)-2], whole[len(whole)-2:]
+	return map[string][]byte{
+		"a byte before the end marker":     slices.Concat(body, []byte{0}, end),
+		"padding before the end marker":    slices.Concat(body, bytes.Repeat([]byte{0x55}, 40), end),
+		"zeros after the end marker":       slices.Concat(whole, make([]byte, 500)),
+		"no Huffman tables":                without(tb, whole, 0xc4),
+		"fill bytes before a marker":       slices.Concat(whole[:2], []byte{0xff, 0xff}, whole[2:]),
+		"an application segment of AVI":    slices.Concat(whole[:2], []byte{0xff, 0xe0, 0, 8, 'A', 'V', 'I', '1', 0, 0}, whole[2:]),
+		"a comment that looks like a scan": slices.Concat(whole[:2], []byte{0xff, 0xfe, 0, 6, 0xff, 0xda, 0xff, 0xd9}, whole[2:]),
+	}
+}
+
 func TestDecodeAcceptsWhatCamerasDo(t *testing.T) {
 	whole := encode(t, picture(image.Pt(64, 48)), 80)
 	want, err := decoder(t).Decode(nil, whole, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, end := whole[:len(whole)-2], whole[len(whole)-2:]
-	for name, data := range map[string][]byte{
-		"a byte before the end marker":     slices.Concat(body, []byte{0}, end),
-		"padding before the end marker":    slices.Concat(body, bytes.Repeat([]byte{0x55}, 40), end),
-		"zeros after the end marker":       slices.Concat(whole, make([]byte, 500)),
-		"no Huffman tables":                without(t, whole, 0xc4),
-		"fill bytes before a marker":       slices.Concat(whole[:2], []byte{0xff, 0xff}, whole[2:]),
-		"an application segment of AVI":    slices.Concat(whole[:2], []byte{0xff, 0xe0, 0, 8, 'A', 'V', 'I', '1', 0, 0}, whole[2:]),
-		"a comment that looks like a scan": slices.Concat(whole[:2], []byte{0xff, 0xfe, 0, 6, 0xff, 0xda, 0xff, 0xd9}, whole[2:]),
-	} {
+	for name, data := range cameras(t, whole) {
 		t.Run(name, func(t *testing.T) {
 			got, err := decoder(t).Decode(nil, data, 0)
 			if err != nil {
@@ -242,8 +249,11 @@ func TestDecodeAcceptsWhatCamerasDo(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesDamageAndLeavesDstAsItWas(t *testing.T) {
-	whole := encode(t, picture(image.Pt(64, 48)), 80)
+// damaged returns ways in which whole, of 64x48 pixels, may be broken, among
+// them every length at which a segment of its header ends or is cut in the
+// middle, and cuts all along its scan.
+func damaged(tb testing.TB, whole []byte) map[string][]byte {
+	tb.Helper()
 	frame := bytes.Index(whole, []byte{0xff, 0xc0})
 	change := func(at int, to ...byte) []byte {
 		data := bytes.Clone(whole)
@@ -255,13 +265,10 @@ func TestDecodeRefusesDamageAndLeavesDstAsItWas(t *testing.T) {
 	for i := range 20 {
 		broken[len(whole)-len(scan)+i] ^= 0x5a
 	}
-	for name, data := range map[string][]byte{
+	all := map[string][]byte{
 		"nothing":                       nil,
 		"text":                          []byte("not a picture at all"),
 		"a start marker only":           {0xff, 0xd8, 0xff, 0xd9},
-		"half a header":                 whole[:frame+4],
-		"half a picture":                whole[:len(whole)*3/4],
-		"all but the end marker":        whole[:len(whole)-2],
 		"scan data overwritten":         broken,
 		"a width above the limit":       change(frame+7, 0x10, 0x01),
 		"a height above the limit":      change(frame+5, 0xff, 0xff),
@@ -269,11 +276,36 @@ func TestDecodeRefusesDamageAndLeavesDstAsItWas(t *testing.T) {
 		"a height of more than is sent": change(frame+5, 0x0f, 0xff),
 		"lossless JPEG":                 change(frame+1, 0xc3),
 		"12 bits per sample":            change(frame+4, 12),
-		"no quantisation tables":        without(t, whole, 0xdb),
-		"no frame header":               without(t, whole, 0xc0),
+		"no quantisation tables":        without(tb, whole, 0xdb),
+		"no frame header":               without(tb, whole, 0xc0),
 		"two frame headers":             slices.Concat(whole[:frame], whole[frame:frame+19], whole[frame:]),
 		"padding in the middle":         slices.Concat(whole[:len(whole)-len(scan)], []byte{0xff, 0xd9}, scan),
-	} {
+		"no scan data":                  slices.Concat(whole[:len(whole)-len(scan)], []byte{0xff, 0xd9}),
+		"the scan zeroed from here on":  slices.Concat(whole[:len(whole)-len(scan)], make([]byte, len(scan)-2), []byte{0xff, 0xd9}),
+	}
+	at := 0
+	for _, s := range segments(tb, whole) {
+		if s[1] == 0xda {
+			for n := 1; n < len(s)-4; n += len(s)/40 + 1 {
+				all[fmt.Sprintf("cut after %d bytes of the scan", n)] = whole[:at+n]
+				all[fmt.Sprintf("cut after %d bytes of the scan, with an end", n)] = slices.Concat(whole[:at+n], []byte{0xff, 0xd9})
+			}
+			for left := 1; left < 8; left++ {
+				all[fmt.Sprintf("%d bytes too few", left)] = whole[:len(whole)-left]
+			}
+			break
+		}
+		for _, n := range []int{0, 1, len(s) / 2, len(s) - 1} {
+			all[fmt.Sprintf("cut after %d bytes of segment %#x at %d", n, s[1], at)] = whole[:at+n]
+		}
+		at += len(s)
+	}
+	return all
+}
+
+func TestDecodeRefusesDamageAndLeavesDstAsItWas(t *testing.T) {
+	whole := encode(t, picture(image.Pt(64, 48)), 80)
+	for name, data := range damaged(t, whole) {
 		t.Run(name, func(t *testing.T) {
 			dst := image.NewRGBA(image.Rect(0, 0, 64, 48))
 			for i := range dst.Pix {
@@ -284,8 +316,6 @@ func TestDecodeRefusesDamageAndLeavesDstAsItWas(t *testing.T) {
 			d := decoder(t)
 			if _, err := d.Decode(dst, data, 0); err == nil {
 				t.Fatal("no error")
-			} else {
-				t.Log(err)
 			}
 			if !bytes.Equal(dst.Pix, before.Pix) || dst.Rect != before.Rect || dst.Stride != before.Stride {
 				t.Error("dst changed")
@@ -332,7 +362,7 @@ func TestDecodeReusesMemoryThatIsEnough(t *testing.T) {
 	data := encode(t, picture(image.Pt(64, 48)), 80)
 	dst := image.NewRGBA(image.Rect(0, 0, 100, 100))
 	got, err := decoder(t).Decode(dst, data, 0)
-	if err != nil || got != dst || &got.Pix[0] != &dst.Pix[0] {
+	if err != nil || got != dst {
 		t.Errorf("Decode() did not use dst: %v", err)
 	}
 	small := image.NewRGBA(image.Rect(0, 0, 4, 4))
@@ -341,25 +371,85 @@ func TestDecodeReusesMemoryThatIsEnough(t *testing.T) {
 	}
 }
 
-func TestDecodeAndEncodeDoNotAllocate(t *testing.T) {
+func TestDecodeEncodeAndTurnDoNotAllocate(t *testing.T) {
 	img := picture(image.Pt(640, 480))
 	data := encode(t, img, 80)
 	d, e := decoder(t), jpeg.NewEncoder()
 	defer e.Close()
-	dst, buf := image.NewRGBA(img.Rect), make([]byte, 0, 2*len(data))
-	if n := testing.AllocsPerRun(5, func() {
-		if _, err := d.Decode(dst, data, 0); err != nil {
-			t.Fatal(err)
+	dst, luma, buf := image.NewRGBA(img.Rect), image.NewGray(img.Rect), make([]byte, 0, 2*len(data))
+	for name, call := range map[string]func() error{
+		"Decode": func() error { _, err := d.Decode(dst, data, 0); return err },
+		"Encode": func() error { _, err := e.Encode(buf, img, 80); return err },
+		"Luma":   func() error { return d.Luma(luma, dst) },
+		"Turn":   func() error { _, err := e.Turn(buf, data, 90, true); return err },
+	} {
+		if n := testing.AllocsPerRun(5, func() {
+			if err := call(); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
 		}
-	}); n != 0 {
-		t.Errorf("Decode: %v allocations", n)
 	}
-	if n := testing.AllocsPerRun(5, func() {
-		if _, err := e.Encode(buf, img, 80); err != nil {
-			t.Fatal(err)
+}
+
+// noisy returns n bytes, the same each time.
+func noisy(n int) []byte {
+	b, v := make([]byte, n), uint32(7)
+	for i := range b {
+		v = v*1664525 + 1013904223
+		b[i] = byte(v >> 24)
+	}
+	return b
+}
+
+// TestLumaIsThatOfThePixelPackage compares every size up to some vectors, at
+// any offset, and that nothing beside the image is written.
+func TestLumaIsThatOfThePixelPackage(t *testing.T) {
+	whole := &image.RGBA{Pix: noisy(4 * 90 * 9), Stride: 4 * 90, Rect: image.Rect(0, 0, 90, 9)}
+	d := decoder(t)
+	for w := 1; w <= 80; w++ {
+		r := image.Rect(w%7, w%3, w%7+w, 7)
+		src, ok := whole.SubImage(r).(*image.RGBA)
+		if !ok {
+			t.Fatal("no RGBA")
 		}
-	}); n != 0 {
-		t.Errorf("Encode: %v allocations", n)
+		want, got := image.NewGray(whole.Rect), image.NewGray(whole.Rect)
+		for img, luma := range map[*image.Gray]func(dst *image.Gray) error{
+			want: func(dst *image.Gray) error { return pixel.Turn(nil, dst, src, pixel.Orientation{}) },
+			got:  func(dst *image.Gray) error { return d.Luma(dst, src) },
+		} {
+			part, ok := img.SubImage(r).(*image.Gray)
+			if !ok {
+				t.Fatal("no Gray")
+			}
+			if err := luma(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got.Pix, want.Pix) {
+			t.Fatalf("%d pixels wide: another luma", w)
+		}
+	}
+}
+
+func TestLumaRefusesWhatDoesNotFit(t *testing.T) {
+	r := image.Rect(0, 0, 8, 4)
+	good, room := image.NewRGBA(r), image.NewGray(r)
+	for name, c := range map[string]struct {
+		dst *image.Gray
+		src *image.RGBA
+	}{
+		"nothing":               {&image.Gray{}, &image.RGBA{}},
+		"another size":          {image.NewGray(image.Rect(0, 0, 4, 8)), good},
+		"too few bytes of src":  {room, &image.RGBA{Pix: good.Pix[:127], Stride: 32, Rect: r}},
+		"too few bytes of dst":  {&image.Gray{Pix: room.Pix[:31], Stride: 8, Rect: r}, good},
+		"rows of src that meet": {room, &image.RGBA{Pix: good.Pix, Stride: 28, Rect: r}},
+		"rows of dst that meet": {&image.Gray{Pix: room.Pix, Stride: 7, Rect: r}, good},
+	} {
+		if err := decoder(t).Luma(c.dst, c.src); err == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }
 
@@ -368,20 +458,34 @@ func TestNoPixelsStayBehind(t *testing.T) {
 	data := encode(t, img, 80)
 	d, e := decoder(t), jpeg.NewEncoder()
 	defer e.Close()
-	if _, err := d.Decode(nil, data, 0); err != nil {
+	erased := func(what string, scratch []byte) {
+		t.Helper()
+		if len(scratch) == 0 || slices.ContainsFunc(scratch, func(b byte) bool { return b != 0 }) {
+			t.Errorf("%s: %d bytes of scratch memory, not all erased", what, len(scratch))
+		}
+	}
+	larger := picture(image.Pt(80, 80))
+	larger.Pix = larger.Pix[:4] // what lies beyond counts, too
+	if _, err := d.Decode(larger, data, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Decode(nil, data[:len(data)/2], 0); err == nil {
-		t.Fatal("half a picture is no error")
+	erased("the memory that the picture before was in", d.Scratch())
+	if _, err := d.Decode(nil, data[:len(data)-8], 0); err == nil {
+		t.Fatal("a picture without its end is no error")
 	}
+	erased("after damage", d.Scratch())
 	if _, err := e.Encode(nil, img, 80); err != nil {
 		t.Fatal(err)
 	}
-	for name, scratch := range map[string][]byte{"decoder": d.Scratch(), "encoder": e.Scratch()} {
-		if len(scratch) == 0 || slices.ContainsFunc(scratch, func(b byte) bool { return b != 0 }) {
-			t.Errorf("%s: %d bytes of scratch memory, not all erased", name, len(scratch))
-		}
+	erased("encoder", e.Scratch())
+	if _, err := e.Turn(nil, data, 90, false); err != nil {
+		t.Fatal(err)
 	}
+	erased("turner", e.Scratch())
+	if _, err := e.Turn(nil, data[:len(data)-8], 90, false); err == nil {
+		t.Fatal("a picture without its end is turned")
+	}
+	erased("turner, after damage", e.Scratch())
 }
 
 func TestClosedIsAnErrorAndNoCrash(t *testing.T) {
@@ -396,6 +500,9 @@ func TestClosedIsAnErrorAndNoCrash(t *testing.T) {
 	}
 	if _, err := e.Encode(nil, picture(image.Pt(16, 16)), 80); err == nil {
 		t.Error("a closed encoder encodes")
+	}
+	if _, err := e.Turn(nil, encode(t, picture(image.Pt(32, 32)), 80), 90, false); err == nil {
+		t.Error("a closed encoder turns")
 	}
 }
 

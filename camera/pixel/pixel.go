@@ -1,18 +1,31 @@
-// Package pixel converts raw camera pixels to RGBA, reduced by a whole factor.
+// Package pixel converts raw camera pixels to RGBA and luma, reduced by a whole
+// factor and turned upright, in one pass over the raw pixels.
 //
 // Conversions write into memory the caller provides, allocate nothing, and
-// check everything before they write: on an error dst is as it was.
+// check everything before they write: on an error nothing has changed.
 //
 // Colours are converted by ITU-R BT.601 in integers, so that every machine
 // gives the same bytes. A reduced pixel is the mean, rounded to nearest, of
 // the luma of its square of n by n source pixels and of all chroma samples
 // that belong to them; rows and columns that do not fill a square are left out
-// at the bottom and right.
+// at the bottom and right of the source.
 package pixel
 
 import (
+	"errors"
 	"fmt"
 	"image"
+)
+
+// A Layout says how raw pixels lie in memory.
+type Layout uint8
+
+// The layouts, by the names of their V4L2 formats.
+const (
+	YUYV Layout = iota // packed 4:2:2 in the order Y0 Cb Y1 Cr; an even width
+	UYVY               // packed 4:2:2 in the order Cb Y0 Cr Y1; an even width
+	NV12               // a plane of luma, then one of half as many rows of interleaved Cb and Cr; even sides
+	Grey               // luma alone
 )
 
 // A Range says which byte values stand for black and white, and for the
@@ -25,6 +38,15 @@ const (
 	Full    Range = true  // luma and chroma 0..255, as in JPEG
 )
 
+// Raw is an image as a camera gives it. It is read only.
+type Raw struct {
+	Layout Layout
+	Range  Range
+	Pix    []byte
+	Stride int // bytes from one row to the next, in all planes
+	Size   image.Point
+}
+
 // MaxReduction is the largest factor of reduction.
 const MaxReduction = 64
 
@@ -33,133 +55,36 @@ func Reduced(size image.Point, n int) image.Point {
 	return image.Pt(size.X/n, size.Y/n)
 }
 
-// YUYV converts packed 4:2:2 in the order Y0 Cb Y1 Cr: size.Y rows of stride
-// bytes, each beginning with 2*size.X bytes of pixels. size.X is even. dst is
-// of size Reduced(size, n), with n in 1..MaxReduction.
-func YUYV(dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Range) error {
-	return packed("yuyv", dst, src, stride, size, n, r, 0, 1, 3)
-}
-
-// UYVY is YUYV for the order Cb Y0 Cr Y1.
-func UYVY(dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Range) error {
-	return packed("uyvy", dst, src, stride, size, n, r, 1, 0, 2)
-}
-
-// NV12 converts a plane of size.Y rows of luma followed at once by a plane of
-// size.Y/2 rows of interleaved Cb and Cr, all rows of stride bytes. Both sides
-// of size are even. dst is of size Reduced(size, n), with n in 1..MaxReduction.
-func NV12(dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Range) error {
-	if size.X%2 != 0 || size.Y%2 != 0 {
-		return fmt.Errorf("nv12: size %v: want even sides", size)
-	}
-	if err := check("nv12", dst, src, stride, size, n, size.X, size.Y+size.Y/2); err != nil {
+// Convert reduces src by n, in 1..MaxReduction, turns it by o, and writes its
+// colours to rgba, opaque, and its luma to luma, on the full range; either may
+// be nil. They have the size o.Size(Reduced(src.Size, n)).
+func Convert(rgba *image.RGBA, luma *image.Gray, src Raw, n int, o Orientation) error {
+	if err := src.Check(n); err != nil {
 		return err
 	}
-	m := matrix(r)
-	w := dst.Rect.Dx()
-	chroma := src[stride*size.Y:]
-	for y := range dst.Rect.Dy() {
-		out := dst.Pix[y*dst.Stride:][:4*w]
-		if n == 1 {
-			row, uv := src[y*stride:][:w], chroma[y/2*stride:][:w]
-			for x := 0; x < w; x += 2 {
-				c := m.chroma(int32(uv[x]), int32(uv[x+1]))
-				m.put(out[4*x:], int32(row[x]), c)
-				m.put(out[4*x+4:], int32(row[x+1]), c)
-			}
-			continue
-		}
-		first, last := y*n/2, (y*n+n-1)/2 // rows of chroma
-		for x := range w {
-			var luma, cb, cr int32
-			for j := range n {
-				for _, v := range src[(y*n+j)*stride+x*n:][:n] {
-					luma += int32(v)
-				}
-			}
-			left, right := x*n/2, (x*n+n-1)/2
-			for j := first; j <= last; j++ {
-				pairs := chroma[j*stride+2*left:][:2*(right-left+1)]
-				for i := 0; i < len(pairs); i += 2 {
-					cb += int32(pairs[i])
-					cr += int32(pairs[i+1])
-				}
-			}
-			k := int32((last - first + 1) * (right - left + 1))
-			m.put(out[4*x:], mean(luma, int32(n*n)), m.chroma(mean(cb, k), mean(cr, k)))
-		}
-	}
-	return nil
-}
-
-// Grey converts luma alone: size.Y rows of stride bytes, each beginning with
-// size.X bytes. dst is of size Reduced(size, n), with n in 1..MaxReduction.
-func Grey(dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Range) error {
-	if err := check("grey", dst, src, stride, size, n, size.X, size.Y); err != nil {
+	size := Reduced(src.Size, n)
+	if err := check(rgba, luma, size, o); err != nil {
 		return err
 	}
-	m := matrix(r)
-	none := m.chroma(128, 128)
-	w := dst.Rect.Dx()
-	for y := range dst.Rect.Dy() {
-		out := dst.Pix[y*dst.Stride:][:4*w]
-		if n == 1 {
-			for x, v := range src[y*stride:][:w] {
-				m.put(out[4*x:], int32(v), none)
+	var (
+		m       = newPalette(src.Range)
+		colours = placeRGBA(rgba, size, o)
+		levels  = placeGray(luma, size, o)
+		g       = gather(src, n)
+		s       strip
+	)
+	// Columns of strips rather than whole rows: where rows become columns, the
+	// cache still holds the lines that the row before was written to.
+	for x := 0; x < size.X; x += g.length {
+		k := min(g.length, size.X-x)
+		for y := range size.Y {
+			g.fill(&s, x, y, k)
+			if rgba != nil {
+				m.colours(rgba.Pix, colours.at(x, y), colours.dx, &s, k)
 			}
-			continue
-		}
-		for x := range w {
-			var luma int32
-			for j := range n {
-				for _, v := range src[(y*n+j)*stride+x*n:][:n] {
-					luma += int32(v)
-				}
+			if luma != nil {
+				m.levels(luma.Pix, levels.at(x, y), levels.dx, &s, k)
 			}
-			m.put(out[4*x:], mean(luma, int32(n*n)), none)
-		}
-	}
-	return nil
-}
-
-// packed converts 4:2:2 in which a pair of pixels has its first luma at byte
-// ly of four, the second two bytes on, and Cb and Cr at the bytes lu and lv.
-func packed(name string, dst *image.RGBA, src []byte, stride int, size image.Point, n int, r Range, ly, lu, lv int) error {
-	if size.X%2 != 0 {
-		return fmt.Errorf("%s: size %v: want an even width", name, size)
-	}
-	if err := check(name, dst, src, stride, size, n, 2*size.X, size.Y); err != nil {
-		return err
-	}
-	m := matrix(r)
-	w := dst.Rect.Dx()
-	for y := range dst.Rect.Dy() {
-		out := dst.Pix[y*dst.Stride:][:4*w]
-		if n == 1 {
-			row := src[y*stride:][:2*w]
-			for x := 0; x < len(row); x += 4 {
-				pair := row[x:][:4]
-				c := m.chroma(int32(pair[lu]), int32(pair[lv]))
-				m.put(out[2*x:], int32(pair[ly]), c)
-				m.put(out[2*x+4:], int32(pair[ly+2]), c)
-			}
-			continue
-		}
-		for x := range w {
-			var luma, cb, cr int32
-			left, right := x*n/2, (x*n+n-1)/2
-			for j := range n {
-				row := src[(y*n+j)*stride:][:2*size.X]
-				for i := x * n; i < x*n+n; i++ {
-					luma += int32(row[2*i+ly])
-				}
-				for i := left; i <= right; i++ {
-					cb += int32(row[4*i+lu])
-					cr += int32(row[4*i+lv])
-				}
-			}
-			k := int32(n * (right - left + 1))
-			m.put(out[4*x:], mean(luma, int32(n*n)), m.chroma(mean(cb, k), mean(cr, k)))
 		}
 	}
 	return nil
@@ -168,72 +93,94 @@ func packed(name string, dst *image.RGBA, src []byte, stride int, size image.Poi
 // maxSide bounds sizes, so that no product of theirs overflows an int.
 const maxSide = 1 << 14
 
-// check checks everything on which the loops rely: rows of width bytes at
-// stride, and dst of the reduced size.
-func check(name string, dst *image.RGBA, src []byte, stride int, size image.Point, n, width, rows int) error {
-	if size.X <= 0 || size.Y <= 0 || size.X > maxSide || size.Y > maxSide {
-		return fmt.Errorf("%s: size %v: want sides of 1 to %d", name, size, maxSide)
+// Check tells what is wrong with r, or with its reduction by n: all that
+// reading relies on.
+func (r Raw) Check(n int) error {
+	if r.Size.X <= 0 || r.Size.Y <= 0 || r.Size.X > maxSide || r.Size.Y > maxSide {
+		return fmt.Errorf("size %v: want sides of 1 to %d", r.Size, maxSide)
+	}
+	width, rows := r.Size.X, r.Size.Y
+	switch r.Layout {
+	case YUYV, UYVY:
+		if r.Size.X%2 != 0 {
+			return fmt.Errorf("size %v: want an even width", r.Size)
+		}
+		width *= 2
+	case NV12:
+		if r.Size.X%2 != 0 || r.Size.Y%2 != 0 {
+			return fmt.Errorf("size %v: want even sides", r.Size)
+		}
+		rows += rows / 2
+	case Grey:
+	default:
+		return fmt.Errorf("layout %d is not known", r.Layout)
 	}
 	if n < 1 || n > MaxReduction {
-		return fmt.Errorf("%s: reduction by %d: want 1 to %d", name, n, MaxReduction)
+		return fmt.Errorf("reduction by %d: want 1 to %d", n, MaxReduction)
 	}
-	want := Reduced(size, n)
-	if want.X == 0 || want.Y == 0 {
-		return fmt.Errorf("%s: reduction by %d leaves nothing of %v", name, n, size)
+	if small := Reduced(r.Size, n); small.X == 0 || small.Y == 0 {
+		return fmt.Errorf("reduction by %d leaves nothing of %v", n, r.Size)
 	}
-	if dst.Rect.Size() != want {
-		return fmt.Errorf("%s: dst is %v, want %v", name, dst.Rect.Size(), want)
-	}
-	if dst.Stride < 4*want.X || len(dst.Pix) < dst.Stride*(want.Y-1)+4*want.X {
-		return fmt.Errorf("%s: dst has %d bytes at stride %d for %v", name, len(dst.Pix), dst.Stride, want)
-	}
-	if stride < width || stride > 1<<20 || len(src) < stride*(rows-1)+width {
-		return fmt.Errorf("%s: %d bytes at stride %d cannot hold %v", name, len(src), stride, size)
+	if r.Stride < width || r.Stride > 1<<20 || len(r.Pix) < r.Stride*(rows-1)+width {
+		return fmt.Errorf("%d bytes at stride %d cannot hold %v", len(r.Pix), r.Stride, r.Size)
 	}
 	return nil
 }
 
-func mean(sum, n int32) int32 { return (sum + n/2) / n }
-
-// coefficients are those of BT.601 times 2^16.
-type coefficients struct {
-	black, luma   int32
-	redV, greenU  int32
-	greenV, blueU int32
-}
-
-// matrix returns the coefficients: R = Y + 1.402 V, G = Y - 0.344136 U -
-// 0.714136 V, B = Y + 1.772 U for the full range; times 255/219 for luma and
-// 255/224 for chroma for the limited one.
-func matrix(r Range) coefficients {
-	if r == Full {
-		return coefficients{black: 0, luma: 65536, redV: 91881, greenU: 22553, greenV: 46802, blueU: 116130}
+// check checks everything on which writing an image of size, turned by o,
+// relies.
+func check(rgba *image.RGBA, luma *image.Gray, size image.Point, o Orientation) error {
+	if !o.valid() {
+		return fmt.Errorf("turn by %d degrees: want 0, 90, 180 or 270", o.Turn)
 	}
-	return coefficients{black: 16, luma: 76309, redV: 104597, greenU: 25675, greenV: 53279, blueU: 132201}
-}
-
-// colour is what chroma adds to each channel, times 2^16.
-type colour struct{ r, g, b int32 }
-
-func (m *coefficients) chroma(cb, cr int32) colour {
-	u, v := cb-128, cr-128
-	return colour{m.redV * v, -m.greenU*u - m.greenV*v, m.blueU * u}
-}
-
-// put writes one opaque pixel to out[:4]. No product exceeds 2^31: 239 * 76309
-// + 128 * 132201 is below 2^26.
-func (m *coefficients) put(out []byte, luma int32, c colour) {
-	y := (luma-m.black)*m.luma + 1<<15
-	out = out[:4]
-	out[0] = clamp((y + c.r) >> 16)
-	out[1] = clamp((y + c.g) >> 16)
-	out[2] = clamp((y + c.b) >> 16)
-	out[3] = 0xff
-}
-
-func clamp(v int32) byte {
-	if uint32(v) > 255 {
-		return byte(^(v >> 31)) // negative gives 0, too large 255
+	want := o.Size(size)
+	if rgba != nil {
+		if err := holds("rgba", rgba.Rect.Size(), want, len(rgba.Pix), rgba.Stride, 4); err != nil {
+			return err
+		}
 	}
-	return byte(v)
+	if luma != nil {
+		return holds("luma", luma.Rect.Size(), want, len(luma.Pix), luma.Stride, 1)
+	}
+	return nil
+}
+
+func holds(what string, size, want image.Point, n, stride, unit int) error {
+	if size != want {
+		return fmt.Errorf("%s is %v, want %v", what, size, want)
+	}
+	if stride < unit*want.X || stride > 1<<20 || n < stride*(want.Y-1)+unit*want.X {
+		return fmt.Errorf("%s has %d bytes at stride %d for %v", what, n, stride, want)
+	}
+	return nil
+}
+
+var errSource = errors.New("src is empty, too large or has too few bytes")
+
+// Turn turns src by o and writes it to rgba, and its luma to luma; either may
+// be nil. They have the size o.Size of src's, and share no memory with it. src
+// is opaque; its luma is (77 R + 150 G + 29 B) / 256, rounded to nearest: the Y
+// of BT.601 on the full range, on gamma-coded values, to less than a level.
+func Turn(rgba *image.RGBA, luma *image.Gray, src *image.RGBA, o Orientation) error {
+	size := src.Rect.Size()
+	if size.X < 1 || size.Y < 1 || size.X > maxSide || size.Y > maxSide || holds("src", size, size, len(src.Pix), src.Stride, 4) != nil {
+		return errSource
+	}
+	if err := check(rgba, luma, size, o); err != nil {
+		return err
+	}
+	colours, levels := placeRGBA(rgba, size, o), placeGray(luma, size, o)
+	for x := 0; x < size.X; x += span {
+		k := min(span, size.X-x)
+		for y := range size.Y {
+			row := src.Pix[y*src.Stride+4*x:][:4*k]
+			if rgba != nil {
+				move(rgba.Pix, colours.at(x, y), colours.dx, row)
+			}
+			if luma != nil {
+				weigh(luma.Pix, levels.at(x, y), levels.dx, row)
+			}
+		}
+	}
+	return nil
 }

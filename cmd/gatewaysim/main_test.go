@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"livekiosk/inference/inferencetest"
 	"livekiosk/inference/models"
@@ -66,10 +65,12 @@ func TestItServesUntilItIsAskedToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	began := time.Now()
 	stop()
-	if c := <-code; c != exitOK || time.Since(began) > 4*time.Second {
-		t.Errorf("exit code %d after %v, want 0 at once: %s", c, time.Since(began), log.String())
+	if c := <-code; c != exitOK {
+		t.Errorf("exit code %d, want 0: %s", c, log.String())
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Errorf("who follows the events was waited for and then cut off: %v", err)
 	}
 	if !strings.Contains(log.String(), "NO FACE CHECK") {
 		t.Errorf("it does not say that it checks no faces: %s", log.String())

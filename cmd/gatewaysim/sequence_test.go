@@ -132,7 +132,7 @@ func (b *booth) serve(ctx context.Context, id kiosk.SessionID, l kiosk.Launch) e
 // follow calls fn with the states of a session until it wants no more.
 func (f frontEnd) follow(correlation string, fn func(state map[string]map[string]any) bool) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.root+"/v1/sessions/"+correlation+"/events", http.NoBody)
 	if err != nil {

@@ -35,8 +35,9 @@ it is what relays, kiosks in relay mode and "queue export" are given.
 
 Keys that are credentials are made and replaced where the credentials are:
 
-  kioskctl keys create --out device.key
-  systemd-creds encrypt --name=device.key device.key /etc/credstore.encrypted/device.key
+  kioskctl keys create --out /run/new/device.key
+  systemd-creds encrypt --with-key=tpm2 --name=device.key /run/new/device.key /etc/credstore.encrypted/device.key
+  rm -r /run/new
   LoadCredentialEncrypted=device.key    (in a drop-in of kioskd.service)
 
 "open-export" opens what "queue export" sealed for the key in --key. What it
@@ -280,8 +281,16 @@ func (k keysCall) retire(ctx context.Context, c call, args []string) error {
 	if err != nil {
 		return fmt.Errorf("nothing was destroyed, as what needs the key is not known: %w", err)
 	}
+	s := k.store(c)
+	ring, err := s.Open()
+	if err != nil {
+		return k.explain(c, err)
+	}
 	for _, u := range uses {
+		_, here := ring.Key(u.Fingerprint)
 		switch {
+		case u.Current && !here: // so what it says is of other keys
+			return usage("the daemon at %s seals for %s, which is not in %s: give the --dir and the --socket of one kiosk", c.socketPath(), u.Fingerprint, s.Dir)
 		case u.Fingerprint != fingerprint:
 		case u.Current:
 			return &exitError{exitLater, fmt.Errorf("the daemon seals for %s: rotate and restart it first", fingerprint)}
@@ -296,7 +305,7 @@ func (k keysCall) retire(ctx context.Context, c call, args []string) error {
 	if aside != "" {
 		return &exitError{exitLater, fmt.Errorf("a damaged outbox was moved to %s, and records in it may need the key: have support take it first", aside)}
 	}
-	if err := k.store(c).Retire(fingerprint); err != nil {
+	if err := s.Retire(fingerprint); err != nil {
 		return k.explain(c, err)
 	}
 	return c.print(map[string]string{"fingerprint": fingerprint, "became": "destroyed"}, fingerprint+": destroyed")
@@ -368,30 +377,23 @@ func (k keysCall) openExport(c call, args []string) error {
 	if err != nil {
 		return k.explain(c, err)
 	}
-	f, err := os.Open(args[0])
+	sealed, err := os.ReadFile(args[0])
 	if err != nil {
 		return &exitError{exitData, err}
 	}
-	defer f.Close()
-	r, b, err := seal.NewReader(key, "", f)
+	b, text, err := seal.OpenEnvelope(key, "", sealed)
 	if err == nil && b.Part != exportPart {
 		err = errors.New("is no export of an outbox")
 	}
 	if err != nil {
 		return &exitError{exitData, fmt.Errorf("%s: %w", args[0], err)}
 	}
-	n, err := create(k.out, func(w io.Writer) error {
-		_, err = io.Copy(w, r)
-		return err
-	})
-	switch {
-	case err == nil:
-		return c.print(map[string]any{"file": k.out, "bytes": n, "device": b.Device},
-			fmt.Sprintf("%s: %s of the kiosk with the key %s, not sealed any more: keep it as personal data is to be kept", k.out, size(n), b.Device))
-	case errors.Is(err, errFile):
+	n, err := create(k.out, func(w io.Writer) error { return write(w, text) })
+	if err != nil {
 		return &exitError{exitCannot, fmt.Errorf("--out: %w", err)}
 	}
-	return &exitError{exitData, fmt.Errorf("%s: %w: nothing was kept", args[0], err)}
+	return c.print(map[string]any{"file": k.out, "bytes": n, "device": b.Device},
+		fmt.Sprintf("%s: %s of the kiosk with the key %s, not sealed any more: keep it as personal data is to be kept", k.out, size(n), b.Device))
 }
 
 func write(w io.Writer, b []byte) error {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +13,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	outbox "livekiosk/queue"
 	"livekiosk/queue/seal"
 )
 
@@ -132,6 +133,18 @@ func TestWithoutADaemonNoKeyIsDestroyed(t *testing.T) {
 	}
 }
 
+// TestTheDaemonOfOtherKeysIsNotAsked: what it knows nothing of may be needed
+// elsewhere.
+func TestTheDaemonOfOtherKeysIsNotAsked(t *testing.T) {
+	w := newKeyWorld(t, kiosk.KeyUse{Fingerprint: strings.Repeat("0", 32), KEM: "x25519", Current: true})
+	w.good(t, "create")
+	w.good(t, "rotate")
+	w.refused(t, 64, "not in "+w.store.Dir, "retire", w.ring(t).All()[1].Fingerprint())
+	if len(w.ring(t).All()) != 2 {
+		t.Error("the key is gone")
+	}
+}
+
 func TestWithoutFilesTheDaemonStillTells(t *testing.T) {
 	a, b, c := strings.Repeat("a", 32), strings.Repeat("b", 32), strings.Repeat("c", 32)
 	w := newKeyWorld(t, kiosk.KeyUse{Fingerprint: a, KEM: "x25519", Current: true, Records: 7}, kiosk.KeyUse{Fingerprint: b, KEM: "mlkem768x25519", Bookings: 1}, kiosk.KeyUse{Fingerprint: c, Records: 2})
@@ -217,45 +230,35 @@ func TestTheKeysOfRelaysAndSupport(t *testing.T) {
 		t.Errorf("printed\n%s", out)
 	}
 
-	sealed := func(part string) string {
-		var out bytes.Buffer
-		s, err := seal.NewWriter(&out, pub, seal.Binding{Format: 1, Device: strings.Repeat("d", 32), Part: part})
-		if err != nil {
+	keep := func(name string, b []byte) string {
+		at := filepath.Join(dir, name)
+		if err := os.WriteFile(at, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(s, "the outbox"); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		name := filepath.Join(dir, part)
-		if err := os.WriteFile(name, out.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return name
+		return at
 	}
-	export, opened := sealed("export"), filepath.Join(dir, "opened")
+	image, err := seal.SealEnvelope(pub, seal.Binding{Format: 1, Device: strings.Repeat("d", 32), Part: "image/SELFIE"}, []byte("a face"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := exported(t, w.ring(t), pub)
+	export, opened := keep("export", whole), filepath.Join(dir, "opened")
 	w.refused(t, 64, "--key is missing", "open-export", export, "--out", opened)
 	w.refused(t, 64, "--out is missing", "open-export", export, "--key", file)
 	w.refused(t, 64, "FILE is missing", "open-export", "--key", file, "--out", opened)
 	w.refused(t, 65, "no such file", "open-export", "/nonexistent", "--key", file, "--out", opened)
-	w.refused(t, 65, "no export", "open-export", sealed("image"), "--key", file, "--out", opened)
+	w.refused(t, 65, "no export", "open-export", keep("image", image), "--key", file, "--out", opened)
 	w.refused(t, 65, key.Fingerprint(), "open-export", export, "--key", filepath.Join(w.store.Dir, "device.key"), "--out", opened)
-	torn := filepath.Join(dir, "torn")
-	whole, err := os.ReadFile(export)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(torn, whole[:len(whole)-1], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.refused(t, 65, "nothing was kept", "open-export", torn, "--key", file, "--out", opened)
+	torn := keep("torn", whole[:len(whole)-1])
+	w.refused(t, 65, "does not open", "open-export", torn, "--key", file, "--out", opened)
 	if _, err := os.Stat(opened); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something was kept: %v", err)
 	}
 	w.good(t, "open-export", export, "--key", file, "--out", opened)
-	if got, err := os.ReadFile(opened); err != nil || string(got) != "the outbox" {
+	var tells struct {
+		Device string `json:"device"`
+	}
+	if got, err := os.ReadFile(opened); err != nil || json.Unmarshal(got, &tells) != nil || tells.Device != w.ring(t).Current().Fingerprint() {
 		t.Errorf("opened %q, %v", got, err)
 	}
 	if info, err := os.Stat(opened); err != nil || info.Mode() != 0o600 {
@@ -295,4 +298,19 @@ func TestTheKeyStoreIsTheSystemsOrOnesOwn(t *testing.T) {
 			t.Errorf("%v: %s, want %s", env, got, name)
 		}
 	}
+}
+
+// exported returns what the outbox itself exports for the holder of a key.
+func exported(t *testing.T, device *seal.Ring, pub *seal.Public) []byte {
+	t.Helper()
+	q, err := outbox.Open(t.Context(), outbox.Options{Path: filepath.Join(t.TempDir(), "queue.db"), Keys: device})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close() //nolint:errcheck // nothing was written that matters
+	var out bytes.Buffer
+	if err := q.Export(t.Context(), &out, pub); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }

@@ -22,7 +22,9 @@ type clock struct {
 
 	mu    sync.Mutex
 	known bool
-	ahead time.Duration // of the gateway
+	ahead time.Duration // of the gateway, when it told
+	wall  time.Time     // when that was, without a monotonic reading
+	up    time.Duration // and by the clock that nobody sets
 }
 
 func newClock(log *slog.Logger) *clock { return &clock{floor: built(), log: log} }
@@ -50,6 +52,7 @@ func (c *clock) told(ctx context.Context, behind time.Duration) {
 	c.mu.Lock()
 	before := !c.known || near(c.ahead)
 	c.known, c.ahead = true, -behind
+	c.wall, c.up = time.Now().Round(0), sinceBoot()
 	after := near(c.ahead)
 	c.mu.Unlock()
 	switch {
@@ -62,12 +65,16 @@ func (c *clock) told(ctx context.Context, behind time.Duration) {
 
 func near(skew time.Duration) bool { return skew.Abs() <= skewMost }
 
-// skew returns how far this machine is ahead of the gateway, and false until
-// the gateway has told its time.
+// skew returns how far this machine is ahead of the gateway by now, and false
+// until the gateway has told its time. A clock that was set since then is off
+// by that much more.
 func (c *clock) skew() (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ahead, c.known
+	if !c.known {
+		return 0, false
+	}
+	return c.ahead + time.Now().Round(0).Sub(c.wall) - (sinceBoot() - c.up), true
 }
 
 // confirmed reports whether the gateway agrees with this machine: enough to

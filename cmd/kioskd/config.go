@@ -18,6 +18,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
+	"livekiosk/queue"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/seal"
 )
@@ -43,6 +44,12 @@ type CameraConfig struct {
 	// found, "clip:portrait", "clip:spoof" or "clip:empty" for a composed clip,
 	// or "frames:DIR" for a folder of JPEG frames.
 	Source string `toml:"source"`
+
+	// Rotate and Mirror make the pictures upright: turned clockwise by Rotate
+	// degrees, 0, 90, 180 or 270, and then, with Mirror, left and right
+	// exchanged, for a camera that sees people in a mirror.
+	Rotate int  `toml:"rotate"`
+	Mirror bool `toml:"mirror"`
 }
 
 // GatewayConfig says who is talked to; nobody else ever is.
@@ -80,9 +87,10 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords  int   `toml:"max_records"`
-	MaxBytes    int64 `toml:"max_bytes"`
-	MaxBookings int   `toml:"max_bookings"`
+	MaxRecords  int    `toml:"max_records"`
+	MaxBytes    int64  `toml:"max_bytes"`
+	MaxBookings int    `toml:"max_bookings"`
+	EpochsDir   string `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -220,10 +228,14 @@ func (c Config) Validate() error {
 		return errors.New("state.traces: must not be negative")
 	case c.Queue.MaxRecords < 3:
 		return errors.New("queue.max_records: must be at least 3, the attempts of one session")
+	case c.Queue.MaxRecords > queue.RecordsMost:
+		return fmt.Errorf("queue.max_records: must be at most %d", queue.RecordsMost)
 	case c.Queue.MaxBytes < 64<<20:
 		return errors.New("queue.max_bytes: must be at least 67108864 (64 MiB): one session needs up to 24 MiB")
 	case c.Queue.MaxBookings < 1:
 		return errors.New("queue.max_bookings: must be at least 1")
+	case c.Queue.MaxBookings > queue.BookingsMost:
+		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
@@ -261,7 +273,13 @@ func (f FlowConfig) validate() error {
 	return nil
 }
 
+// mount is how the camera is built in.
+func (c CameraConfig) mount() kiosk.Mount { return kiosk.Mount{Turn: c.Rotate, Mirror: c.Mirror} }
+
 func (c CameraConfig) validate() error {
+	if !c.mount().Valid() {
+		return fmt.Errorf("camera.rotate: %d is none of 0, 90, 180, 270", c.Rotate)
+	}
 	kind, name, found := strings.Cut(c.Source, ":")
 	switch {
 	case c.Source == "auto", strings.HasPrefix(c.Source, "/dev/"):

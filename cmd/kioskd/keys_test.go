@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -116,5 +117,35 @@ func TestKeysThatCannotWorkAreNamed(t *testing.T) {
 	c.Keys.Dir = "/srv/keys"
 	if err := c.Validate(); err != nil || c.keyStore().Dir != "/srv/keys" {
 		t.Errorf("the store lies in %s, %v", c.keyStore().Dir, err)
+	}
+}
+
+// TestTheEpochKeysLieWhereTheConfigurationSays, such as on a medium that
+// forgets.
+func TestTheEpochKeysLieWhereTheConfigurationSays(t *testing.T) {
+	l := newLab(t)
+	elsewhere := filepath.Join(t.TempDir(), "epochs")
+	d := l.start("-config", l.file("c.toml", fmt.Sprintf("[queue]\nepochs_dir = %q\n", elsewhere)))
+	d.await("service", healthy)
+	for dir, want := range map[string]int{elsewhere: 1, l.state: 0} {
+		if files, err := filepath.Glob(filepath.Join(dir, "outbox.db.epochs-*")); err != nil || len(files) != want {
+			t.Errorf("%s holds the epoch files %v, %v; want %d", dir, files, err, want)
+		}
+	}
+}
+
+// An outbox that cannot be looked at just now is none that is not there: a new
+// key in the place of one that is missing would open nothing of it.
+func TestAnOutboxOutOfReachIsNoneThatIsMissing(t *testing.T) {
+	c := defaults()
+	c.State.Dir = t.TempDir()
+	if c.sealed() {
+		t.Error("an outbox where there is none")
+	}
+	if err := os.Symlink(filepath.Base(c.queuePath()), c.queuePath()); err != nil { // to itself
+		t.Fatal(err)
+	}
+	if !c.sealed() {
+		t.Error("what cannot be looked at is taken for nothing")
 	}
 }

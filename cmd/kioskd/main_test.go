@@ -130,6 +130,11 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"pictures of real people's screens", func(*lab) []string { return []string{"-camera", "auto", "-screens", "/tmp/faces"} }, exitConfig, "faces"},
 		{"a real person's consent by script", func(*lab) []string { return []string{"-camera", "auto", "-script", "agree"} }, exitConfig, "consent"},
 		{"a folder without frames", func(l *lab) []string { return []string{"-camera", "frames:" + l.t.TempDir()} }, exitConfig, "camera.source"},
+		{"a camera that hangs crooked", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nrotate = 45\n")} }, exitConfig, "camera.rotate: 45"},
+		{"a turn that is no number", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nrotate = \"90\"\n")} }, exitConfig, "camera.rotate"},
+		{"a camera that is mounted on its side", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[camera]\nrotate = 270\nmirror = true\n")}
+		}, exitOK, "usable"},
 		{"a certificate without its key", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", "[gateway]\npartner_cert_file = \"/x.crt\"\n")}
 		}, exitConfig, "gateway.partner_key_file"},
@@ -147,6 +152,10 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			return []string{"-config", l.file("c.toml", "[gateway]\nproxy = \"ftp://kiosk:hunter2@proxy.example\"\n")}
 		}, exitConfig, "gateway.proxy"},
 		{"an upload cap that stops everything", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[gateway]\nupload_limit = 1\n")} }, exitConfig, "gateway.upload_limit"},
+		{"more records than there can be keys", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1000001\n")}
+		}, exitConfig, "queue.max_records"},
+		{"more bookings than are kept", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 40001\n")} }, exitConfig, "queue.max_bookings"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"no models", func(l *lab) []string { l.models = l.t.TempDir(); return nil }, exitMissing, "make models"},
 		{"a damaged model", func(l *lab) []string { l.alterModel(); return nil }, exitModel, "make models"},
@@ -471,12 +480,15 @@ func (d *daemonUnderTest) metrics() string {
 }
 
 // TestAWholeSessionOnRealParts runs one visitor through the composed clip, the
-// real models, a real outbox, real HTTP and the real screens.
+// real models, a real outbox, real HTTP and the real screens. The clip is
+// composed before, the screens are small and the visitor has time: on two busy
+// cores under the race detector no face would be seen often enough otherwise.
 func TestAWholeSessionOnRealParts(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	l := newLab(t)
 	screens := t.TempDir()
-	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens)
+	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens,
+		"-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", l.file("c.toml", "[flow]\nattempt_in = \"5m\"\n"))
 	d.await("service", healthy)
 	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})
 	if err != nil {

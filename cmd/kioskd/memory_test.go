@@ -28,6 +28,7 @@ import (
 
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
+	"livekiosk/camera/pixel"
 	"livekiosk/camera/replay"
 	"livekiosk/inference"
 	"livekiosk/inference/models"
@@ -176,6 +177,11 @@ func (v *visit) pieces(t *testing.T) *pieces {
 			t.Fatal(err)
 		}
 		p.add(formRGBA, img.Pix, 64, 256)
+		luma := image.NewGray(img.Rect)
+		if err := pixel.Turn(nil, luma, img, pixel.Orientation{}); err != nil {
+			t.Fatal(err)
+		}
+		p.add(formLuma, luma.Pix, 64, 128)
 		screens.add(img)
 		tensors.add(data)
 	}

@@ -277,7 +277,7 @@ func (m *metrics) collectOutbox(s scrape) {
 		s.gauge("kiosk_outbox_oldest_record_age_seconds", "Age of the oldest record to deliver, by the kiosk's clock; 0 if there is none.", age)
 	}
 	erased := m.erasures(ctx)
-	for _, why := range []string{"settled", "recapture", "dropped", "expired", "unbooked", "redeemed", "orphaned"} {
+	for _, why := range []string{"settled", "recapture", "dropped", "expired", "unbooked", "redeemed"} {
 		s.counter("kiosk_outbox_erased_total", "Records and bookings that nobody can read any more, by why: their key was destroyed.", float64(erased[why]), "why", why)
 	}
 	all, err := m.src.Bookings(ctx)

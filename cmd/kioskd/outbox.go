@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,8 +41,9 @@ type outbox struct {
 
 	suspect chan struct{} // holds a token when something went wrong with it
 
-	occupied    func() bool      // whether a session is in progress
-	compactions chan *compaction // taken by watch
+	expired     func(kiosk.Receipt) // told of what is erased for its age
+	occupied    func() bool         // whether a session is in progress
+	compactions chan *compaction    // taken by watch
 
 	opening sync.Mutex // held for as long as it takes to open a large one
 
@@ -55,9 +57,9 @@ type outbox struct {
 
 // newOutbox returns an outbox that is not open. occupied reports whether a
 // session is in progress, from any goroutine.
-func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, log *slog.Logger) *outbox {
+func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), log *slog.Logger) *outbox {
 	return &outbox{
-		c: c, relay: relay, trusted: trusted, occupied: occupied, log: log,
+		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, log: log,
 		suspect: make(chan struct{}, 1), compactions: make(chan *compaction), err: errOutbox,
 	}
 }
@@ -106,8 +108,8 @@ func (o *outbox) options() (queue.Options, error) {
 		return queue.Options{}, fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	return queue.Options{
-		Path: o.c.queuePath(), Keys: ring, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Log: o.log,
+		Path: o.c.queuePath(), Keys: ring, Epochs: o.c.Queue.EpochsDir, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
+		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Expired: o.expired, Log: o.log,
 	}, nil
 }
 
@@ -303,8 +305,8 @@ func (c Config) aside() string {
 // that was here. A new key could not open them, and what a visitor was promised
 // would be lost.
 func (c Config) sealed() bool {
-	_, err := os.Stat(c.queuePath())
-	return err == nil
+	_, err := os.Lstat(c.queuePath())
+	return !errors.Is(err, fs.ErrNotExist) // what cannot be looked at may be one
 }
 
 // check is -check-config: everything that a start would need, touched by

@@ -87,6 +87,17 @@ func TestCheckConfigNamesWhatIsWrongWithTheRelay(t *testing.T) {
 	}
 }
 
+// TestADaemonThatCannotReadTheRelaysKeyEndsAsMisconfigured, with the code that
+// keeps systemd from starting it again and from rebooting the board.
+func TestADaemonThatCannotReadTheRelaysKeyEndsAsMisconfigured(t *testing.T) {
+	l := newLab(t)
+	var log bytes.Buffer
+	config := l.file("c.toml", "[relay]\nkey_file = \"/nowhere/relay.pub\"\ngateway_url = \"http://127.0.0.1:9\"\n")
+	if got := run(t.Context(), l.args("-config", config), &log); got != exitConfig || !strings.Contains(log.String(), "relay.key_file") {
+		t.Errorf("exit code %d, want %d\n%s", got, exitConfig, log.String())
+	}
+}
+
 // TestAKioskInRelayModeSaysSo also launches as a partner does that knows the
 // gateway, and not that a relay is in between.
 func TestAKioskInRelayModeSaysSo(t *testing.T) {

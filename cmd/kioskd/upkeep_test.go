@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -77,6 +79,21 @@ func TestADropWhileOfflineLeavesNothingToRead(t *testing.T) {
 	got, err := d.client.Drop(t.Context(), gone.Record, "consent withdrawn")
 	if err != nil || got.Record != gone.Record || got.Confirmed {
 		t.Fatalf("Drop() = %+v, %v", got, err)
+	}
+	// Whoever was told "saved" waits for how it ended.
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	told := errors.New("told")
+	if err := d.client.Events(within, 0, true, func(e kiosk.Event) error {
+		if e.Kind != kiosk.EventResult || e.Session != gone.Session {
+			return nil
+		}
+		if e.Result.Status != kiosk.Errored || e.Result.Detail != kiosk.APIError {
+			t.Errorf("the partner is told %+v, want that nothing will come of it", e.Result)
+		}
+		return told
+	}); !errors.Is(err, told) {
+		t.Errorf("the partner is told nothing: %v", err)
 	}
 	entries, err := d.client.Queue(t.Context())
 	if err != nil || len(entries) != 2 || entries[0].Record != stays.Record || entries[1].State != "done" ||

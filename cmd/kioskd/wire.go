@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" }, log)
+	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" },
+		func(r kiosk.Receipt) { d.answered(ctx, r) }, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
@@ -138,6 +140,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	pool := camera.NewPool(8)
 	if d.camera, err = camera.New(camera.Options{
 		Source: &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode, log: log}, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Mount: c.Camera.mount(),
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
 		Beat:  d.dog.Part("camera", 15*time.Second), Log: log,
@@ -151,7 +154,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: d.outbox, Ledger: d.outbox, Upkeep: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -178,7 +181,9 @@ func (d *daemon) close(ctx context.Context) {
 	if d.preview != nil {
 		d.preview.Clear()
 	}
-	d.outbox.close(ctx)
+	if d.outbox != nil {
+		d.outbox.close(ctx)
+	}
 	if d.socket != nil {
 		_ = d.socket.Close() // the server has closed it, if it ran
 	}
@@ -186,7 +191,10 @@ func (d *daemon) close(ctx context.Context) {
 
 // facts is the provenance that goes into every record and trace.
 func (d *daemon) facts() map[string]string {
-	f := map[string]string{"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source}
+	f := map[string]string{
+		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
+		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
+	}
 	if d.c.simulated() {
 		f["trust"] = "test" // nobody stood before a camera
 	}
@@ -376,13 +384,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	}
 	dl, err := deliver.New(deliver.Options{
 		Outbox: q, Bookings: q, Gateway: guard{d.client, d.c.Relay.mode()}, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
-		Report: func(r kiosk.Receipt) {
-			d.log.InfoContext(ctx, "record settled", slog.String("session", string(r.Session)), slog.String("record", string(r.Record)),
-				slog.String("action", string(r.Action)), slog.String("reason", r.Reason))
-			if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
-				d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
-			}
-		},
+		Report: func(r kiosk.Receipt) { d.answered(ctx, r) },
 		Emit: func(e kiosk.Event) {
 			d.emit(e)
 			if e.Kind == kiosk.EventDeferred {
@@ -403,6 +405,15 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 	g.Go(func() error { return d.outbox.watch(either, probed) })
 	g.Go(func() error { return d.room(either) })
 	return g.Wait()
+}
+
+// answered tells how a record ended.
+func (d *daemon) answered(ctx context.Context, r kiosk.Receipt) {
+	d.log.InfoContext(ctx, "record settled", slog.String("session", string(r.Session)), slog.String("record", string(r.Record)),
+		slog.String("action", string(r.Action)), slog.String("reason", r.Reason))
+	if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
+	}
 }
 
 // room has the kiosk out of service while a session would find no room. A

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"livekiosk/camera/pixel"
 	"livekiosk/inference"
 	"livekiosk/inference/models"
 	"livekiosk/inference/onnx"
@@ -54,7 +55,10 @@ func Models(tb testing.TB) inference.Options {
 type Still struct{ Picture *image.RGBA }
 
 // Decode returns the picture, whatever it is asked for.
-func (s *Still) Decode(*kiosk.Frame, int) (*image.RGBA, error) { return s.Picture, nil }
+func (s *Still) Decode(*kiosk.Frame, int) (*image.RGBA, *image.Gray, error) {
+	luma := image.NewGray(s.Picture.Rect)
+	return s.Picture, luma, pixel.Turn(nil, luma, s.Picture, pixel.Orientation{})
+}
 
 // Assess returns o's assessment of img as the whole of a frame of its size.
 func Assess(tb testing.TB, o inference.Options, img *image.RGBA) kiosk.Assessment {

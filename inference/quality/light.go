@@ -224,25 +224,19 @@ func opponents(r, g, b float64) (green, blue float64) {
 	return 500 * (f(x) - f(y)), 200 * (f(y) - f(z))
 }
 
-// Mean returns the mean luma of img, 0..255, from one pixel in each square of a
-// 36th of the shorter side; 0 if img is empty.
-func Mean(img *image.RGBA) float32 {
-	step := max(min(img.Rect.Dx(), img.Rect.Dy())/36, 1)
+// Mean returns the mean of g, 0..255, from one pixel in each square of a 36th of
+// the shorter side; 0 if g is empty.
+func Mean(g *image.Gray) float32 {
+	step := max(min(g.Rect.Dx(), g.Rect.Dy())/36, 1)
 	var sum, n uint32
-	for y := step / 2; y < img.Rect.Dy(); y += step {
-		row := img.Pix[y*img.Stride:]
-		for x := step / 2; x < img.Rect.Dx(); x += step {
-			sum += luma(row, 4*x)
+	for y := step / 2; y < g.Rect.Dy(); y += step {
+		row := g.Pix[y*g.Stride:][:g.Rect.Dx()]
+		for x := step / 2; x < len(row); x += step {
+			sum += uint32(row[x])
 			n++
 		}
 	}
-	return float32(sum) / float32(max(n, 1)) / 256
-}
-
-// luma is the BT.601 luma of the pixel at i, times 256.
-func luma(pix []uint8, i int) uint32 {
-	p := pix[i : i+3 : i+3]
-	return 77*uint32(p[0]) + 150*uint32(p[1]) + 29*uint32(p[2])
+	return float32(sum) / float32(max(n, 1))
 }
 
 // A Background is what is behind a face.
@@ -251,18 +245,18 @@ type Background struct {
 	Uniformity Component // 7.3.2
 }
 
-// Behind measures what is behind the face in the square box face, on points of
-// img a 45th of its shorter side apart: everything outside the box grown half as
-// wide again, so that hair does not count, and above the chin, so that clothes
-// do not. Where less than a hundredth of img is left, as when the face fills it,
-// ok is false.
+// Behind measures what is behind the face in the square box face of img, whose
+// luma is luma; both begin at (0, 0). It looks at points a 45th of the shorter
+// side apart: everything outside the box grown half as wide again, so that hair
+// does not count, and above the chin, so that clothes do not. Where less than a
+// hundredth of img is left, as when the face fills it, ok is false.
 //
 // The raw value of background uniformity is the mean gradient of luminance, in
 // steps of 255 as Scharr's operator weighs them, over the pixels of a picture
 // whose inter-eye distance is 81 pixels, as OFIQ's is. ied is that of img. What is
 // background is the geometry above, where OFIQ has a segmentation network, and a
 // point's gradient is taken from its four neighbours alone.
-func (c *Crop) Behind(img *image.RGBA, face image.Rectangle, ied float32) (b Background, ok bool) {
+func (c *Crop) Behind(img *image.RGBA, luma *image.Gray, face image.Rectangle, ied float32) (b Background, ok bool) {
 	head := face.Inset(-face.Dx() / 4)
 	step := max(min(img.Rect.Dx(), img.Rect.Dy())/45, 1)
 	bottom := min(img.Rect.Dy()-1, face.Max.Y)
@@ -274,7 +268,7 @@ func (c *Crop) Behind(img *image.RGBA, face image.Rectangle, ied float32) (b Bac
 				continue
 			}
 			i := y*img.Stride + 4*x
-			sum += luma(img.Pix, i)
+			sum += uint32(luma.Pix[y*luma.Stride+x])
 			n++
 			dx := c.linearAt(img.Pix, i+4) - c.linearAt(img.Pix, i-4)
 			dy := c.linearAt(img.Pix, i+img.Stride) - c.linearAt(img.Pix, i-img.Stride)
@@ -286,7 +280,7 @@ func (c *Crop) Behind(img *image.RGBA, face image.Rectangle, ied float32) (b Bac
 	}
 	// Scharr's weights sum to 16 over the same two pixels' distance.
 	raw := float32(16 * gradients / float64(n) * float64(ied) / 81)
-	return Background{float32(sum) / float32(n) / 256, component(raw, 190*(1-sigmoid(raw, 10, 100)))}, true
+	return Background{float32(sum) / float32(n), component(raw, 190*(1-sigmoid(raw, 10, 100)))}, true
 }
 
 // linearAt returns the luminance of the pixel at i, 0..255.

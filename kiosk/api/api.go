@@ -279,16 +279,19 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	s.write(w, r, http.StatusOK, st)
 }
 
-func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
-	entries, err := s.o.Queue.Entries(r.Context())
+func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) { list(s, w, r, s.o.Queue.Entries) }
+
+// list answers with all that the outbox has of a kind.
+func list[T any](s *Server, w http.ResponseWriter, r *http.Request, ask func(context.Context) ([]T, error)) {
+	all, err := ask(r.Context())
 	if err != nil {
 		s.outboxDown(w, r, err)
 		return
 	}
-	if entries == nil {
-		entries = []kiosk.Entry{}
+	if all == nil {
+		all = []T{}
 	}
-	s.write(w, r, http.StatusOK, entries)
+	s.write(w, r, http.StatusOK, all)
 }
 
 func (s *Server) outboxDown(w http.ResponseWriter, r *http.Request, err error) {

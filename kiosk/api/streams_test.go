@@ -203,7 +203,7 @@ func TestASessionWhoseResultIsMissingEndsAllTheSame(t *testing.T) {
 			w.log.Publish(kiosk.Event{Kind: kiosk.EventHint, Session: "other"})
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	w.server.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/v1/sessions/s1/events", nil))
 	if ctx.Err() != nil || !strings.Contains(rec.Body.String(), `"kind":"gap"`) {

@@ -67,15 +67,7 @@ func (s *Server) getErasures(w http.ResponseWriter, r *http.Request) {
 		s.noUpkeep(w, r)
 		return
 	}
-	all, err := s.o.Ledger.Erasures(r.Context())
-	if err != nil {
-		s.outboxDown(w, r, err)
-		return
-	}
-	if all == nil {
-		all = []kiosk.Erasure{}
-	}
-	s.write(w, r, http.StatusOK, all)
+	list(s, w, r, s.o.Ledger.Erasures)
 }
 
 func (s *Server) getKeys(w http.ResponseWriter, r *http.Request) {
@@ -83,15 +75,7 @@ func (s *Server) getKeys(w http.ResponseWriter, r *http.Request) {
 		s.noUpkeep(w, r)
 		return
 	}
-	all, err := s.o.Ledger.KeyUses(r.Context())
-	if err != nil {
-		s.outboxDown(w, r, err)
-		return
-	}
-	if all == nil {
-		all = []kiosk.KeyUse{}
-	}
-	s.write(w, r, http.StatusOK, all)
+	list(s, w, r, s.o.Ledger.KeyUses)
 }
 
 func (s *Server) noUpkeep(w http.ResponseWriter, r *http.Request) {

@@ -359,7 +359,7 @@ func (s *story) String() string {
 // what comes about without one.
 func (s *story) until(t *testing.T, done func() bool) {
 	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	silence := time.NewTicker(20 * time.Millisecond)
 	defer silence.Stop()
@@ -368,7 +368,7 @@ func (s *story) until(t *testing.T, done func() bool) {
 		case <-s.news:
 		case <-silence.C:
 		case <-limit.C:
-			t.Fatalf("not done after 20 s; so far: %s", s)
+			t.Fatalf("not done after a minute; so far: %s", s)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func TestRejectionsLeadThroughTheAttempts(t *testing.T) {
 		}
 	}
 	// What the person is not told, the partner is.
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	last := w.outbox.end("r3").SubmissionID
 	if _, err := w.Partner.Await(ctx, func(ev partner.Event) bool {

@@ -428,7 +428,7 @@ func (m *model) named(r report) error {
 func (m *model) step(r report) error {
 	verb, what, _ := strings.Cut(r.Step, " ")
 	refused := slices.ContainsFunc(r.Is, func(is string) bool {
-		return is == "full" || is == "no record" || is == "no booking" || is == "not open" || is == "not dead"
+		return is == "full" || is == "no record" || is == "no booking" || is == "not open"
 	})
 	switch {
 	case verb == "open" && r.Aside != "":

@@ -318,7 +318,7 @@ func kinds(err error) []string {
 	var is []string
 	for name, target := range map[string]error{
 		"full": kiosk.ErrQueueFull, "bad": kiosk.ErrQueueBad, "newer": kiosk.ErrQueueNewer, "busy": kiosk.ErrQueueBusy,
-		"no record": kiosk.ErrNoRecord, "not dead": kiosk.ErrNotDead, "no booking": kiosk.ErrNoBooking, "not open": errNotOpen,
+		"no record": kiosk.ErrNoRecord, "no booking": kiosk.ErrNoBooking, "not open": errNotOpen,
 	} {
 		if errors.Is(err, target) {
 			is = append(is, name)

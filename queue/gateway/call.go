@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func (l *line) send(ctx context.Context, call string, req *http.Request) (*answe
 		return nil, l.unreachable(ctx, call, err)
 	}
 	a := &answer{
-		call: call, service: l.service, status: resp.StatusCode,
+		call: call, service: l.service, status: resp.StatusCode, to: req,
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), arrived),
 		long:       len(b) > answerLimit,
 	}
@@ -169,6 +170,7 @@ func (l *line) unreachable(ctx context.Context, call string, err error) *kiosk.G
 type answer struct {
 	call       string
 	service    kiosk.Service
+	to         *http.Request // holds secrets
 	status     int
 	retryAfter time.Duration
 	body       []byte // nil if it was too long
@@ -222,6 +224,9 @@ func (a *answer) failure() error {
 	case a.enveloped:
 		g.Cause = cause(a.envelope.Errors)
 	}
+	if g.Cause != "" && a.sent(g.Cause) {
+		g.Cause = ""
+	}
 	from := bystander
 	if a.enveloped || a.service == kiosk.StoreService && !a.html {
 		from = itself
@@ -233,6 +238,23 @@ func (a *answer) failure() error {
 		g.Err = fmt.Errorf("HTTP %d: %w", a.status, err)
 	}
 	return g
+}
+
+// sent reports whether the request had a word in it. It may be a token, or the
+// number by which a person is known: a service that gives it back as its cause
+// would have it logged and shown.
+func (a *answer) sent(word string) bool {
+	said := []string{a.to.URL.RawQuery}
+	for _, values := range a.to.Header {
+		said = append(said, values...)
+	}
+	if a.to.GetBody != nil && a.service != kiosk.StoreService { // an image says nothing
+		if body, err := a.to.GetBody(); err == nil {
+			b, _ := io.ReadAll(body) // in memory
+			said = append(said, string(b))
+		}
+	}
+	return slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, word) })
 }
 
 // strange is the failure of a call whose answer was a success that cannot be

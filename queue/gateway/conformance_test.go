@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,9 +144,7 @@ func calls(t *testing.T) []call {
 		{
 			name: "status", service: kiosk.GatewayService,
 			make: func(ctx context.Context, base string) (any, error) {
-				s, err := device(base).Status(ctx, someone(), "s1")
-				s.Raw = nil
-				return s, err
+				return device(base).Status(ctx, someone(), "s1")
 			},
 			method: "GET", path: "/coe/v1/submissions/s1/status", header: user,
 			success: `{"submissionId":"s1","status":"COMPLETED","submissionType":"STANDALONE_LIVENESS","createdAt":"2026-05-01","completedAt":"2026-05-01",` +
@@ -515,6 +514,40 @@ func TestNoCallTellsItsSecrets(t *testing.T) {
 			want := map[string]kiosk.Trouble{dead.URL: kiosk.TroubleConnect, echo.URL: kiosk.NoTrouble, "https://gateway.invalid": kiosk.TroubleDNS}[base]
 			if g.Trouble != want {
 				t.Errorf("%d %s of %s: %s, want %s", i, c.name, u.Hostname(), g.Trouble, want)
+			}
+		}
+	}
+}
+
+// TestWhatWasSentIsNoCause has services answer with a word of the request in
+// place of a cause, by which it would come to logs and to staff.
+func TestWhatWasSentIsNoCause(t *testing.T) {
+	sent := []string{"S3CRETTOKEN", "S3CRETSESSION", "3171234567890123", "5ecre7515na7ure"}
+	for _, word := range sent {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusBadRequest)
+			if r.URL.Path == "/store" {
+				_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", word)
+				return
+			}
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"cause":"%s"}]}`, word)
+		}))
+		defer server.Close()
+		c := kioskOf(t, gateway.Options{GatewayURL: server.URL, PartnerURL: server.URL})
+		who := kiosk.Credentials{Token: sent[0], CorrelationID: sent[1], Session: "s-1"}
+		_, urls := c.Targets(t.Context(), who)
+		confirm := c.Confirm(t.Context(), who, "s1", json.RawMessage(`{"user":"3171234567890123"}`))
+		_, token := c.UserToken(t.Context(), kiosk.TokenRequest{CorrelationID: sent[1], UserID: sent[2], UserIDType: "NIK", Locale: kiosk.English})
+		upload := c.Upload(t.Context(), kiosk.Upload{Target: kiosk.Target{URL: server.URL + "/store?X-Amz-Signature=" + sent[3]}, JPEG: []byte("a face")})
+		for call, tt := range map[string]struct {
+			err  error
+			knew []string
+		}{
+			"urls": {urls, sent[:2]}, "confirm": {confirm, sent[:3]}, "token": {token, sent[1:3]}, "upload": {upload, sent[3:]},
+		} {
+			if g := failure(t, tt.err); (g.Cause == "") != slices.Contains(tt.knew, word) {
+				t.Errorf("%s, which was sent %q, answers %q: cause %q", call, tt.knew, word, g.Cause)
 			}
 		}
 	}

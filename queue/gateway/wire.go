@@ -51,7 +51,7 @@ func storeCode(body []byte) string {
 }
 
 // word returns s if it is an identifier of moderate length, else "": causes
-// go to logs and staff, so nothing that could be a token or a name passes.
+// go to logs and staff, and are no place for a sentence with a name in it.
 func word(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) > 64 {
@@ -164,7 +164,6 @@ func decodeStatus(data json.RawMessage) (kiosk.SubmissionStatus, error) {
 		SubmissionID: string(w.SubmissionID),
 		Status:       kiosk.GatewayStatus(upper(w.Status)),
 		Documents:    map[kiosk.Document]string{},
-		Raw:          data,
 	}
 	if s.Status == "" {
 		return kiosk.SubmissionStatus{}, errors.New("status: none given")

@@ -1,7 +1,5 @@
 package seal
 
-import "io"
-
 // NewSealerOn is NewSealer on a board that has AES instructions or not.
 func NewSealerOn(pub *Public, aes bool) (*Sealer, error) { return newSealer(pub, aes) }
 
@@ -28,9 +26,4 @@ func (e *Epochs) Fail(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	_ = e.fail(err)
-}
-
-// NewWriterOn is NewWriter on a board that has AES instructions or not.
-func NewWriterOn(w io.Writer, pub *Public, b Binding, aes bool) (*Writer, error) {
-	return newWriter(w, pub, b, aes)
 }

@@ -74,19 +74,6 @@
 //	…       the sealed part, bound to all of these and to Correlation, which
 //	        the opener has to know
 //
-// What is too long for the memory is a stream:
-//
-//	16      "livekiosk stream"
-//	…       Format, Attempt, Record, Device, Part and Key as in an envelope
-//	1       suite, of a sealed part
-//	k       encapsulated key
-//	…       chunks: 65536 bytes of plaintext, the last one 0 to 65536, sealed,
-//	        each with 16 bytes more for its tag
-//
-// Its key is the 32 bytes that HPKE exports for "livekiosk stream". The nonce of
-// a chunk is its number, from 0, in 11 bytes, and 01 for the last one, else 00;
-// the associated data of each is that of the stream.
-//
 // # Files
 //
 // A key file is PEM with one block. X25519: "PRIVATE KEY", PKCS #8, as openssl
@@ -140,8 +127,7 @@ const (
 	keptOverhead = 1 + saltSize + tag
 	mostShared   = 128 // for how many records a Key knows the cipher: more than are delivered at a time
 
-	partsPurpose  = "livekiosk parts"
-	streamPurpose = "livekiosk stream"
+	partsPurpose = "livekiosk parts"
 )
 
 // Overhead is how many bytes longer a sealed or kept part is at most than its
@@ -207,7 +193,7 @@ func newSealer(pub *Public, withAES bool) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	aead, err := exported(suite, partsPurpose, sender.Export)
+	aead, err := exported(suite, sender.Export)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -271,7 +257,7 @@ func (k *Key) open(aad, sealed []byte) ([]byte, error) {
 	aead, known := k.known(head)
 	if !known {
 		var err error
-		if aead, err = k.agree(sealed[:once], partsPurpose); err != nil {
+		if aead, err = k.agree(sealed[:once]); err != nil {
 			return nil, err
 		}
 	}
@@ -287,7 +273,7 @@ func (k *Key) open(aad, sealed []byte) ([]byte, error) {
 }
 
 // agree returns the cipher that the suite and the encapsulated key of head mean.
-func (k *Key) agree(head []byte, purpose string) (cipher.AEAD, error) {
+func (k *Key) agree(head []byte) (cipher.AEAD, error) {
 	suite := head[0]
 	if suite != suiteOf(k.KEM(), true) && suite != suiteOf(k.KEM(), false) {
 		return nil, fmt.Errorf("is of suite %d, which is not sealed for a key of %s", suite, k.KEM())
@@ -296,7 +282,7 @@ func (k *Key) agree(head []byte, purpose string) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, errBroken
 	}
-	return exported(suite, purpose, recipient.Export)
+	return exported(suite, recipient.Export)
 }
 
 // known returns the cipher of a record that was opened lately.
@@ -323,10 +309,10 @@ func (k *Key) learn(head [sha256.Size]byte, aead cipher.AEAD) {
 	k.shared[head], k.recent = aead, append(k.recent, head)
 }
 
-// exported returns the cipher of a suite for a purpose. That of a record's parts
-// has random nonces: few parts have the same key.
-func exported(suite byte, purpose string, export func(context string, length int) ([]byte, error)) (cipher.AEAD, error) {
-	key, err := export(purpose, sha256.Size)
+// exported returns the cipher of a suite for a record's parts, which have random
+// nonces: few parts have the same key.
+func exported(suite byte, export func(context string, length int) ([]byte, error)) (cipher.AEAD, error) {
+	key, err := export(partsPurpose, sha256.Size)
 	if err != nil {
 		return nil, err
 	}

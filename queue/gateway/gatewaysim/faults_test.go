@@ -148,8 +148,8 @@ func TestASlowGatewayReadsAndWritesSlowly(t *testing.T) {
 		t.Fatalf("upload = %d %s", a.status, a.body)
 	}
 	want := time.Duration(len(body)) * time.Second / 200_000
-	if took := time.Since(began); took < want*3/4 || took > 10*want {
-		t.Errorf("%d bytes at 200 kB/s took %v, want %v", len(body), took, want)
+	if took := time.Since(began); took < want*3/4 {
+		t.Errorf("%d bytes at 200 kB/s took %v, want %v or longer", len(body), took, want)
 	}
 }
 

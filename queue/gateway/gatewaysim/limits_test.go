@@ -222,10 +222,8 @@ func TestADiskThatFailsEndsIt(t *testing.T) {
 	}
 	server := httptest.NewServer(sim)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- sim.Run(ctx) }()
+	go func() { ended <- sim.Run(soon(t)) }()
 	if err := sim.BreakDisk(); err != nil {
 		t.Fatal(err)
 	}

@@ -195,9 +195,7 @@ func (w *world) confirmedAs(t *testing.T, kind string, user []string) string {
 
 func (w *world) await(t *testing.T, call, submission string) gatewaysim.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	ev, err := w.Await(ctx, func(ev gatewaysim.Event) bool { return ev.Call == call && ev.Submission == submission })
+	ev, err := w.Await(soon(t), func(ev gatewaysim.Event) bool { return ev.Call == call && ev.Submission == submission })
 	if err != nil {
 		t.Fatalf("%s of %s: %v", call, submission, err)
 	}
@@ -418,11 +416,9 @@ func listener(t *testing.T) string {
 func TestCallbacksAreRepeatedAndMadeAgain(t *testing.T) {
 	w := newWorld(t, gatewaysim.Options{CallbackURL: listener(t), CallbackRepeats: 3, Faults: "callback=lost"})
 	id := w.confirmed(t, w.user(t, "s"))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	calls, lost, first := 0, 0, 0
 	// Four of them, and the one again whose answer was lost.
-	_, err := w.Await(ctx, func(ev gatewaysim.Event) bool {
+	_, err := w.Await(soon(t), func(ev gatewaysim.Event) bool {
 		if ev.Call != "callback" || ev.Submission != id {
 			return false
 		}

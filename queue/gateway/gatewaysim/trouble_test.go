@@ -2,10 +2,11 @@ package gatewaysim_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,25 +131,44 @@ func TestASubmissionThatHasEndedCanBeTheAnswer(t *testing.T) {
 }
 
 // TestAReferenceThatFailsHoldsUpNothing: more verdicts wait for it than can be
-// under way at once.
+// under way at once, and none of them has its next try before all had a first.
 func TestAReferenceThatFailsHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
+	const all, underWay = 16, 4
+	var mu sync.Mutex
+	asked := map[string]int{} // by session
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ PartnerSessionID string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if asked[in.PartnerSessionID]++; asked[in.PartnerSessionID] > 1 && len(asked) <= all-underWay {
+			t.Errorf("session %s again, and %d of %d were asked for", in.PartnerSessionID, len(asked), all)
+		}
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
 	defer server.Close()
-	w := newWorld(t, gatewaysim.Options{ReferenceURL: server.URL})
-	began := time.Now()
+	confirmed := make(chan struct{}) // all of them
+	w := newWorld(t, gatewaysim.Options{ReferenceURL: server.URL, FaceCheck: func(ctx context.Context, _ []byte) (gatewaysim.Face, error) {
+		select {
+		case <-confirmed:
+		case <-ctx.Done():
+		}
+		return gatewaysim.Face{Faces: 1, Live: 1}, ctx.Err()
+	}})
 	var ids []string
-	for i := range 16 {
+	for i := range all {
 		ids = append(ids, w.confirmed(t, w.user(t, strconv.Itoa(i))))
 	}
+	close(confirmed)
 	for _, id := range ids {
 		w.await(t, "verdict", id)
 	}
-	if took := time.Since(began); took > 6*time.Second || asked.Load() != 16*3 {
-		t.Errorf("16 verdicts took %v and %d requests, want three each", took, asked.Load())
+	for session, n := range asked {
+		if n != 3 {
+			t.Errorf("session %s: %d requests, want three", session, n)
+		}
 	}
 }

@@ -145,7 +145,7 @@ func (c *crossing) deliver(t *testing.T) {
 // until waits for an event.
 func (c *crossing) until(t *testing.T, kind kiosk.EventKind, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		c.mu.Lock()

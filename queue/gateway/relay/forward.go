@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -336,6 +337,9 @@ func (r *reader) Read(p []byte) (int, error) {
 // Close does nothing: the memory has one owner, who takes it back.
 func (r *reader) Close() error { return nil }
 
+// readChunk is how much of a body is read at once, bytes.
+const readChunk = 64 << 10
+
 // receive reads a body of at most so many bytes that must come on, and end
 // before end. The result is the caller's to clear.
 func receive(x *exchange, most int64, end time.Time) ([]byte, error) {
@@ -350,14 +354,17 @@ func receive(x *exchange, most int64, end time.Time) ([]byte, error) {
 	if size > most {
 		return nil, errLong
 	}
-	body := make([]byte, 0, size+1)
+	var body []byte
 	for {
+		if len(body) == cap(body) { // as much as came, once more: what is to come is only said
+			body = slices.Grow(body, int(min(size+1-int64(len(body)), max(int64(len(body)), readChunk))))
+		}
 		until := time.Now().Add(readStall)
 		if until.After(end) {
 			until = end
 		}
 		_ = rc.SetReadDeadline(until) // where there is no connection, as in a test, it does not apply
-		n, err := x.Body.Read(body[len(body):min(cap(body), len(body)+64<<10)])
+		n, err := x.Body.Read(body[len(body):min(cap(body), len(body)+readChunk)])
 		body = body[:len(body)+n]
 		switch {
 		case int64(len(body)) > size:

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -799,4 +800,25 @@ func targets(status int) *http.Client {
 		}
 		return urls.Transport.RoundTrip(r)
 	})}
+}
+
+// TestABodyTakesNoMemoryBeforeItComes: whoever reaches the relay can say how
+// long a confirmation will be, on any number of connections.
+func TestABodyTakesNoMemoryBeforeItComes(t *testing.T) {
+	r, err := relay.New(relay.Options{GatewayURL: "https://gateway.example", Keys: seal.NewRing(newKey(t, seal.X25519))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []int64{-1, 512 << 10} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		req := httptest.NewRequest(http.MethodPut, "/coe/v1/submissions/urls", strings.NewReader("{"))
+		req.ContentLength = said
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 300<<10 || w.Code != http.StatusBadRequest {
+			t.Errorf("one byte of %d: %d, and took %d bytes", said, w.Code, took)
+		}
+	}
 }
