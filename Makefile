@@ -90,7 +90,7 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 .PHONY: quality-report
 quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run TestScenes ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
