@@ -126,7 +126,7 @@ func (c *Crop) count(r region, skin spot) tally {
 }
 
 // skin returns what the face's skin looks like: of nine patches all over it the
-// fourth in redness. Four of them lie below the eyes and five above the mouth, so
+// fourth in redness. Five of them lie below the eyes and five above the mouth, so
 // what covers the one or the other leaves enough, and it is hardly ever redder.
 func (c *Crop) skin(width float32) spot {
 	m := c.mesh

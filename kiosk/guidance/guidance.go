@@ -215,7 +215,11 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 	if pose == kiosk.Near {
 		far = kiosk.MoveCloser
 	}
-	span := p.span(pose)
+	span, ied := p.span(pose), p.IEDMin
+	if beyond(kiosk.EyesCovered, a.Cover.Eyes, p.EyesCoverMax) {
+		// A face whose eyes are covered is found up to a sixth too small or too large.
+		span, ied = Span{float32(0.83 * span.Min), float32(1.17 * span.Max)}, float32(0.83*ied)
+	}
 	for _, c := range []struct {
 		hint  kiosk.Hint
 		wrong bool
@@ -223,7 +227,7 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.CameraBlocked, under(kiosk.CameraBlocked, a.Luma, p.FrameLumaMin)},
 		{kiosk.NoFace, a.Faces == 0},
 		{kiosk.MultipleFaces, a.Faces > 1 && over(kiosk.MultipleFaces, a.Second, p.SecondFaceMin)},
-		{far, under(far, width, span.Min) || under(far, a.IED, p.IEDMin)},
+		{far, under(far, width, span.Min) || under(far, a.IED, ied)},
 		{kiosk.FaceTooClose, over(kiosk.FaceTooClose, width, span.Max)},
 		// A face at the left of the camera's image is at the person's own right.
 		{kiosk.MoveLeft, over(kiosk.MoveLeft, -dx, p.Off)},

@@ -63,6 +63,9 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"something dark before eyes and nose", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Shade, a.Cover.Eyes, a.Cover.Nose = 1, 1, 0.5 }, kiosk.EyesCovered},
 		{"a mask", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth, a.Cover.Lower, a.Cover.Cheeks = 1, 0.7, 0.5 }, kiosk.Mask},
 		{"a hand before the eyes", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Eyes = 0.9 }, kiosk.EyesCovered},
+		{"a hand before the eyes, by which the face seems farther away", kiosk.Far, func(a *kiosk.Assessment) {
+			a.Cover.Eyes, a.Face, a.IED = 0.9, image.Rect(548, 268, 732, 452), 66
+		}, kiosk.EyesCovered},
 		{"a hand before the mouth", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth = 0.4 }, kiosk.MouthCovered},
 		{"a phone before a cheek", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks = 0.9 }, kiosk.FaceCovered},
 		{"a cheek that is turned away", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Yaw = 0.9, 35 }, kiosk.TurnRight},
