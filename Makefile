@@ -83,6 +83,16 @@ fuzz: setup ## fuzz every decoder for FUZZ each
 bench: setup ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-inference
+bench-inference: setup ## what quality and the rest of the analysis cost beside the bare networks, in turns, as medians
+	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
+
+.PHONY: quality-report
+quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+	@mkdir -p out/quality
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	@cat out/quality/report.md
+
 .PHONY: bench-outbox
 bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table
 	$(GO) test -tags compare -run '^$$' -bench Compare -benchtime 300x ./queue

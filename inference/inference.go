@@ -100,8 +100,10 @@ type Analyser struct {
 	detector  *detector
 	landmarks *landmarker
 	liveness  *liveness
-	mesh      quality.Mesh
-	other     quality.Mesh // of faces beside the largest, which nobody reads
+	look      look
+	mesh      quality.Mesh // of the largest face
+	upright   quality.Mesh // the same in pixels of look's crop
+	other     quality.Mesh // of faces beside it, which nobody reads
 	skipped   atomic.Uint64
 }
 
@@ -111,7 +113,7 @@ func New(o Options) (*Analyser, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("new analyser: %w", err)
 	}
-	a := &Analyser{decoder: o.Decoder}
+	a := &Analyser{decoder: o.Decoder, look: look{crop: quality.NewCrop()}}
 	var err error
 	if a.detector, err = newDetector(o.Detector); err != nil {
 		return nil, fmt.Errorf("new analyser: detector: %w", err)
@@ -142,7 +144,7 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	if img.Rect.Empty() || img.Rect.Min != (image.Point{}) || luma.Rect != img.Rect {
 		return kiosk.Assessment{}, fmt.Errorf("assess frame %d: %w: decoder gave %v with luma of %v", f.ID, ErrFrame, img.Rect, luma.Rect)
 	}
-	result.Luma = quality.Mean(luma, luma.Rect)
+	result.Luma = quality.Mean(luma)
 
 	faces, err := a.find(img)
 	if err != nil {
@@ -161,24 +163,9 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 	if len(faces) > 1 {
 		result.Second = min(faces[1].area()/main.area(), 1)
 	}
+	a.measure(&result, img, luma, main, scale)
 
-	pose := a.mesh.Pose()
-	ied := a.mesh.IED(pose.Yaw)
-	result.Yaw, result.Pitch, result.Roll = pose.Yaw, pose.Pitch, pose.Roll
-	result.IED = ied * scale.mean()
-	result.EyesOpen, result.MouthOpen = a.mesh.EyesOpen(), a.mesh.MouthOpen()
-
-	light := quality.Expose(luma, &a.mesh)
-	result.FaceLuma, result.Under, result.Over = light.Mean, light.Under, light.Over
-	result.Uneven = quality.Uneven(luma, &a.mesh, ied, light.Mean)
-	box := scaling{1, 1}.square(main)
-	result.Background = light.Mean // no background in sight, no contrast to it
-	if mean, ok := quality.Background(luma, box); ok {
-		result.Background = mean
-	}
-	result.Sharpness = quality.Sharpness(luma, main.x, main.y, main.side)
-
-	if main.side >= liveWidth && light.Mean >= liveLuma {
+	if main.side >= liveWidth && result.FaceLuma >= liveLuma {
 		if result.Live, err = a.liveness.score(img, main); err != nil {
 			return kiosk.Assessment{}, fmt.Errorf("assess frame %d: PAD: %w", f.ID, err)
 		}
@@ -188,7 +175,7 @@ func (a *Analyser) Assess(f *kiosk.Frame) (kiosk.Assessment, error) {
 }
 
 // find returns the faces in img, the largest first, and leaves the mesh of the
-// largest in a.mesh.
+// largest in a.mesh and what is measured of its pixels in a.look.
 func (a *Analyser) find(img *image.RGBA) ([]face, error) {
 	candidates, err := a.detector.detect(img)
 	if err != nil {
@@ -196,16 +183,19 @@ func (a *Analyser) find(img *image.RGBA) ([]face, error) {
 	}
 	faces := candidates[:0]
 	for _, c := range candidates {
-		mesh := &a.mesh
+		mesh, upright := &a.mesh, &a.upright
 		if len(faces) > 0 {
-			mesh = &a.other
+			mesh, upright = &a.other, &a.other
 		}
-		ok, err := a.landmarks.locate(mesh, img, c)
+		ok, err := a.landmarks.locate(mesh, upright, img, c)
 		if err != nil {
 			return nil, fmt.Errorf("landmarks: %w", err)
 		}
-		if ok {
-			faces = append(faces, c)
+		if !ok {
+			continue
+		}
+		if faces = append(faces, c); len(faces) == 1 {
+			a.look.take(a.landmarks.model.Input(), upright) // before the next face takes its place
 		}
 	}
 	return faces, nil
@@ -259,7 +249,8 @@ func (a *Analyser) step(
 // since its runtime keeps the inner layers of the last picture, the first of
 // which still show a face. It belongs to the goroutine of Run.
 func (a *Analyser) Clear() error {
-	a.mesh, a.other = quality.Mesh{}, quality.Mesh{}
+	a.look.crop.Clear()
+	a.mesh, a.upright, a.other = quality.Mesh{}, quality.Mesh{}, quality.Mesh{}
 	clear(a.detector.sums[:])
 	for _, m := range []Model{a.detector.model, a.landmarks.model, a.liveness.model} {
 		clear(m.Input())

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	meshSide = 192
+	meshSide = quality.Side
 	// meshMargin is the crop's side over the box's, as the network was trained.
 	meshMargin = 1.5
 )
@@ -37,9 +37,11 @@ func newLandmarker(m Model) (*landmarker, error) {
 	return l, nil
 }
 
-// locate fills mesh with the points of f in img, in pixels of img, and reports
-// whether the network takes it for a face; mesh is of no use if it does not.
-func (l *landmarker) locate(mesh *quality.Mesh, img *image.RGBA, f face) (bool, error) {
+// locate fills mesh with the points of f in img, in pixels of img, and upright
+// with the same in pixels of the network's input, which is a quality.Crop. It
+// reports whether the network takes it for a face; the points are of no use if it
+// does not.
+func (l *landmarker) locate(mesh, upright *quality.Mesh, img *image.RGBA, f face) (bool, error) {
 	dx, dy := float64(f.leftX-f.rightX), float64(f.leftY-f.rightY)
 	w := window{x: f.x, y: f.y, side: meshMargin * f.side, cos: 1}
 	if d := math.Hypot(dx, dy); d > 0 {
@@ -54,6 +56,7 @@ func (l *landmarker) locate(mesh *quality.Mesh, img *image.RGBA, f face) (bool, 
 	}
 	scale := w.side / meshSide
 	for i, p := 0, l.model.Output(l.points); i < len(mesh); i, p = i+1, p[3:] {
+		upright[i] = quality.Point{X: p[0], Y: p[1], Z: p[2]}
 		x, y, z := (p[0]-meshSide/2)*scale, (p[1]-meshSide/2)*scale, p[2]*scale
 		if !finite(x) || !finite(y) || !finite(z) {
 			return false, nil

@@ -37,4 +37,7 @@ type Assessment struct {
 	Sharpness  float32 `json:"sharpness"`   // variance of the Laplacian of face luma at 128 px face width, luma²
 	Live       float32 `json:"live"`        // P(bona fide presentation) of this frame, 0..1
 	LiveUsable bool    `json:"live_usable"` // Live was measured: enough light and pixels. A second face is for guidance to judge
+
+	Cover   Cover   `json:"cover,omitzero"`
+	Quality Quality `json:"quality,omitzero"`
 }

@@ -137,6 +137,93 @@ func steady(t *testing.T, p guidance.Profile, pose kiosk.Pose, a kiosk.Assessmen
 	}
 }
 
+// TestATurnedHeadReadsAsTurned turns the composed head by known angles and holds
+// what quality.Mesh.Pose promises of its error, beside the head held straight. The
+// head's depth is the landmark network's own, so of a real head it says less.
+func TestATurnedHeadReadsAsTurned(t *testing.T) {
+	o := inferencetest.Models(t)
+	src := usual(t, replay.Portrait)
+	read := func(yaw, pitch, roll float64) kiosk.Assessment {
+		img := src.Turned(yaw, pitch, roll)
+		a := inferencetest.Assess(t, o, inferencetest.Place(img, image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0))
+		if a.Faces != 1 {
+			t.Fatalf("turned by %v, %v, %v: %d faces", yaw, pitch, roll, a.Faces)
+		}
+		return a
+	}
+	straight := read(0, 0, 0)
+	for _, angles := range [][3]float64{
+		{5, 0, 0},
+		{10, 0, 0},
+		{15, 0, 0},
+		{25, 0, 0},
+		{-5, 0, 0},
+		{-10, 0, 0},
+		{-15, 0, 0},
+		{-25, 0, 0},
+		{0, 10, 0},
+		{0, 15, 0},
+		{0, -10, 0},
+		{0, -15, 0},
+		{0, 0, 10},
+		{0, 0, 20},
+		{0, 0, -10},
+		{0, 0, -20},
+	} {
+		a := read(angles[0], angles[1], angles[2])
+		for _, c := range []struct {
+			name         string
+			turned, read float64
+			most         float64
+		}{
+			{"yaw", angles[0], float64(a.Yaw - straight.Yaw), 6},
+			{"pitch", angles[1], float64(a.Pitch - straight.Pitch), 8},
+			{"roll", angles[2], float64(a.Roll - straight.Roll), 3},
+		} {
+			if off := math.Abs(c.read - c.turned); off > c.most {
+				t.Errorf("turned by %v: %s reads %.1f, want %.0f within %.0f", angles, c.name, c.read, c.turned, c.most)
+			}
+		}
+		if a.EyesOpen < 0.04 || a.MouthOpen > 0.05 {
+			t.Errorf("turned by %v: eyes read %.3f and mouth %.3f, want open and closed", angles, a.EyesOpen, a.MouthOpen)
+		}
+	}
+}
+
+// TestATurnedHeadIsNotACoveredOne: the hint for a turned head is to turn it back.
+func TestATurnedHeadIsNotACoveredOne(t *testing.T) {
+	o := inferencetest.Models(t)
+	src := usual(t, replay.Portrait)
+	profile := guidance.Standard()
+	for _, tt := range []struct {
+		yaw, pitch, roll float64
+		want             kiosk.Hint
+	}{
+		{10, 0, 0, kiosk.GoodHold},
+		{25, 0, 0, kiosk.TurnRight},
+		{35, 0, 0, kiosk.TurnRight},
+		{40, 0, 0, kiosk.TurnRight},
+		{-25, 0, 0, kiosk.TurnLeft},
+		{-40, 0, 0, kiosk.TurnLeft},
+		{0, 20, 0, kiosk.ChinDown},
+		{0, -20, 0, kiosk.ChinUp},
+		{0, 0, 25, kiosk.StraightenHead},
+	} {
+		o.Decoder = &inferencetest.Still{Picture: inferencetest.Place(src.Turned(tt.yaw, tt.pitch, tt.roll), image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0)}
+		eyes, err := inference.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := eyes.Assess(&kiosk.Frame{ID: 1, Size: image.Pt(1280, 720)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := profile.Step(guidance.State{}, time.Second, kiosk.Far, a).Hint; got != tt.want {
+			t.Errorf("turned by %v, %v, %v: %s, want %s: %+v", tt.yaw, tt.pitch, tt.roll, got, tt.want, a)
+		}
+	}
+}
+
 func TestProportionsChangeOnAHeadAndNotOnAPrint(t *testing.T) {
 	change := func(clip string) float64 {
 		far, near := replay.Proportion(clip, 0.34*720), replay.Proportion(clip, 0.525*720)

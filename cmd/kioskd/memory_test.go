@@ -33,6 +33,7 @@ import (
 	"livekiosk/inference"
 	"livekiosk/inference/models"
 	"livekiosk/inference/onnx"
+	"livekiosk/inference/quality"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/gateway/gatewaysim"
@@ -253,6 +254,11 @@ type recorded struct {
 func (m *recorded) Run() error {
 	in := m.Input()
 	m.p.add(formTensor, floats(in), 64, 512)
+	if len(in) == 3*quality.Side*quality.Side {
+		luma := make([]uint8, quality.Side*quality.Side)
+		quality.Luma(luma, in)
+		m.p.add(formLuma, luma, 64, 128)
+	}
 	// The runtime turns interleaved channels into planes, and back.
 	turned := make([]float32, len(in))
 	for i := range len(in) / 3 {

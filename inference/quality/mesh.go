@@ -3,7 +3,8 @@
 // the OFIQ reference implements them where it gives a formula; where it uses a
 // trained model the substitute says so. No conformance is claimed.
 //
-// Everything works on memory the caller provides and allocates nothing.
+// Numbers such as 7.3.4 are sections of ISO/IEC 29794-5:2025. Nothing here
+// allocates but NewCrop.
 package quality
 
 import "math"
@@ -38,8 +39,11 @@ type Pose struct {
 // It is exact for a rigid symmetric mesh under parallel projection. On images
 // the depth of the landmark network limits it: on two portraits it agreed
 // within 3 degrees with a least-squares fit of MediaPipe's canonical face, and
-// a mirrored portrait gave the mirrored pose within 3 degrees; no truth was at
-// hand. Pitch leans with anatomy, with an open mouth and with the camera's
+// a mirrored portrait gave the mirrored pose within 3 degrees. A composed head
+// that was turned by known angles, of one portrait and with the network's own
+// depth, read beside its straight pose: yaw within 6 degrees up to 25 (it reads
+// 0.8 to 0.9 of a turn), roll within 3 up to 20, pitch within 8 up to 15 (a lowered
+// chin reads 1.4 of itself). There was no truth of a person. Pitch leans with anatomy, with an open mouth and with the camera's
 // height, and read 7 to 13 degrees down for both portraits, who look straight.
 // A person beside the optical axis seems turned by the angle to it.
 func (m *Mesh) Pose() Pose {

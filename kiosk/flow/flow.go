@@ -434,8 +434,8 @@ func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Eff
 		if a.LiveUsable {
 			held.PAD = held.PAD.Add(a.Live)
 		}
-		if held.Frame == 0 || a.Sharpness > held.Score {
-			held.Frame, held.At, held.Score = a.Frame, at, a.Sharpness
+		if score := score(a); held.Frame == 0 || score > held.Score {
+			held.Frame, held.At, held.Score = a.Frame, at, score
 			fx = append(fx, Hold{pose, a.Frame})
 		}
 	case s.Attempt == p.Attempts && a.Faces > 0:
@@ -455,6 +455,15 @@ func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Eff
 	}
 	next, more := p.submit(s, at, !live)
 	return next, append(fx, more...)
+}
+
+// score orders the frames of a hold: by the unified quality, or by sharpness in
+// traces that were recorded before there was one.
+func score(a kiosk.Assessment) float32 {
+	if a.Quality == (kiosk.Quality{}) {
+		return a.Sharpness
+	}
+	return a.Quality.Unified
 }
 
 // fallback keeps frames that did not fit, in the last attempt only: it goes on

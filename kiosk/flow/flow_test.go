@@ -29,7 +29,8 @@ func see(frame kiosk.FrameID, width, live float32) kiosk.Assessment {
 		Frame: frame, Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
 		Face: image.Rect(640-half, 360-half, 640+half, 360+half),
 		IED:  0.45 * 2 * float32(half), EyesOpen: 0.08, FaceLuma: 120, Background: 110,
-		Sharpness: 200 + float32(frame%7), Live: live, LiveUsable: true,
+		Sharpness: 200, Live: live, LiveUsable: true,
+		Quality: kiosk.Quality{Unified: 70 + float32(frame%7)},
 	}
 }
 
@@ -384,6 +385,47 @@ func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail fu
 		}
 	case flow.Forget:
 		w.held, w.consented = nil, false
+	}
+}
+
+// TestTheBestFrameOfAHoldGoesOn holds still for a second: of the frames the one
+// with the best unified quality goes on, and not the sharpest.
+func TestTheBestFrameOfAHoldGoesOn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		mend func(a *kiosk.Assessment, share float32)
+		want kiosk.FrameID
+	}{
+		{"the best is in the middle, the sharpest at the end", func(a *kiosk.Assessment, share float32) {
+			a.Sharpness, a.Quality.Unified = 100+share, 90-30*max(share-0.5, 0.5-share)
+		}, 6},
+		{"of equals the first", func(*kiosk.Assessment, float32) {}, 1},
+		{"as recorded before there was a unified quality: the sharpest", func(a *kiosk.Assessment, share float32) {
+			a.Sharpness, a.Quality = 100-share, kiosk.Quality{}
+		}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := flow.State{Phase: flow.Idle}
+			s, _ = policy.Step(s, 0, flow.Launched{Session: "s"})
+			s, _ = policy.Step(s, 0, flow.Tapped{Session: "s", Control: kiosk.Agree})
+			var kept kiosk.FrameID
+			for i := range 11 {
+				at := time.Duration(i) * 70 * time.Millisecond
+				a := see(kiosk.FrameID(i+1), 0.33, 0.9)
+				a.At, a.Quality.Unified = at, 80
+				tt.mend(&a, float32(i)/10)
+				var fx []flow.Effect
+				s, fx = policy.Step(s, at, flow.Saw{Assessment: a})
+				for _, e := range fx {
+					if hold, ok := e.(flow.Hold); ok {
+						kept = hold.Frame
+					}
+				}
+			}
+			if kept != tt.want {
+				t.Errorf("frame %d goes on, want %d", kept, tt.want)
+			}
+		})
 	}
 }
 

@@ -45,6 +45,23 @@ type Profile struct {
 	IEDMin        float32 `json:"ied_min"`        // pixels
 	SecondFaceMin float32 `json:"second_min"`     // a smaller second face is somebody in the background
 
+	// What covers the face or shines on it, as kiosk.Cover measures it, and what
+	// else a trace of format 1 has no limit for. A limit of 0 is none: the hint is
+	// never shown.
+	EyesCoverMax  float32 `json:"eyes_cover_max"`  // share of an eye that is covered
+	MouthCoverMax float32 `json:"mouth_cover_max"` // of the mouth
+	CheekCoverMax float32 `json:"cheek_cover_max"` // of a cheek
+	MaskMin       float32 `json:"mask_min"`        // of mouth, chin and cheeks together: from here on it is a mask
+	ShadeMax      float32 `json:"shade_max"`       // darkness of both eyes
+	BarMin        float32 `json:"bar_min"`         // share of the nose from which what darkens both eyes is no pair of glasses
+	GlareEyesMax  float32 `json:"glare_eyes_max"`  // highlights on an eye
+	GlareSkinMax  float32 `json:"glare_skin_max"`  // and on the face
+	MouthMax      float32 `json:"mouth_max"`       // mouth opening / T; guides, never gates
+	LidsMax       float32 `json:"lids_max"`        // eye opening / T, from EyesMin up to which eyes may be closed all the same
+	IrisMin       float32 `json:"iris_min"`        // and are if less than this of T is dark in one of them
+	Detail        float32 `json:"detail"`          // of the background, as Detail measures it, when the lens was clean
+	DetailMin     float32 `json:"detail_min"`      // share of Detail that must be left
+
 	Slack float32       `json:"slack"` // hysteresis: a shown hint goes only when its value is better by this share
 	Dwell time.Duration `json:"dwell"` // a hint stays at least this long
 	Hold  time.Duration `json:"hold"`  // how long all must be good for a capture
@@ -60,6 +77,8 @@ func Standard() Profile {
 		Far: Span{0.27, 0.40}, Near: Span{0.43, 0.64},
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
 		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
+		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.58, ShadeMax: 0.6, BarMin: 0.38,
+		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.2, LidsMax: 0.062, IrisMin: 0.055, DetailMin: 0.6,
 		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
 	}
 }
@@ -82,6 +101,8 @@ func (p Profile) Validate() error {
 		return errors.New("near: must be closer than far")
 	case p.Off <= 0 || p.Off > 0.5:
 		return fmt.Errorf("off: %g is outside 0..0.5", p.Off)
+	case p.Detail < 0 || p.DetailMin < 0 || p.DetailMin > 0.95:
+		return fmt.Errorf("detail: %g and %g are outside 0.. and 0..0.95", p.Detail, p.DetailMin)
 	case p.Slack < 0 || p.Slack > 0.5:
 		return fmt.Errorf("slack: %g is outside 0..0.5", p.Slack)
 	case p.Dwell < 0 || p.Dwell > 5*time.Second:
@@ -113,9 +134,24 @@ type State struct {
 	Ring  float32       `json:"ring"`  // 0..1; never falls
 }
 
-// Good reports whether the newest frame fits and the visitor is being told to
-// hold: only such frames count for a capture.
-func (s State) Good() bool { return s.Hint == kiosk.GoodHold && s.Raw == kiosk.GoodHold }
+// Good reports whether the newest frame fits and the visitor is not being told
+// otherwise: only such frames count for a capture. A face that is not neutral
+// fits.
+func (s State) Good() bool { return fits(s.Hint) && fits(s.Raw) }
+
+func fits(h kiosk.Hint) bool { return h == kiosk.GoodHold || h == kiosk.NotNeutral }
+
+// Detail returns how much detail the background has in a, whatever the exposure:
+// the raw value of background uniformity over the inter-eye distance, which
+// scales it, and over the square of the background's luma, which is about its
+// light. It is 0 where no background is in sight.
+func Detail(a kiosk.Assessment) float32 {
+	luma := a.Background / 255
+	if b := a.Quality.BackgroundUniformity; b.Q >= 0 && a.IED > 0 && luma > 0 {
+		return b.Raw / a.IED / float32(luma*luma)
+	}
+	return 0
+}
 
 // Step judges one frame in the given pose.
 func (p Profile) Step(s State, at time.Duration, pose kiosk.Pose, a kiosk.Assessment) State {
@@ -159,10 +195,18 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		}
 		return value < limit
 	}
+	// beyond is over for limits that may be 0.
+	beyond := func(h kiosk.Hint, value, limit float32) bool { return limit > 0 && over(h, value, limit) }
 	short := float32(min(a.Size.X, a.Size.Y))
 	if short <= 0 {
 		return kiosk.CameraBlocked
 	}
+	detail := Detail(a)
+	// What covers or shines on a face is no light that falls on it.
+	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
+	// Of a head turned far away one cheek is not seen, and what is behind it is.
+	aside := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
+	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin) // both eyes, if they are
 	width := float32(a.Face.Dx()) / short
 	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
 	dx := (float32(a.Face.Min.X+a.Face.Max.X)/2 - float32(p.CenterX*float32(a.Size.X))) / short
@@ -171,7 +215,11 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 	if pose == kiosk.Near {
 		far = kiosk.MoveCloser
 	}
-	span := p.span(pose)
+	span, ied := p.span(pose), p.IEDMin
+	if beyond(kiosk.EyesCovered, a.Cover.Eyes, p.EyesCoverMax) {
+		// A face whose eyes are covered is found up to a sixth too small or too large.
+		span, ied = Span{float32(0.83 * span.Min), float32(1.17 * span.Max)}, float32(0.83*ied)
+	}
 	for _, c := range []struct {
 		hint  kiosk.Hint
 		wrong bool
@@ -179,7 +227,7 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.CameraBlocked, under(kiosk.CameraBlocked, a.Luma, p.FrameLumaMin)},
 		{kiosk.NoFace, a.Faces == 0},
 		{kiosk.MultipleFaces, a.Faces > 1 && over(kiosk.MultipleFaces, a.Second, p.SecondFaceMin)},
-		{far, under(far, width, span.Min) || under(far, a.IED, p.IEDMin)},
+		{far, under(far, width, span.Min) || under(far, a.IED, ied)},
 		{kiosk.FaceTooClose, over(kiosk.FaceTooClose, width, span.Max)},
 		// A face at the left of the camera's image is at the person's own right.
 		{kiosk.MoveLeft, over(kiosk.MoveLeft, -dx, p.Off)},
@@ -187,16 +235,27 @@ func (p Profile) judge(a kiosk.Assessment, pose kiosk.Pose, shown kiosk.Hint) ki
 		{kiosk.MoveUp, over(kiosk.MoveUp, dy, p.Off)},
 		{kiosk.MoveDown, over(kiosk.MoveDown, -dy, p.Off)},
 		{kiosk.TooDark, under(kiosk.TooDark, a.FaceLuma, p.Luma.Min)},
-		{kiosk.TooBright, over(kiosk.TooBright, a.FaceLuma, p.Luma.Max) || over(kiosk.TooBright, a.Over, p.OverMax)},
-		{kiosk.Backlit, over(kiosk.Backlit, a.Background, float32(p.BacklitRatio*a.FaceLuma))},
-		{kiosk.UnevenLight, over(kiosk.UnevenLight, a.Uneven, p.UnevenMax)},
+		{kiosk.TooBright, over(kiosk.TooBright, a.FaceLuma, p.Luma.Max) || over(kiosk.TooBright, a.Over-a.Cover.GlareSkin, p.OverMax)},
+		{kiosk.Backlit, bare && over(kiosk.Backlit, a.Background, float32(p.BacklitRatio*a.FaceLuma))},
+		{kiosk.UnevenLight, bare && over(kiosk.UnevenLight, a.Uneven, p.UnevenMax)},
+		{kiosk.GlareGlasses, beyond(kiosk.GlareGlasses, a.Cover.GlareEyes, p.GlareEyesMax)},
+		{kiosk.GlareSkin, beyond(kiosk.GlareSkin, a.Cover.GlareSkin, p.GlareSkinMax)},
+		{kiosk.LensSmudge, detail > 0 && under(kiosk.LensSmudge, detail, float32(p.DetailMin*p.Detail))},
+		{kiosk.Sunglasses, dark && over(kiosk.Sunglasses, a.Cover.Shade, p.ShadeMax)},
+		{kiosk.Mask, beyond(kiosk.Mask, a.Cover.Lower, p.MaskMin)},
+		{kiosk.EyesCovered, beyond(kiosk.EyesCovered, a.Cover.Eyes, p.EyesCoverMax)},
+		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, a.Cover.Mouth, p.MouthCoverMax)},
+		{kiosk.FaceCovered, !aside && beyond(kiosk.FaceCovered, a.Cover.Cheeks, p.CheekCoverMax)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, -a.Yaw, p.AngleMax)},
 		{kiosk.ChinDown, over(kiosk.ChinDown, a.Pitch-p.PitchZero, p.AngleMax)},
 		{kiosk.ChinUp, over(kiosk.ChinUp, p.PitchZero-a.Pitch, p.AngleMax)},
 		{kiosk.StraightenHead, over(kiosk.StraightenHead, a.Roll, p.AngleMax) || over(kiosk.StraightenHead, -a.Roll, p.AngleMax)},
-		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin)},
+		{kiosk.EyesClosed, under(kiosk.EyesClosed, a.EyesOpen, p.EyesMin) ||
+			under(kiosk.EyesClosed, a.EyesOpen, p.LidsMax) && under(kiosk.EyesClosed, a.Cover.Irises, p.IrisMin)},
 		{kiosk.Blurred, under(kiosk.Blurred, a.Sharpness, p.SharpnessMin)},
+		// Last, because it does not gate: it must hide nothing that does.
+		{kiosk.NotNeutral, beyond(kiosk.NotNeutral, a.MouthOpen, p.MouthMax)},
 	} {
 		if c.wrong {
 			return c.hint

@@ -52,7 +52,28 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"chin down", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch = -25 }, kiosk.ChinUp},
 		{"tilted", kiosk.Far, func(a *kiosk.Assessment) { a.Roll = -25 }, kiosk.StraightenHead},
 		{"eyes closed", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen = 0.01 }, kiosk.EyesClosed},
+		{"lids that the mesh reads as half open, and no iris", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Cover.Irises = 0.05, 0.02 }, kiosk.EyesClosed},
+		{"narrow eyes, with irises", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Cover.Irises = 0.04, 0.09 }, kiosk.GoodHold},
+		{"light irises in open eyes", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Cover.Irises = 0.08, 0.03 }, kiosk.GoodHold},
 		{"blurred", kiosk.Far, func(a *kiosk.Assessment) { a.Sharpness = 3 }, kiosk.Blurred},
+		{"a lamp reflected by glasses", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.GlareEyes = 0.07 }, kiosk.GlareGlasses},
+		{"a glint on glasses", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.GlareEyes = 0.02 }, kiosk.GoodHold},
+		{"shining skin", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.GlareSkin, a.Over = 0.06, 0.06 }, kiosk.GlareSkin},
+		{"sunglasses", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Shade, a.Cover.Eyes = 1, 1 }, kiosk.Sunglasses},
+		{"something dark before eyes and nose", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Shade, a.Cover.Eyes, a.Cover.Nose = 1, 1, 0.5 }, kiosk.EyesCovered},
+		{"a mask", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth, a.Cover.Lower, a.Cover.Cheeks = 1, 0.7, 0.5 }, kiosk.Mask},
+		{"a hand before the eyes", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Eyes = 0.9 }, kiosk.EyesCovered},
+		{"a hand before the eyes, by which the face seems farther away", kiosk.Far, func(a *kiosk.Assessment) {
+			a.Cover.Eyes, a.Face, a.IED = 0.9, image.Rect(548, 268, 732, 452), 66
+		}, kiosk.EyesCovered},
+		{"a hand before the mouth", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth = 0.4 }, kiosk.MouthCovered},
+		{"a phone before a cheek", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks = 0.9 }, kiosk.FaceCovered},
+		{"a cheek that is turned away", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Yaw = 0.9, 35 }, kiosk.TurnRight},
+		{"a headscarf or hair on the forehead", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Forehead = 1 }, kiosk.GoodHold},
+		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
+		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
+		{"an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen = 0.3 }, kiosk.NotNeutral},
+		{"an open mouth, but blurred: what gates comes first", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Sharpness = 0.3, 3 }, kiosk.Blurred},
 		{"too far and too dark: the distance comes first", kiosk.Far, func(a *kiosk.Assessment) { a.Face, a.FaceLuma = image.Rect(590, 310, 690, 410), 20 }, kiosk.FaceTooFar},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,6 +120,152 @@ func TestHintsDoNotFlicker(t *testing.T) {
 		}
 		if !p.Held(s, at) {
 			t.Fatalf("seed %d: a good face held still for 2 s is not captured: %+v", seed, s)
+		}
+	}
+}
+
+// TestNotNeutralGuidesAndDoesNotGate opens the mouth: the hint is shown, and the
+// face is captured all the same.
+func TestNotNeutralGuidesAndDoesNotGate(t *testing.T) {
+	p := guidance.Standard()
+	var s guidance.State
+	var at time.Duration
+	shown := false
+	for i := range 40 {
+		at += 50 * time.Millisecond
+		a := good()
+		if i/8%2 == 1 { // the mouth opens and closes meanwhile
+			a.MouthOpen = 0.4
+		}
+		s = p.Step(s, at, kiosk.Far, a)
+		shown = shown || s.Hint == kiosk.NotNeutral
+		if !s.Good() {
+			t.Fatalf("after %v the face does not count: %+v", at, s)
+		}
+	}
+	if !shown || !p.Held(s, at) {
+		t.Errorf("hint shown %v, held %v", shown, p.Held(s, at))
+	}
+}
+
+// TestAProfileWithoutLimitsJudgesAsBefore: a policy of format 1 has none of the
+// limits for what covers and shines.
+func TestAProfileWithoutLimitsJudgesAsBefore(t *testing.T) {
+	p := guidance.Standard()
+	p.EyesCoverMax, p.MouthCoverMax, p.CheekCoverMax, p.MaskMin, p.ShadeMax = 0, 0, 0, 0, 0
+	p.BarMin, p.GlareEyesMax, p.GlareSkinMax, p.MouthMax, p.DetailMin, p.LidsMax, p.IrisMin = 0, 0, 0, 0, 0, 0, 0
+	a := good()
+	a.MouthOpen, a.EyesOpen = 0.5, 0.035
+	a.Cover = kiosk.Cover{Eyes: 1, Mouth: 1, Lower: 1, Shade: 1, GlareEyes: 1, GlareSkin: 1}
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+		t.Errorf("hint %s", s.Hint)
+	}
+}
+
+func TestASmearedLens(t *testing.T) {
+	p := guidance.Standard()
+	behind := func(raw float32) kiosk.Assessment {
+		a := good()
+		a.Quality.BackgroundUniformity.Raw = raw
+		return a
+	}
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(1)); s.Hint != kiosk.GoodHold {
+		t.Errorf("without a reference: %s", s.Hint)
+	}
+	p.Detail = guidance.Detail(behind(40))
+	for raw, want := range map[float32]kiosk.Hint{40: kiosk.GoodHold, 26: kiosk.GoodHold, 20: kiosk.LensSmudge} {
+		if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(raw)); s.Hint != want {
+			t.Errorf("detail %v of 40: %s, want %s", raw, s.Hint, want)
+		}
+	}
+	a := behind(0)
+	a.Quality.BackgroundUniformity.Q = -1
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+		t.Errorf("no background in sight: %s", s.Hint)
+	}
+}
+
+// detailed returns a good assessment before a background with some detail.
+func detailed() kiosk.Assessment {
+	a := good()
+	a.Quality.BackgroundUniformity.Raw = 50
+	return a
+}
+
+// TestNoHintFlickersOrIsADeadEnd walks every measure of a face at random around
+// its limit. Whatever came before, a hint stays at least the dwell, every hint
+// that images raise is met, and a good face held still for 2 s is captured.
+func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
+	p := guidance.Standard()
+	p.Detail = guidance.Detail(detailed())
+	met := map[kiosk.Hint]bool{}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		var s guidance.State
+		var at, changed time.Duration
+		steps := map[int]float32{} // of each measure, drifting
+		for i := range 400 {
+			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
+			a := detailed()
+			measures := []struct {
+				value *float32
+				limit float32
+			}{
+				{&a.Luma, 12},
+				{&a.FaceLuma, 40},
+				{&a.Over, 0.05},
+				{&a.Background, 312},
+				{&a.Uneven, 0.6},
+				{&a.Yaw, 15},
+				{&a.Pitch, 9},
+				{&a.Roll, -15},
+				{&a.EyesOpen, 0.03},
+				{&a.MouthOpen, 0.2},
+				{&a.Sharpness, 20},
+				{&a.Quality.BackgroundUniformity.Raw, 30},
+				{&a.Cover.Eyes, 0.5},
+				{&a.Cover.Nose, 0.38},
+				{&a.Cover.Mouth, 0.25},
+				{&a.Cover.Cheeks, 0.5},
+				{&a.Cover.Lower, 0.58},
+				{&a.Cover.Shade, 0.6},
+				{&a.Cover.GlareEyes, 0.04},
+				{&a.Cover.GlareSkin, 0.025},
+			}
+			// Two of them at a time, or hardly any but the first hints were met.
+			for _, k := range []int{int(seed) % len(measures), int(seed/20) % len(measures)} {
+				steps[k] += 0.1 * float32(rng.NormFloat64())
+				*measures[k].value = measures[k].limit * (1 + 0.3*steps[k])
+			}
+			next := p.Step(s, at, kiosk.Far, a)
+			met[next.Hint] = true
+			if next.Hint != s.Hint {
+				if i > 0 && at-changed < p.Dwell {
+					t.Fatalf("seed %d: %s gave way to %s after %v", seed, s.Hint, next.Hint, at-changed)
+				}
+				changed = at
+			}
+			if next.Ring < s.Ring || next.Ring > 1 {
+				t.Fatalf("seed %d: the ring went from %g to %g", seed, s.Ring, next.Ring)
+			}
+			s = next
+		}
+		for range 40 {
+			at += 50 * time.Millisecond
+			a := detailed()
+			s = p.Step(s, at, kiosk.Far, a)
+		}
+		if !p.Held(s, at) {
+			t.Fatalf("seed %d: a good face held still for 2 s is not captured: %+v", seed, s)
+		}
+	}
+	for _, h := range []kiosk.Hint{
+		kiosk.CameraBlocked, kiosk.TooDark, kiosk.TooBright, kiosk.Backlit, kiosk.UnevenLight, kiosk.GlareGlasses, kiosk.GlareSkin, kiosk.LensSmudge,
+		kiosk.Sunglasses, kiosk.Mask, kiosk.EyesCovered, kiosk.MouthCovered, kiosk.FaceCovered, kiosk.TurnRight, kiosk.ChinDown, kiosk.StraightenHead,
+		kiosk.EyesClosed, kiosk.NotNeutral, kiosk.Blurred,
+	} {
+		if !met[h] {
+			t.Errorf("the walk never met %s", h)
 		}
 	}
 }

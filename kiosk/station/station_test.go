@@ -171,6 +171,7 @@ func (b *bench) look(d time.Duration, width, live float32) {
 			Frame: b.frame, At: b.now(), Size: image.Pt(1280, 720), Luma: 110, Faces: 1,
 			Face: image.Rect(640-half, 360-half, 640+half, 360+half), IED: 0.9 * float32(half),
 			EyesOpen: 0.08, FaceLuma: 120, Background: 110, Sharpness: 200, Live: live, LiveUsable: true,
+			Quality: kiosk.Quality{Unified: 77},
 		}
 		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: []byte("pixels of a face")}, func() { b.released.Add(1) })
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
@@ -234,7 +235,7 @@ func TestAWholeSession(t *testing.T) {
 		if s.CorrelationID != "corr-1" || s.Token != "secret-token" || s.UserIDType != "CUSTOMER_ID" || s.Review {
 			t.Errorf("stored %+v", s)
 		}
-		if !strings.Contains(string(s.Metadata), `"textHash":"hash-en"`) || strings.Contains(string(s.Metadata), "secret") {
+		if !strings.Contains(string(s.Metadata), `"textHash":"hash-en"`) || !strings.Contains(string(s.Metadata), `"quality":{"unified":77,`) || strings.Contains(string(s.Metadata), "secret") {
 			t.Errorf("metadata %s", s.Metadata)
 		}
 		b.outbox.mu.Lock()

@@ -20,9 +20,9 @@ import (
 	"livekiosk/kiosk/flow"
 )
 
-// Format is the version of the trace format that this package writes and
-// reads.
-const Format = 1
+// Format is the version of the trace format that this package writes. It reads
+// 1, too, in which assessments have no quality vector.
+const Format = 2
 
 // ErrFormat reports a file that is no trace, or a trace of another format.
 var ErrFormat = errors.New("not a trace that this version can read")
@@ -108,7 +108,7 @@ func ReplayWith(r io.Reader, policy *flow.Policy) (Summary, error) {
 		}
 		return sum, fmt.Errorf("line 1: %w: empty", ErrFormat)
 	}
-	if err := json.Unmarshal(in.Bytes(), &sum.Header); err != nil || sum.Header.Format != Format {
+	if err := json.Unmarshal(in.Bytes(), &sum.Header); err != nil || sum.Header.Format < 1 || sum.Header.Format > Format {
 		return sum, fmt.Errorf("line 1: %w", ErrFormat)
 	}
 	p := sum.Header.Policy

@@ -44,6 +44,7 @@ func session(t *testing.T) []byte {
 			Frame: kiosk.FrameID(i + 1), At: at, Size: image.Pt(1280, 720), Luma: 101.3, Faces: 1,
 			Face: image.Rect(640-half, 360-half, 640+half, 360+half), IED: 0.9 * float32(half), EyesOpen: 0.0712,
 			FaceLuma: 117.77, Background: 93.1, Sharpness: 211 + float32(i%9)/3, Live: 0.91 + float32(i%7)/100, LiveUsable: true,
+			Quality: kiosk.Quality{Unified: 81 + float32(i%9)/3, EyesOpen: kiosk.Component{Raw: 0.0712, Q: 99}},
 		}})
 	}
 	step(flow.Faulted{Fault: kiosk.ClockFault})
@@ -80,13 +81,15 @@ func equal(a, b []flow.Phase) bool {
 	return true
 }
 
-// TestRecordedSessions replays real sessions of the daemon, recorded on amd64.
-// The same files are replayed by the arm64 build.
+// TestRecordedSessions replays real sessions of the daemon, recorded on amd64,
+// one of them in the format before this one. The same files are replayed by the
+// arm64 build.
 func TestRecordedSessions(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recorded sessions: %v", err)
 	}
+	formats := map[int]bool{}
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
@@ -97,6 +100,10 @@ func TestRecordedSessions(t *testing.T) {
 		if err != nil || len(sum.Mismatches) > 0 || !sum.Whole {
 			t.Errorf("%s: whole %v, mismatches %v, %v", name, sum.Whole, sum.Mismatches, err)
 		}
+		formats[sum.Header.Format] = true
+	}
+	if !formats[1] || !formats[trace.Format] {
+		t.Errorf("formats %v, want this one and the one before", formats)
 	}
 }
 
