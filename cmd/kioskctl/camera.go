@@ -27,7 +27,7 @@ in front of the camera, who has to agree first: it asks, or takes
 --i-have-their-consent for it. It lies there in the clear, until you erase it.
 
 All of these ask the daemon, which alone may open the camera; probe and save
-only work while no session needs it. "reset" is not for people:
+only work while no session is in progress. "reset" is not for people:
 kioskd-camera-reset.service has it reset the USB camera that the daemon names in
 a file.`
 
