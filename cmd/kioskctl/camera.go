@@ -259,8 +259,8 @@ func lossText(lost uint64, s api.CameraSkips) string {
 	return strings.Join(words, ", ")
 }
 
-// printable is s without what a terminal would take for a command: a device may
-// call itself anything.
+// printable is s without what a terminal would take for a command: a device, or
+// a program that uses one, may call itself anything.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
