@@ -406,6 +406,20 @@ func TestAnOpenCaseIsLatchedUntilStaffClearIt(t *testing.T) {
 	})
 }
 
+func TestASilencedBuzzerSoundsWhenTheCaseIsOpened(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		if err := b.Force(b.t.Context(), kiosk.BuzzerLine, false, time.Minute); err != nil {
+			b.t.Fatal(err)
+		}
+		b.bounce("TAMPER", true)
+		b.lit("buzzer")
+		if err := b.Force(b.t.Context(), kiosk.BuzzerLine, false, time.Minute); err != nil {
+			b.t.Fatal(err)
+		}
+		b.lit() // who is there has heard it
+	})
+}
+
 func TestACaseThatWasOpenedMeanwhileIsFoundAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		board := paneltest.NewBoard(names()...)

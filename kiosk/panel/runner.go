@@ -343,6 +343,7 @@ func (r *runner) come(ctx context.Context) {
 func (r *runner) opened(ctx context.Context) {
 	r.o.Log.ErrorContext(ctx, "case opened", slog.Bool("latched_before", r.o.Latch.State().Latched))
 	r.o.Tampered(ctx)
+	delete(r.forced, kiosk.BuzzerLine) // who has silenced it did not know of this
 	if r.o.Alarm > 0 {
 		r.sounding = time.Now().Add(r.o.Alarm)
 		r.light(ctx)
