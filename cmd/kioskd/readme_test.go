@@ -12,8 +12,7 @@ import (
 
 // keys returns the names of all keys of a configuration's type.
 func keys(of reflect.Type, below string) (all []string) {
-	for i := range of.NumField() {
-		f := of.Field(i)
+	for f := range of.Fields() {
 		name := below + f.Tag.Get("toml")
 		if f.Type.Kind() == reflect.Struct {
 			all = append(all, keys(f.Type, name+".")...)
