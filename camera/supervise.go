@@ -124,6 +124,8 @@ type Camera struct {
 
 	mu       sync.Mutex // held while Put runs
 	wanted   bool
+	turn     int       // of wanted: how often it changed
+	serving  int       // the turn that the stream is for; no other gets its frames
 	loan     *loan     // of the source; nil: it is not lent
 	live     bool      // a stream is being watched: its frames count
 	got      bool      // a frame came in this stream
@@ -166,6 +168,9 @@ func (c *Camera) Want(on bool) {
 	c.mu.Lock()
 	changed := c.wanted != on
 	c.wanted = on
+	if changed {
+		c.turn++
+	}
 	c.mu.Unlock()
 	if changed {
 		signal(c.change)
@@ -309,7 +314,7 @@ func (c *Camera) rest(ctx context.Context, d time.Duration) {
 func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	c.mu.Lock()
 	c.live, c.got = true, false
-	lent, trial := c.loan, !c.wanted
+	lent := c.loan
 	c.mu.Unlock()
 	if lent != nil {
 		lent.end()
@@ -318,7 +323,7 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 		}
 	}
 	c.mu.Lock()
-	c.last, c.warm = time.Now(), warmup{}
+	c.last, c.warm, c.serving = time.Now(), warmup{}, c.turn
 	c.mu.Unlock()
 	drain(c.first)
 	drain(c.change) // watch looks for itself
@@ -333,7 +338,7 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 	done := make(chan error, 1)
 	go func() { done <- c.opt.Source.Stream(sctx, c.put) }()
 
-	ended, why := c.watch(ctx, done, need, trial)
+	ended, why := c.watch(ctx, done, need)
 	if ended {
 		return why
 	}
@@ -345,12 +350,12 @@ func (c *Camera) stream(ctx context.Context, need *frameless) error {
 }
 
 // watch returns when the source should be closed, and why; or when it ended. A
-// stream that began as a trial serves nobody who came meanwhile: theirs begins
-// with them, and the source says anew what it is.
-func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless, trial bool) (ended bool, why error) {
+// stream that began as a trial, or for somebody before, serves nobody who came
+// meanwhile: theirs begins with them, and the source says anew what it is.
+func (c *Camera) watch(ctx context.Context, done <-chan error, need *frameless) (ended bool, why error) {
 	t := time.NewTicker(min(tick, max(c.opt.Stall/4, time.Millisecond)))
 	defer t.Stop()
-	for need.any() || c.isWanted() && !trial {
+	for need.any() || c.serves() {
 		c.opt.Beat()
 		select {
 		case err := <-done:
@@ -420,13 +425,13 @@ func (c *Camera) put(f *kiosk.Frame) {
 	}
 	c.got, c.sequence, c.last = true, f.Sequence, time.Now()
 	c.count++
-	if c.opt.Luma != nil && c.wanted {
-		f.Warming = !c.warm.settled(f, c.last.Sub(c.since), c.opt.Luma)
-	}
-	if !c.wanted {
+	if !c.wanted || c.serving != c.turn {
 		c.stats.Unwanted++
 		f.Release()
 		return
+	}
+	if c.opt.Luma != nil {
+		f.Warming = !c.warm.settled(f, c.last.Sub(c.since), c.opt.Luma)
 	}
 	c.id++
 	f.ID, f.Mount = c.id, c.opt.Mount
@@ -438,6 +443,13 @@ func (c *Camera) isWanted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wanted
+}
+
+// serves tells whether frames of the stream are wanted by whom it is for.
+func (c *Camera) serves() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted && c.serving == c.turn
 }
 
 // worked tells whether frames came for a while in the stream that ended.

@@ -792,7 +792,13 @@ func TestALentCameraIsTheKiosksWhenItNeedsIt(t *testing.T) {
 func TestATrialServesNobodyWhoCameMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, n := cameratest.NewScripted(), 0
-		c, err := camera.New(camera.Options{Source: src, Put: func(f *kiosk.Frame) { n++; f.Release() }, Probe: true})
+		c, err := camera.New(camera.Options{Source: src, Probe: true, Put: func(f *kiosk.Frame) {
+			if src.Opened() == 1 {
+				t.Error("a frame of the trial is put")
+			}
+			n++
+			f.Release()
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -803,5 +809,23 @@ func TestATrialServesNobodyWhoCameMeanwhile(t *testing.T) {
 		if src.Opened() != 2 || !src.Streaming() || n < 50 {
 			t.Errorf("opened %d times, streaming %v, %d frames", src.Opened(), src.Streaming(), n)
 		}
+	})
+}
+
+// TestWhoeverComesNextHasAStreamOfTheirOwn: the source tells at its start what
+// it is, and that goes to the one who it starts for.
+func TestWhoeverComesNextHasAStreamOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		run(t, r.Run)
+		r.Want(true)
+		wait(time.Second)
+		r.Want(false)
+		r.Want(true) // before the camera's goroutine has seen that
+		wait(time.Second)
+		if r.src.Opened() != 2 || !r.src.Streaming() {
+			t.Errorf("opened %d times, streaming %v", r.src.Opened(), r.src.Streaming())
+		}
+		r.want(t)
 	})
 }

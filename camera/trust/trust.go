@@ -72,7 +72,7 @@ func unreal(id Identity) string {
 	switch {
 	case id.Path == "":
 		return "the kernel does not tell where it sits"
-	case strings.HasPrefix(id.Path, "/sys/devices/virtual/"):
+	case strings.HasPrefix(id.Path, "/sys/devices/virtual/"), strings.HasPrefix(id.Path, "/sys/devices/faux/"):
 		return "a virtual device: it sits at " + id.Path
 	}
 	for part := range strings.SplitSeq(id.Path, "/") {

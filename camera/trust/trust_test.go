@@ -94,6 +94,9 @@ func TestDecide(t *testing.T) {
 		{"a virtual device that says it is on the board", with(raspberry(), func(i *trust.Identity) {
 			i.Path, i.Bound = "/sys/devices/virtual/video4linux/video9", ""
 		}), trust.Production, raspberry().Pin(), false, "a virtual device: it sits at /sys/devices/virtual"},
+		{"a device of the bus for what is no hardware (Linux 6.14)", with(raspberry(), func(i *trust.Identity) {
+			i.Path = "/sys/devices/faux/pictures"
+		}), trust.Production, trust.Pin{}, false, "/sys/devices/faux/pictures"},
 		{"vivid", vivid(), trust.Production, trust.Pin{}, false, "vivid"},
 		{"vivid with a camera's name", with(vivid(), func(i *trust.Identity) { i.Card = "HD Pro Webcam C920" }), trust.Production, trust.Pin{}, false, "vivid"},
 		{"vivid with a camera's driver and bus", with(c920(), func(i *trust.Identity) {

@@ -27,7 +27,7 @@ in front of the camera, who has to agree first: it asks, or takes
 --i-have-their-consent for it. It lies there in the clear, until you erase it.
 
 All of these ask the daemon, which alone may open the camera; probe and save
-only work while no session needs it. "reset" is not for people:
+only work while no session is in progress. "reset" is not for people:
 kioskd-camera-reset.service has it reset the USB camera that the daemon names in
 a file.`
 
@@ -259,8 +259,8 @@ func lossText(lost uint64, s api.CameraSkips) string {
 	return strings.Join(words, ", ")
 }
 
-// printable is s without what a terminal would take for a command: a device may
-// call itself anything.
+// printable is s without what a terminal would take for a command: a device, or
+// a program that uses one, may call itself anything.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {

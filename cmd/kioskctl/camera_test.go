@@ -73,7 +73,10 @@ func TestCamera(t *testing.T) {
 			args: "probe", kiosk: &fakeKiosk{},
 			out: "MJPG 1280x720 30/s: 29.5 frames/s over 3.0 s, 88 frames, 2 lost by the driver, 1 flagged, 3 corrupt\npin       driver=x bus=y\ncontrols  gain 64\n",
 		},
-		"a probe in a session":     {args: "probe", kiosk: &fakeKiosk{holding: true}, code: 75, err: "kioskctl: camera: the kiosk needs the camera itself: try once the visitor has left\n"},
+		"a probe in a session": {args: "probe", kiosk: &fakeKiosk{holding: true}, code: 75, err: "kioskctl: camera: the kiosk needs the camera itself: try once the visitor has left\n"},
+		"a probe of what commands the terminal": {
+			args: "probe", kiosk: &fakeKiosk{unread: errors.New("/dev/video0 (\x1b[2J): in use")}, code: 75, err: "kioskctl: camera: /dev/video0 (?[2J): in use\n",
+		},
 		"a probe without a camera": {args: "probe", kiosk: &fakeKiosk{unread: gone}, code: 75, err: "kioskctl: camera: /dev/video0: camera was unplugged\n"},
 		"two looks": {
 			args: "watch --count 2", kiosk: &fakeKiosk{state: func(s *api.Status) { s.Camera.Short, s.Camera.Reopened = 4, 1 }},

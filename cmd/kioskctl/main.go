@@ -76,7 +76,7 @@ type world struct {
 
 // complain tells an error on one line. There is nobody to tell if that fails.
 func (w world) complain(err error) {
-	_, _ = fmt.Fprintf(w.err, "kioskctl: %s\n", strings.Join(strings.Fields(err.Error()), " "))
+	_, _ = fmt.Fprintf(w.err, "kioskctl: %s\n", printable(strings.Join(strings.Fields(err.Error()), " ")))
 }
 
 // An exitError ends the command with a code. With a nil err nothing more is

@@ -83,7 +83,7 @@ func linesText(all []kiosk.Line) string {
 		if l.Chip != "" {
 			chip = fmt.Sprintf("%s %d", l.Chip, l.Offset)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", dash(l.Name), chip, dash(string(l.Direction)), dash(l.Holder), dash(string(l.Role)), lineNow(l))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", dash(printable(l.Name)), chip, dash(string(l.Direction)), dash(printable(l.Holder)), dash(string(l.Role)), lineNow(l))
 	}
 	_ = w.Flush() // to memory
 	var out []string

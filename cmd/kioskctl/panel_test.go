@@ -71,6 +71,10 @@ func TestThePanel(t *testing.T) {
 				"GPIO19  gpiochip0 19  in         other    help    used by somebody else\n" +
 				"CASE    -             in         -        tamper  not there\n",
 		},
+		{
+			name: "a line whose user names a command for the terminal", panel: pane{lines: []kiosk.Line{{Name: "A", Chip: "gpiochip0", Direction: kiosk.LineOut, Holder: "\x1b[2Jx"}}},
+			args: "list", out: "LINE  CHIP         DIRECTION  USED BY  ROLE  NOW\nA     gpiochip0 0  out        ?[2Jx    -     -\n",
+		},
 		{name: "lines, for machines", panel: pane{lines: lines[1:2]}, args: "list --json", out: `{"name":"","chip":"gpiochip0","offset":18,"direction":"in"}` + "\n"},
 		{name: "no lines", args: "", out: "this machine has no GPIO line that the daemon can see, and none is configured\n"},
 		{name: "a line is set", args: "set door on --for 2s", out: "door: on for 2s\n", does: "[door true 2s]"},

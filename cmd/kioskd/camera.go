@@ -91,6 +91,7 @@ func skips(s v4l2.Stats) api.CameraSkips {
 // Eyes are what staff do with the camera: they implement api.Cameras.
 type eyes struct {
 	c        Config
+	session  func() bool // whether one is in progress, on whatever screen
 	lend     func(ctx context.Context, put func(*kiosk.Frame)) error
 	src      *source
 	evidence *camera.Evidence
@@ -131,19 +132,26 @@ func (e *eyes) Cameras(context.Context) ([]api.Camera, error) {
 	return all, nil
 }
 
-// look has the camera stream until see has seen enough.
+// look has the camera stream until see has seen enough. A visitor is filmed by
+// their session alone, also where that does not need the camera just now.
 func (e *eyes) look(ctx context.Context, see func(*kiosk.Frame) (enough bool)) error {
+	if e.session() {
+		return kiosk.ErrOccupied
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	enough := false
+	enough, began := false, false
 	err := e.lend(ctx, func(f *kiosk.Frame) {
-		if !enough && see(f) {
+		began = began || e.session()
+		if began || !enough && see(f) {
 			enough = true
 			cancel()
 		}
 		f.Release()
 	})
 	switch {
+	case began:
+		return kiosk.ErrOccupied
 	case errors.Is(err, camera.ErrTaken):
 		return fmt.Errorf("%w: %w", kiosk.ErrOccupied, err)
 	case err != nil || enough:
@@ -197,7 +205,11 @@ func (e *eyes) Picture(ctx context.Context) (picture []byte, err error) {
 		picture, bad = e.evidence.JPEG(f)
 		return true
 	})
-	return picture, errors.Join(err, bad)
+	if err = errors.Join(err, bad); err != nil {
+		clear(picture)
+		return nil, err
+	}
+	return picture, nil
 }
 
 // resetFile is where a reset of the camera is asked for, beside the socket:

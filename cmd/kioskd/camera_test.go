@@ -25,7 +25,7 @@ func newEyes(t *testing.T, c Config) (*eyes, *camera.Camera, *cameratest.Scripte
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &eyes{c: c, lend: cam.Lend, src: &source{}, evidence: camera.NewEvidence(jpeg.NewEncoder())}, cam, src
+	return &eyes{c: c, session: func() bool { return false }, lend: cam.Lend, src: &source{}, evidence: camera.NewEvidence(jpeg.NewEncoder())}, cam, src
 }
 
 func TestAProbeTellsHowTheCameraStreams(t *testing.T) {
@@ -75,6 +75,37 @@ func TestASessionEndsAProbe(t *testing.T) {
 		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestNobodyOfASessionIsFilmedForStaff looks while the camera is at rest, and
+// the visitor reads what they are to agree to.
+func TestNobodyOfASessionIsFilmedForStaff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, src := newEyes(t, Config{})
+		e.session = func() bool { return true }
+		if _, err := e.Probe(t.Context()); !errors.Is(err, kiosk.ErrOccupied) || src.Opened() != 0 {
+			t.Errorf("Probe() = %v, and opened the camera %d times", err, src.Opened())
+		}
+		began := time.Now()
+		e.session = func() bool { return time.Since(began) > 500*time.Millisecond }
+		if b, err := e.Picture(t.Context()); !errors.Is(err, kiosk.ErrOccupied) || b != nil || src.Opened() != 1 || time.Since(began) > 600*time.Millisecond {
+			t.Errorf("Picture() = %d bytes, %v after %v", len(b), err, time.Since(began))
+		}
+	})
+}
+
+// TestAPictureThatIsNotHandedOutIsErased has the camera fail once it was taken.
+func TestAPictureThatIsNotHandedOutIsErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, _ := newEyes(t, Config{})
+		broken := errors.New("broken")
+		e.lend = func(ctx context.Context, put func(*kiosk.Frame)) error {
+			return errors.Join(grey{}.Stream(ctx, put), broken)
+		}
+		if b, err := e.Picture(t.Context()); !errors.Is(err, broken) || b != nil {
+			t.Errorf("Picture() = %d bytes, %v", len(b), err)
 		}
 	})
 }

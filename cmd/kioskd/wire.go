@@ -153,7 +153,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.eyes = &eyes{
 		c: c, src: d.source, evidence: camera.NewEvidence(jpeg.NewEncoder()),
-		lend: func(ctx context.Context, put func(*kiosk.Frame)) error { return d.camera.Lend(ctx, put) },
+		session: func() bool { return d.station.State().Session != "" },
+		lend:    func(ctx context.Context, put func(*kiosk.Frame)) error { return d.camera.Lend(ctx, put) },
 	}
 	if d.camera, err = camera.New(camera.Options{
 		Source: d.source, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,

@@ -10,10 +10,10 @@ import (
 	"livekiosk/kiosk"
 )
 
-// Cameras is what staff do with the camera while no session needs it. It must
+// Cameras is what staff do with the camera while nobody uses the kiosk. It must
 // be safe for concurrent use. The last two return kiosk.ErrOccupied, and have
-// filmed nobody, while the kiosk needs the camera itself; and any other error in
-// words for staff.
+// shown nobody, while a session is in progress, whether it needs the camera just
+// now or not, or the kiosk needs it; and any other error in words for staff.
 type Cameras interface {
 	// Cameras lists the video devices of this board. It changes none.
 	Cameras(ctx context.Context) ([]Camera, error)

@@ -642,13 +642,14 @@ func (p Policy) void(s State, at time.Duration) (State, []Effect) {
 }
 
 // opened notes the camera of the session. Its frames are of one camera: with
-// another in its place, nobody knows what was captured.
+// another in its place, which may call itself the same, nobody knows what was
+// captured.
 func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 	switch {
 	case s.Phase != Far && s.Phase != Near:
 	case s.Eye == "" && in.Trusted:
 		s.Eye = in.Camera
-	case s.Eye != "" && s.Eye != in.Camera:
+	case s.Eye != "" && (s.Eye != in.Camera || !in.Trusted):
 		return p.void(s, at)
 	}
 	return s, nil

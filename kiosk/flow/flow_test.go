@@ -337,7 +337,7 @@ func voided(s flow.State, in flow.Input) bool {
 	case flow.Voided:
 		return s.Session != "" && s.Phase != flow.Outcome
 	case flow.Opened:
-		return (s.Phase == flow.Far || s.Phase == flow.Near) && s.Eye != "" && s.Eye != in.Camera
+		return (s.Phase == flow.Far || s.Phase == flow.Near) && s.Eye != "" && (s.Eye != in.Camera || !in.Trusted)
 	}
 	return false
 }

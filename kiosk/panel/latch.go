@@ -17,6 +17,7 @@ import (
 // that. It is safe for concurrent use.
 type Latch struct {
 	path string
+	disk sync.Mutex // held while the file is written: that may take long, and mu is not
 
 	mu sync.Mutex
 	t  kiosk.Tamper
@@ -48,24 +49,35 @@ func (l *Latch) State() kiosk.Tamper {
 	return l.t
 }
 
-// Set latches that the case was opened. When it returns nil that is durable;
-// else it lasts only as long as the process, and Set is to be called again.
-func (l *Latch) Set(at time.Time) error {
+// Set latches that the case was opened, for as long as the process lasts.
+func (l *Latch) Set(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.Latched, l.t.Opened = true, at
-	return l.write(l.t)
 }
 
-// Clear ends the latch. Unless it returns nil the case is latched as before.
+// Save makes durable what was set. Unless it returns nil it is to be called
+// again. It waits for the disk.
+func (l *Latch) Save() error {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	return l.write(l.State())
+}
+
+// Clear ends the latch, durably. Unless it returns nil the case is latched as
+// before. It waits for the disk, and must not be called together with Set.
 func (l *Latch) Clear(at time.Time, by string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := l.t
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	was := l.State()
+	next := was
 	next.Latched, next.Cleared, next.By = false, at, by
 	if err := l.write(next); err != nil {
+		_ = l.write(was) // the other may be there, and only not be durable
 		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.t = next
 	return nil
 }

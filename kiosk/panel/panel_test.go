@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/panel"
 	"livekiosk/kiosk/panel/paneltest"
@@ -406,6 +408,20 @@ func TestAnOpenCaseIsLatchedUntilStaffClearIt(t *testing.T) {
 	})
 }
 
+func TestASilencedBuzzerSoundsWhenTheCaseIsOpened(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		if err := b.Force(b.t.Context(), kiosk.BuzzerLine, false, time.Minute); err != nil {
+			b.t.Fatal(err)
+		}
+		b.bounce("TAMPER", true)
+		b.lit("buzzer")
+		if err := b.Force(b.t.Context(), kiosk.BuzzerLine, false, time.Minute); err != nil {
+			b.t.Fatal(err)
+		}
+		b.lit() // who is there has heard it
+	})
+}
+
 func TestACaseThatWasOpenedMeanwhileIsFoundAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		board := paneltest.NewBoard(names()...)
@@ -443,6 +459,48 @@ func TestALatchThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 			b.t.Errorf("on the disk it is %+v, %v", again.State(), err)
 		}
 	})
+}
+
+// TestADiskThatHangsHoldsUpNobody has a pipe in the place of the file that the
+// latch writes: opening it waits for somebody who reads.
+func TestADiskThatHangsHoldsUpNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tamper.json")
+	pipe := filepath.Join(filepath.Dir(path), ".tamper.json.new")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	latch, err := panel.OpenLatch(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	board, told, nothing := paneltest.NewBoard(names()...), make(chan struct{}, 1), func(context.Context) {}
+	p, err := panel.New(panel.Options{
+		Board: board, Lines: setups(), Latch: latch, Log: slog.New(slog.DiscardHandler), Emit: func(kiosk.Event) {},
+		Tampered: func(context.Context) { told <- struct{}{} }, Cleared: nothing,
+		Present: func(context.Context, bool) {}, Pressed: func(context.Context, kiosk.Role) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	board.Drive("TAMPER", true)
+	<-told
+	soon, enough := context.WithTimeout(ctx, 10*time.Second)
+	defer enough()
+	if err := p.Force(soon, kiosk.DoorLine, true, time.Minute); err != nil || !p.Tamper().Latched {
+		t.Errorf("Force() = %v, and the case is %+v", err, p.Tamper())
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run() = %v", err)
+	}
 }
 
 func TestADamagedLatchIsLatched(t *testing.T) {

@@ -32,7 +32,9 @@ type runner struct {
 	forced   map[kiosk.Role]forced
 	look     time.Time // for lines that are not owned; zero: all are
 	wait     time.Duration
-	unsaved  bool // that the case was opened is not durable yet
+	unsaved  bool       // that the case was opened is not durable yet
+	failed   bool       // to make it so, as told
+	saving   chan error // how that went; nil: it is not being done
 }
 
 // A line is one with a role.
@@ -98,6 +100,8 @@ func (p *Panel) Run(ctx context.Context) error {
 			r.show(ctx)
 		case ask := <-p.asks:
 			ask(r)
+		case err := <-r.saving:
+			r.saved(ctx, err)
 		case <-next:
 			r.due(ctx)
 		}
@@ -248,7 +252,8 @@ func (r *runner) drop(l *line) {
 	l.held, l.on = nil, false
 }
 
-// release ends the panel: outputs off first, whatever else fails.
+// release ends the panel: outputs off first, whatever else fails, and what is
+// being written last.
 func (r *runner) release(ctx context.Context) {
 	for _, l := range r.lines {
 		if l.held == nil {
@@ -262,6 +267,12 @@ func (r *runner) release(ctx context.Context) {
 		r.drop(l)
 	}
 	r.publish()
+	if r.unsaved {
+		r.save()
+	}
+	if r.saving != nil {
+		r.saved(ctx, <-r.saving)
+	}
 }
 
 // probe reads every line: one whose chip has gone says so only when it is used.
@@ -272,7 +283,7 @@ func (r *runner) probe(ctx context.Context) {
 		}
 	}
 	if r.unsaved {
-		r.latch(ctx)
+		r.save()
 	}
 }
 
@@ -339,28 +350,40 @@ func (r *runner) come(ctx context.Context) {
 	}
 }
 
-// opened acts on an open case: the session first, since the disk may be slow.
+// opened acts on an open case. It does not wait for the disk, which may be slow.
 func (r *runner) opened(ctx context.Context) {
 	r.o.Log.ErrorContext(ctx, "case opened", slog.Bool("latched_before", r.o.Latch.State().Latched))
 	r.o.Tampered(ctx)
+	delete(r.forced, kiosk.BuzzerLine) // who has silenced it did not know of this
 	if r.o.Alarm > 0 {
 		r.sounding = time.Now().Add(r.o.Alarm)
 		r.light(ctx)
 	}
-	r.latch(ctx)
+	// Once: a switch that bounces must not wear out the disk.
+	if !r.o.Latch.State().Latched {
+		r.o.Latch.Set(time.Now().UTC())
+		r.unsaved = true
+		r.save()
+	}
 }
 
-// latch makes it durable that the case was opened, once: a switch that bounces
-// must not wear out the disk.
-func (r *runner) latch(ctx context.Context) {
-	if r.o.Latch.State().Latched && !r.unsaved {
+// save has it made durable that the case was opened. A disk that hangs must not
+// have the watchdog end the process, which alone knows of it by then.
+func (r *runner) save() {
+	if r.saving != nil {
 		return
 	}
-	err := r.o.Latch.Set(time.Now().UTC())
-	if err != nil && !r.unsaved {
+	r.saving = make(chan error, 1)
+	go func(done chan<- error) { done <- r.o.Latch.Save() }(r.saving)
+}
+
+// saved notes how that went.
+func (r *runner) saved(ctx context.Context, err error) {
+	r.saving, r.unsaved = nil, err != nil
+	if err != nil && !r.failed {
 		r.o.Log.ErrorContext(ctx, "open case not remembered over a restart; tried again", slog.Any("err", err))
 	}
-	r.unsaved = err != nil
+	r.failed = err != nil
 }
 
 func (r *runner) clear(ctx context.Context, by string) error {
@@ -372,10 +395,13 @@ func (r *runner) clear(ctx context.Context, by string) error {
 			return kiosk.ErrCaseOpen
 		}
 	}
+	if r.saving != nil {
+		r.saved(ctx, <-r.saving)
+	}
 	if err := r.o.Latch.Clear(time.Now().UTC(), by); err != nil {
 		return err
 	}
-	r.unsaved, r.sounding = false, time.Time{}
+	r.unsaved, r.failed, r.sounding = false, false, time.Time{}
 	r.light(ctx)
 	r.o.Cleared(ctx)
 	return nil
