@@ -19,6 +19,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/queue"
 	"livekiosk/queue/seal"
+	"livekiosk/systemd"
 )
 
 // errOutbox wraps everything that keeps the outbox from being used and has no
@@ -43,6 +44,7 @@ type outbox struct {
 
 	expired     func(kiosk.Receipt) // told of what is erased for its age
 	occupied    func() bool         // whether a session is in progress
+	busy        *systemd.Busy       // held while something is stored
 	compactions chan *compaction    // taken by watch
 
 	opening sync.Mutex // held for as long as it takes to open a large one
@@ -57,9 +59,9 @@ type outbox struct {
 
 // newOutbox returns an outbox that is not open. occupied reports whether a
 // session is in progress, from any goroutine.
-func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), log *slog.Logger) *outbox {
+func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), busy *systemd.Busy, log *slog.Logger) *outbox {
 	return &outbox{
-		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, log: log,
+		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, busy: busy, log: log,
 		suspect: make(chan struct{}, 1), compactions: make(chan *compaction), err: errOutbox,
 	}
 }
@@ -202,6 +204,7 @@ func (o *outbox) doubt(err error) error {
 
 // Put implements station.Outbox.
 func (o *outbox) Put(ctx context.Context, s *kiosk.Submission) error {
+	defer o.busy.Hold()()
 	q, err := o.get()
 	if err != nil {
 		return err
