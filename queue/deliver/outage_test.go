@@ -482,6 +482,14 @@ func TestAfterAnOutageTheOldestGoesFirst(t *testing.T) {
 func TestTheDelivererTellsWhenItRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, o := newMemWorld(), newOutbox()
+		o.put(job("first", "first"), faces("first"))
+		w.before = func(ctx context.Context, _ call) error {
+			select {
+			case <-time.After(10 * time.Second):
+			case <-ctx.Done():
+			}
+			return nil
+		}
 		b := start(t, w, o, func(o *deliver.Options) { o.Lanes = 1 })
 		rests := func(want bool, when string) {
 			t.Helper()
@@ -489,7 +497,9 @@ func TestTheDelivererTellsWhenItRests(t *testing.T) {
 				t.Errorf("%s: resting is %v with %d pending, want %v with %d", when, s.Resting, s.Pending, want, o.left())
 			}
 		}
-		pass(time.Second)
+		pass(5 * time.Second)
+		rests(false, "a record whose call takes long")
+		pass(time.Hour)
 		rests(true, "an empty outbox")
 		hang := make(chan struct{})
 		w.before = func(ctx context.Context, c call) error {
