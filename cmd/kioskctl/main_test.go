@@ -45,6 +45,7 @@ type fakeKiosk struct {
 	holding bool   // a session is in progress
 	pane    pane
 	tub     tub
+	ward    ward
 	cameras []api.Camera
 }
 
@@ -142,7 +143,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Drainer: &k.tub, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Drainer: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,8 +53,10 @@ type outbox struct {
 	q   *queue.Queue
 	err error // of the last try
 
-	asked  *compaction // that watch took
-	closed bool        // no session is admitted: see turnAway
+	asked  *compaction   // that watch took
+	closed bool          // no session is admitted: see turnAway
+	took   time.Duration // of the last probe
+	unfit  error         // what it failed with
 }
 
 // newOutbox returns an outbox that is not open. occupied reports whether a
@@ -143,7 +145,30 @@ func (o *outbox) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.Probe(ctx)
+	return o.commit(ctx, q)
+}
+
+// commit stores a little in q, and notes how that went.
+func (o *outbox) commit(ctx context.Context, q *queue.Queue) error {
+	began := time.Now()
+	err := q.Probe(ctx)
+	if ctx.Err() == nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.took, o.unfit = time.Since(began), err
+	}
+	return err
+}
+
+// probed returns how long the last probe of the queue took, 0 before the first,
+// or why there is no queue or it failed.
+func (o *outbox) probed() (time.Duration, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return 0, o.err
+	}
+	return o.took, o.unfit
 }
 
 // full reports whether another session would find no room in the queue, by its
@@ -224,7 +249,7 @@ func (o *outbox) Admit(ctx context.Context) error {
 		return errCompacting
 	}
 	if err = q.Admit(ctx); err == nil {
-		err = q.Probe(ctx)
+		err = o.commit(ctx, q)
 	}
 	return o.doubt(err)
 }

@@ -81,6 +81,7 @@ type daemon struct {
 	clock   *clock
 	metrics *metrics
 
+	analysing atomic.Bool                       // the networks are loaded
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
 }
 
@@ -174,7 +175,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -285,6 +286,7 @@ func (d *daemon) infer(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
+	d.analysing.Store(true)
 	patience := resting
 	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
