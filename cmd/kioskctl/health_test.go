@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk/api"
 )
@@ -83,6 +86,45 @@ func TestHealth(t *testing.T) {
 	for _, args := range []string{"health", "health --gate" + short} {
 		if code, _, errs := kioskctl(t.Context(), nil, "", append([]string{"--socket", filepath.Join(dir, "none")}, strings.Fields(args)...)...); code != 69 {
 			t.Errorf("%s: exit %d, %s; want 69 where no daemon answers", args, code, errs)
+		}
+	}
+}
+
+// TestTheGatesUnitRunsThisCommand runs what the unit runs, against a kiosk that
+// is well and one that is not, and holds that it ends by itself.
+func TestTheGatesUnitRunsThisCommand(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "systemd", "units", "kioskd-health.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(pattern string) string {
+		t.Helper()
+		m := regexp.MustCompile(pattern).FindSubmatch(b)
+		if m == nil {
+			t.Fatalf("the unit has no line %s", pattern)
+		}
+		return string(m[1])
+	}
+	command, limit := find(`(?m)^ExecStart=/usr/bin/kioskctl (.*)$`), find(`(?m)^TimeoutStartSec=(\d+)$`)
+	patience, err := time.ParseDuration(find(`(?m)^ExecStart=.* --timeout (\S+)$`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if killed, err := time.ParseDuration(limit + "s"); err != nil || killed < patience+10*time.Second {
+		t.Errorf("killed after %v, %v; it waits for %v", killed, err, patience)
+	}
+	if !strings.Contains(command, "--socket "+api.SystemSocket+" ") {
+		t.Errorf("it asks at another place than %s: %s", api.SystemSocket, command)
+	}
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		looks, code int
+	}{"well": {0, 0}, "unwell": {-1, 1}} {
+		path := filepath.Join(dir, name)
+		serve(t, &fakeKiosk{ward: ward{illness: illness{looks: tt.looks}}}, path)
+		args := strings.Fields(strings.NewReplacer(api.SystemSocket, path, "--timeout 2m", "--timeout 300ms").Replace(command))
+		if code, out, errs := kioskctl(t.Context(), nil, "", args...); code != tt.code {
+			t.Errorf("%s: exit %d, want %d\n%s%s", name, code, tt.code, out, errs)
 		}
 	}
 }
