@@ -38,6 +38,19 @@ build: ## build the programs into bin/
 	@mkdir -p $(BIN)
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
+# What a board gets, and nothing that needs the network or a running system:
+# users, device rules and units take effect by systemd-sysusers, udevadm and systemctl there.
+DOC    := $(DESTDIR)/usr/share/doc/kioskd
+SYSTEM := $(DESTDIR)/usr/lib
+.PHONY: install
+install: ## install what "make build" built below DESTDIR (empty: this system)
+	install -D -m 755 -t $(DESTDIR)/usr/bin $(BIN)/kioskd $(BIN)/kioskctl
+	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path)
+	install -D -m 644 -t $(SYSTEM)/sysusers.d systemd/sysusers.d/kioskd.conf
+	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
+	install -D -m 644 -t $(DOC)/examples/kioskd.service.d $(wildcard systemd/units/kioskd.service.d/*.conf)
+	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
+
 .PHONY: demo
 demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, SIZE=1280x800, LOCALE=id)
 	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay)

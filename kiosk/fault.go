@@ -4,8 +4,9 @@ package kiosk
 // the out-of-service screen and the operator's log line.
 type Fault string
 
-// The faults. None of them ends the daemon; each but TamperFault is watched and
-// clears itself once its cause is gone.
+// The faults. None of them ends the daemon; each but the last two is watched and
+// clears itself once its cause is gone. UpdateFault is no failure: somebody asked
+// for it, and ends it.
 const (
 	NoFault      Fault = ""
 	CameraFault  Fault = "camera"  // no usable camera or clip
@@ -13,10 +14,13 @@ const (
 	StorageFault Fault = "storage" // outbox busy, damaged, full or read-only
 	ClockFault   Fault = "clock"   // wall clock is not sane
 	TamperFault  Fault = "tamper"  // the case was opened; stays until staff clear it
+	UpdateFault  Fault = "update"  // asked to take no new sessions; ends no running one
 )
 
 // Faults returns every fault, the one to show first in front.
-func Faults() []Fault { return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault} }
+func Faults() []Fault {
+	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, UpdateFault}
+}
 
 // A Breach is why what a session captured cannot be trusted. It voids the
 // session: nothing of it is used, and the partner must not launch it again.

@@ -85,7 +85,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
-			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service"} {
+			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service"} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
 				}
@@ -144,6 +144,10 @@ func TestTheSandboxHolds(t *testing.T) {
 	if said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=30", reset); !ok { // it is root
 		t.Errorf("exposure above 3.0:\n%s", said)
 	}
+	health := filepath.Join(filepath.Dir(reset), "kioskd-health.service")
+	if said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", health); !ok {
+		t.Errorf("exposure above 1.5:\n%s", said)
+	}
 }
 
 // TestWhatTheUnitPromises holds the lines that the product's guarantees stand
@@ -186,6 +190,27 @@ func TestTheRequestForAResetIsFound(t *testing.T) {
 			if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
 				t.Errorf("%s lacks %s", file, line)
 			}
+		}
+	}
+}
+
+// TestTheGateStandsBeforeAGoodBoot holds what no tool would miss. A gate that
+// required the daemon would run, and switch the camera on, whenever that is
+// restarted; one that rebooted would do so for ever where a camera is broken.
+func TestTheGateStandsBeforeAGoodBoot(t *testing.T) {
+	b, err := os.ReadFile("units/kioskd-health.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "\n" + string(b)
+	for _, line := range []string{"Before=boot-complete.target", "RequiredBy=boot-complete.target", "After=kioskd.service", "Type=oneshot", "RemainAfterExit=yes"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("kioskd-health.service lacks %s", line)
+		}
+	}
+	for _, key := range []string{"Requires=", "BindsTo=", "FailureAction=", "Restart="} {
+		if strings.Contains(text, "\n"+key) {
+			t.Errorf("kioskd-health.service has %s", key)
 		}
 	}
 }

@@ -57,6 +57,24 @@ func (w *Watchdog) Part(name string, within time.Duration) (beat func()) {
 	return beat
 }
 
+// Late returns the names of the parts that are late now.
+func (w *Watchdog) Late() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var late []string
+	for _, p := range w.parts {
+		if w.quiet(p) > p.within {
+			late = append(late, p.name)
+		}
+	}
+	return late
+}
+
+// quiet is how long a part has not beaten.
+func (w *Watchdog) quiet(p *part) time.Duration {
+	return time.Since(w.base) - time.Duration(p.last.Load())
+}
+
 // Run checks the parts until ctx ends, then returns nil. Under a watchdog
 // ($WATCHDOG_USEC is set for this process) it pets it at every check, at half
 // of its time, while no part is late.
@@ -99,11 +117,10 @@ func (w *Watchdog) Run(ctx context.Context) error {
 func (w *Watchdog) check(ctx context.Context, log *slog.Logger, pet bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Since(w.base)
 	changed := false
 	var late []string
 	for _, p := range w.parts {
-		quiet := now - time.Duration(p.last.Load())
+		quiet := w.quiet(p)
 		is := quiet > p.within
 		if is {
 			late = append(late, p.name)

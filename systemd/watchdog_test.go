@@ -168,3 +168,18 @@ func TestBeatDoesNotAllocate(t *testing.T) {
 		t.Errorf("beat allocates %v times, want 0", n)
 	}
 }
+
+func TestWhoIsLateIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := systemd.NewWatchdog()
+		w.Part("slow", time.Minute)
+		beat := w.Part("quick", time.Second)
+		<-time.After(2 * time.Second)
+		if late := w.Late(); !slices.Equal(late, []string{"quick"}) {
+			t.Errorf("late: %v, want quick", late)
+		}
+		if beat(); len(w.Late()) > 0 {
+			t.Errorf("late after a beat: %v", w.Late())
+		}
+	})
+}

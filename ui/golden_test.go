@@ -72,6 +72,9 @@ func goldens(t *testing.T, size image.Point) {
 		v := sample(kiosk.AgainScreen, l)
 		v.Ask = true
 		look(fmt.Sprintf("again-ask-%s", l), v, camera)
+		v = sample(kiosk.OutOfServiceScreen, l)
+		v.Fault = kiosk.UpdateFault
+		look(fmt.Sprintf("out_of_service-update-%s", l), v, camera)
 	}
 	for _, s := range []kiosk.Screen{kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.GrantedScreen, kiosk.SavedScreen} {
 		v := sample(s, kiosk.Indonesian)

@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 // A demo is one demonstration.
 type demo struct {
 	clip, size, locale, bin, dir string
+	sockets                      string // folder of the kiosk's socket
 	offline, patient, stolen     bool
 
 	out        io.Writer
@@ -115,7 +116,12 @@ func (d *demo) run(ctx context.Context) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", d.dir, err)
 	}
-	if err := d.prepare(ctx); err != nil {
+	var err error
+	if d.sockets, err = os.MkdirTemp("", "kioskd-demo-"); err != nil {
+		return fmt.Errorf("a folder for the socket: %w", err)
+	}
+	defer os.RemoveAll(d.sockets) //nolint:errcheck // in a folder that is emptied by itself
+	if err = d.prepare(ctx); err != nil {
 		return err
 	}
 	correlation := "demo-" + rand.Text()
@@ -197,7 +203,7 @@ func (d *demo) keys() string { return filepath.Join(d.dir, "tls") }
 
 func (d *demo) startKiosk(ctx context.Context) error {
 	// A Unix socket's path is short, and the output folder's need not be.
-	socket := filepath.Join(os.TempDir(), "kioskd-demo-"+rand.Text()[:8]+".sock")
+	socket := filepath.Join(d.sockets, "kioskd.sock")
 	config := filepath.Join(d.dir, "kioskd.toml")
 	err := os.WriteFile(config, fmt.Appendf(nil, `# The partner backend knows this kiosk by its certificate.
 [gateway]

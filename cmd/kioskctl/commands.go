@@ -100,6 +100,11 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
 		},
 		{
+			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
+			more: drainHelp, flags: drainFlags,
+		},
+		{name: "health", args: "[--gate [--timeout TIME]] [flags]", summary: "tell whether the kiosk works", more: healthHelp, flags: healthFlags},
+		{
 			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
 			summary: "look after the device keys, and make those of relays and support",
 			more:    keysHelp, flags: keysFlags,

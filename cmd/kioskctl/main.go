@@ -14,7 +14,7 @@
 // Exit codes, after sysexits(3):
 //
 //	0   done. A session: completed, or saved for later delivery
-//	1   the session ended otherwise
+//	1   the session ended otherwise, or the kiosk is not healthy
 //	64  the command line, the launch or the booking is malformed
 //	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
 //	69  the daemon cannot be reached, or failed
@@ -301,7 +301,7 @@ The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 
 Exit codes:
    0  done. A session: completed, or saved for later delivery
-   1  the session ended otherwise
+   1  the session ended otherwise, or the kiosk is not healthy
   64  the command line, the launch or the booking is malformed
   65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
   69  the daemon cannot be reached, or failed

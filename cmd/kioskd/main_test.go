@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -37,9 +36,12 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	// A socket's path must be short, and a test's folder is named after the test.
-	socket := filepath.Join(os.TempDir(), "kioskd-test-"+rand.Text()[:8]+".sock")
-	t.Cleanup(func() { _ = os.Remove(socket) }) // the daemon removes it itself, if it was started
-	return &lab{t: t, state: filepath.Join(t.TempDir(), "state"), models: models.Dir(), socket: socket}
+	dir, err := os.MkdirTemp("", "kioskd-test-") //nolint:usetesting // as above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return &lab{t: t, state: filepath.Join(t.TempDir(), "state"), models: models.Dir(), socket: filepath.Join(dir, "sock")}
 }
 
 func (l *lab) args(more ...string) []string {

@@ -19,6 +19,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/queue"
 	"livekiosk/queue/seal"
+	"livekiosk/systemd"
 )
 
 // errOutbox wraps everything that keeps the outbox from being used and has no
@@ -43,6 +44,7 @@ type outbox struct {
 
 	expired     func(kiosk.Receipt) // told of what is erased for its age
 	occupied    func() bool         // whether a session is in progress
+	busy        *systemd.Busy       // held while something is stored
 	compactions chan *compaction    // taken by watch
 
 	opening sync.Mutex // held for as long as it takes to open a large one
@@ -51,15 +53,17 @@ type outbox struct {
 	q   *queue.Queue
 	err error // of the last try
 
-	asked  *compaction // that watch took
-	closed bool        // no session is admitted: see turnAway
+	asked  *compaction   // that watch took
+	closed bool          // no session is admitted: see turnAway
+	took   time.Duration // of the last probe
+	unfit  error         // what it failed with
 }
 
 // newOutbox returns an outbox that is not open. occupied reports whether a
 // session is in progress, from any goroutine.
-func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), log *slog.Logger) *outbox {
+func newOutbox(c Config, relay *seal.Public, trusted, occupied func() bool, expired func(kiosk.Receipt), busy *systemd.Busy, log *slog.Logger) *outbox {
 	return &outbox{
-		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, log: log,
+		c: c, relay: relay, trusted: trusted, occupied: occupied, expired: expired, busy: busy, log: log,
 		suspect: make(chan struct{}, 1), compactions: make(chan *compaction), err: errOutbox,
 	}
 }
@@ -141,7 +145,30 @@ func (o *outbox) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.Probe(ctx)
+	return o.commit(ctx, q)
+}
+
+// commit stores a little in q, and notes how that went.
+func (o *outbox) commit(ctx context.Context, q *queue.Queue) error {
+	began := time.Now()
+	err := q.Probe(ctx)
+	if ctx.Err() == nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.took, o.unfit = time.Since(began), err
+	}
+	return err
+}
+
+// probed returns how long the last probe of the queue took, 0 before the first,
+// or why there is no queue or it failed.
+func (o *outbox) probed() (time.Duration, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return 0, o.err
+	}
+	return o.took, o.unfit
 }
 
 // full reports whether another session would find no room in the queue, by its
@@ -202,6 +229,7 @@ func (o *outbox) doubt(err error) error {
 
 // Put implements station.Outbox.
 func (o *outbox) Put(ctx context.Context, s *kiosk.Submission) error {
+	defer o.busy.Hold()()
 	q, err := o.get()
 	if err != nil {
 		return err
@@ -221,7 +249,7 @@ func (o *outbox) Admit(ctx context.Context) error {
 		return errCompacting
 	}
 	if err = q.Admit(ctx); err == nil {
-		err = q.Probe(ctx)
+		err = o.commit(ctx, q)
 	}
 	return o.doubt(err)
 }

@@ -115,6 +115,7 @@ type guard struct {
 	gatewayClient
 
 	mode string
+	hold func() (release func()) // called before anything of a person is sent
 }
 
 // A gatewayClient makes the kiosk's calls: see deliver.Gateway.
@@ -149,6 +150,7 @@ func (g guard) Upload(ctx context.Context, up kiosk.Upload) error {
 	if seal.IsEnvelope(up.JPEG) != (g.mode == relayMode) {
 		return g.aside("upload", kiosk.StoreService)
 	}
+	defer g.hold()()
 	return g.gatewayClient.Upload(ctx, up)
 }
 
@@ -157,6 +159,7 @@ func (g guard) Confirm(ctx context.Context, who kiosk.Credentials, submissionID 
 	if len(metadata) > 0 && bytes.HasPrefix(metadata, []byte(`{"livekiosk_sealed":`)) != (g.mode == relayMode) {
 		return g.aside("confirm", kiosk.GatewayService)
 	}
+	defer g.hold()()
 	return g.gatewayClient.Confirm(ctx, who, submissionID, metadata)
 }
 

@@ -162,7 +162,7 @@ func TestWhatIsSealedGoesToRelaysAndWhatIsNotToTheGateway(t *testing.T) {
 		for _, captured := range []string{"direct", "relay"} {
 			t.Run(captured+" to "+mode, func(t *testing.T) {
 				w := &wireTap{}
-				g := guard{w, mode}
+				g := guard{w, mode, unseen}
 				var want []string
 				if mode == captured {
 					want = []string{"upload", "confirm"}
@@ -193,7 +193,7 @@ func TestAnAddressOfTheOtherKindIsAnOutage(t *testing.T) {
 	} {
 		ask := func(u string) (kiosk.Targets, error) {
 			w := &wireTap{targets: kiosk.Targets{SubmissionID: "s", Documents: map[kiosk.Document]kiosk.Target{kiosk.Selfie: {URL: u}}}}
-			return guard{w, mode}.Targets(t.Context(), kiosk.Credentials{})
+			return guard{w, mode, unseen}.Targets(t.Context(), kiosk.Credentials{})
 		}
 		if got, err := ask(urls.right); err != nil || got.Documents[kiosk.Selfie].URL != urls.right {
 			t.Errorf("%s mode: %+v, %v; want the URL", mode, got, err)
@@ -209,8 +209,32 @@ func TestAnAddressOfTheOtherKindIsAnOutage(t *testing.T) {
 func TestARecordWithoutMetadataIsConfirmedInEitherMode(t *testing.T) {
 	for _, mode := range []string{"direct", "relay"} {
 		w := &wireTap{}
-		if err := (guard{w, mode}).Confirm(t.Context(), kiosk.Credentials{}, "s", nil); err != nil || len(w.heard) != 1 {
+		if err := (guard{w, mode, unseen}).Confirm(t.Context(), kiosk.Credentials{}, "s", nil); err != nil || len(w.heard) != 1 {
 			t.Errorf("%s mode: %v, heard %q", mode, err, w.heard)
+		}
+	}
+}
+
+// unseen is the hold of a guard that nobody watches.
+func unseen() (release func()) { return func() {} }
+
+// TestWhatIsSentIsSeen holds that the kiosk is busy while a person's pictures or
+// confirmation are on their way, and not after.
+func TestWhatIsSentIsSeen(t *testing.T) {
+	held, most := 0, 0
+	hold := func() func() {
+		held++
+		most = max(most, held)
+		return func() { held-- }
+	}
+	g := guard{&wireTap{}, "direct", hold}
+	for name, send := range map[string]func() error{
+		"upload":  func() error { return g.Upload(t.Context(), kiosk.Upload{JPEG: []byte("\xff\xd8")}) },
+		"confirm": func() error { return g.Confirm(t.Context(), kiosk.Credentials{}, "s", nil) },
+	} {
+		most = 0
+		if err := send(); err != nil || most != 1 || held != 0 {
+			t.Errorf("%s: %v, held by %d and then by %d, want 1 and 0", name, err, most, held)
 		}
 	}
 }

@@ -74,6 +74,13 @@ func (v *views) drawn(view kiosk.View) {
 	}
 }
 
+// began reports whether anything is on the display, or was.
+func (v *views) began() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.last.Screen != ""
+}
+
 // seen reports whether the visitor has seen the screen of the first view.
 func (v *views) seen() bool {
 	first := v.queue[0]

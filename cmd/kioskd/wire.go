@@ -69,6 +69,8 @@ type daemon struct {
 	relay   *seal.Public // nil: direct mode
 	dog     *systemd.Watchdog
 	notify  systemd.Notifier
+	busy    *systemd.Busy
+	leave   func()          // of the visitor's hold on busy; the station's goroutine only
 	told    string          // to the service manager; the station's goroutine only
 	visitor kiosk.SessionID // on the display; the station's goroutine only
 	left    chan struct{}   // a visitor has
@@ -79,6 +81,7 @@ type daemon struct {
 	clock   *clock
 	metrics *metrics
 
+	analysing atomic.Bool                       // the networks are loaded
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
 }
 
@@ -89,8 +92,9 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(), clock: newClock(log),
 		left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
+		busy: systemd.NewBusy(c.busyPath()), leave: func() {},
 	}
-	d.dog.Log = log
+	d.dog.Log, d.busy.Log = log, log
 	defer func() {
 		if err != nil {
 			d.close(ctx)
@@ -106,7 +110,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
 	d.outbox = newOutbox(c, d.relay, d.clock.confirmed, func() bool { return d.station.State().Session != "" },
-		func(r kiosk.Receipt) { d.answered(ctx, r) }, log)
+		func(r kiosk.Receipt) { d.answered(ctx, r) }, d.busy, log)
 	if err = d.outbox.start(ctx); err != nil {
 		begin.Storage = true
 		log.ErrorContext(ctx, "outbox not usable", slog.Any("err", err))
@@ -172,7 +176,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -237,6 +241,12 @@ func (d *daemon) watch(on bool) {
 // show hands a view to the display, and tells the service manager what staff
 // would ask for first.
 func (d *daemon) show(v kiosk.View) {
+	if (d.visitor == "") != (v.Session == "") {
+		d.leave()
+		if d.leave = func() {}; v.Session != "" {
+			d.leave = d.busy.Hold()
+		}
+	}
 	d.views.show(v)
 	d.panel.Show(v)
 	if d.visitor != "" && v.Session != d.visitor {
@@ -277,6 +287,7 @@ func (d *daemon) infer(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
+	d.analysing.Store(true)
 	patience := resting
 	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
@@ -415,7 +426,7 @@ func (d *daemon) drain(ctx context.Context, beat, probed func()) error {
 		return err
 	}
 	dl, err := deliver.New(deliver.Options{
-		Outbox: q, Bookings: q, Gateway: guard{d.client, d.c.Relay.mode()}, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
+		Outbox: q, Bookings: q, Gateway: guard{d.client, d.c.Relay.mode(), d.busy.Hold}, Partner: d.client, Next: gateway.Next, Log: d.log, Beat: beat,
 		Report: func(r kiosk.Receipt) { d.answered(ctx, r) },
 		Emit: func(e kiosk.Event) {
 			d.emit(e)

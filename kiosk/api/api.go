@@ -54,6 +54,8 @@ type Options struct {
 	Upkeep   Upkeep   // nil: the routes that verify, export and compact answer 501
 	Panel    Panel    // nil: the routes of the panel answer 501
 	Cameras  Cameras  // nil: the routes of cameras answer 501
+	Drainer  Drainer  // nil: the routes of a drain answer 501
+	Doctor   Doctor   // nil: the routes of the health report answer 501
 	Log      *Events
 	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
 	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
@@ -125,6 +127,11 @@ func New(o Options) (*Server, error) {
 		{http.MethodGet, "/v1/cameras", s.getCameras},
 		{http.MethodPost, "/v1/cameras/probe", s.postProbe},
 		{http.MethodPost, "/v1/cameras/picture", s.postPicture},
+		{http.MethodGet, "/v1/drain", s.getDrain},
+		{http.MethodPost, "/v1/drain", s.postDrain},
+		{http.MethodDelete, "/v1/drain", s.deleteDrain},
+		{http.MethodGet, "/v1/health", s.getReport},
+		{http.MethodPost, "/v1/health", s.postReport},
 		{http.MethodGet, "/metrics", s.getMetrics},
 		{http.MethodGet, "/healthz", s.getHealth},
 		{http.MethodGet, "/readyz", s.getReady},

@@ -46,6 +46,7 @@ type fakeKiosk struct {
 	lines    []kiosk.Line
 	latched  bool
 	open     bool // the case is
+	draining bool
 	log      *api.Events
 }
 
@@ -303,6 +304,36 @@ func (k *fakeKiosk) Probe(context.Context) (api.CameraFigures, error) {
 
 func (k *fakeKiosk) Picture(context.Context) ([]byte, error) { return []byte("a picture"), k.taken() }
 
+func (k *fakeKiosk) Drain(_ context.Context, on bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken == nil {
+		k.draining = on
+	}
+	return k.broken
+}
+
+func (k *fakeKiosk) Drained(context.Context) api.Drain {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d := api.Drain{Draining: k.draining, Left: api.LeftNothing, Unsent: 1}
+	for _, r := range k.results {
+		if r.Status == kiosk.Running {
+			d.Left = api.LeftSession
+		}
+	}
+	d.Drained = d.Draining && d.Left == api.LeftNothing
+	return d
+}
+
+func (k *fakeKiosk) Health(_ context.Context, probe bool) api.Health {
+	screen := api.Check{Name: "screen", Finding: api.FindingOK, Text: "drawn"}
+	if k.broken != nil {
+		screen.Finding = api.FindingBad
+	}
+	return api.Report(api.Check{Name: "camera", Finding: api.FindingOK, Text: fmt.Sprintf("probed: %v", probe)}, screen, api.Check{Name: "gateway", Finding: api.FindingTolerated, Text: "out"})
+}
+
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -348,7 +379,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Panel: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -394,7 +425,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Panel, o.Metrics = nil, nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Panel, o.Drainer, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -597,6 +628,26 @@ func TestAnswers(t *testing.T) {
 		{name: "a booking that is not there", before: booked, route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b2", code: 404, want: `{"message":"no such booking"}`},
 		{name: "a booking is not taken back while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b1", code: 503, want: `{"message":"the bookings cannot be…`},
 		{name: "a booking where none are kept cannot be taken back", drop: bare, route: "DELETE /v1/bookings/{correlationId}", path: "/v1/bookings/b1", code: 501, want: `{"message":"this kiosk takes no bookings"}`},
+		{name: "a kiosk that is not drained", route: "GET /v1/drain", code: 200, want: `{"draining":false,"drained":false,"left":"nothing","unsent":1}`},
+		{name: "a kiosk that nobody can drain", drop: bare, route: "GET /v1/drain", code: 501, want: `{"message":"this kiosk cannot be drained"}`},
+		{name: "a drain", route: "POST /v1/drain", code: 200, want: `{"draining":true,"drained":true,"left":"nothing","unsent":1}`},
+		{name: "a drain while a person is there", before: running, route: "POST /v1/drain", code: 200, want: `{"draining":true,"drained":false,"left":"session","unsent":1}`},
+		{name: "a drain of a daemon that stops", before: broken(errors.New("SQL at 10.0.0.1")), route: "POST /v1/drain", code: 503, want: `{"message":"the daemon is stopping"}`},
+		{name: "a drain where nobody can", drop: bare, route: "POST /v1/drain", code: 501, want: `{"message":"this kiosk cannot be drained"}`},
+		{
+			name: "a drain is ended", route: "DELETE /v1/drain", code: 200, want: `{"draining":false,"drained":false,"left":"nothing","unsent":1}`,
+			before: func(w *world) { w.ask("POST", "/v1/drain", "") },
+		},
+		{name: "a drain of a daemon that stops is not ended", before: broken(kiosk.ErrQueueBad), route: "DELETE /v1/drain", code: 503, want: `{"message":"the daemon is stopping"}`},
+		{name: "a drain is ended where nobody can", drop: bare, route: "DELETE /v1/drain", code: 501, want: `{"message":"this kiosk cannot be drained"}`},
+		{
+			name: "a healthy kiosk without a network", route: "GET /v1/health", code: 200,
+			want: `{"healthy":true,"checks":[{"name":"camera","finding":"ok","text":"probed: false"},{"name":"screen","finding":"ok","text":"drawn"},{"name":"gateway","finding":"tolerated","text":"out"}]}`,
+		},
+		{name: "a kiosk that is not", before: broken(errLater), route: "GET /v1/health", code: 200, want: `{"healthy":false,…`},
+		{name: "a kiosk that is examined", route: "POST /v1/health", code: 200, want: `{"healthy":true,"checks":[{"name":"camera","finding":"ok","text":"probed: true"}…`},
+		{name: "a kiosk that tells nobody how it is", drop: bare, route: "GET /v1/health", code: 501, want: `{"message":"this kiosk tells nobody how it is"}`},
+		{name: "a kiosk that lets nobody examine it", drop: bare, route: "POST /v1/health", code: 501, want: `{"message":"this kiosk tells nobody how it is"}`},
 		{name: "metrics", route: "GET /metrics", code: 200, want: `kiosk_up 1`},
 		{name: "metrics where none are kept", drop: bare, route: "GET /metrics", code: 404, want: `{"message":"this kiosk keeps no metrics"}`},
 

@@ -110,6 +110,7 @@ type State struct {
 	Storage bool `json:"storage_fault"`
 	Clock   bool `json:"clock_fault"`
 	Tamper  bool `json:"tamper_fault"`
+	Update  bool `json:"update_fault"` // no new session: the one that runs goes on
 
 	// Of the session; zero between sessions, so that nothing of one visitor
 	// reaches the next.
@@ -487,7 +488,7 @@ func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p
 // again ends an attempt and says so before the next one. With ask the next one
 // waits for the visitor's tap.
 func (p Policy) again(s State, at time.Duration, ask bool) (State, []Effect) {
-	if len(s.Faults()) > 0 {
+	if s.broken() {
 		return p.end(s, at, kiosk.StaffScreen, s.faulted())
 	}
 	s.Phase, s.Until, s.Ask = Again, at+p.AgainFor, ask
@@ -658,7 +659,7 @@ func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 // Rested returns the state between sessions in which only the faults of s
 // stand, and somebody is there or not as before.
 func (s State) Rested() State {
-	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper}
+	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Update: s.Update}
 	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
 	}
@@ -680,6 +681,8 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		s.Clock = in.Active
 	case kiosk.TamperFault:
 		s.Tamper = in.Active
+	case kiosk.UpdateFault:
+		s.Update = in.Active
 	case kiosk.NoFault:
 	}
 	switch s.Phase {
@@ -698,7 +701,7 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
 	case Consent, Again:
-		if len(s.Faults()) > 0 {
+		if s.broken() {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
 	case Saving, Waiting, Outcome:
@@ -718,6 +721,7 @@ func (s State) Faults() []kiosk.Fault {
 		{kiosk.ModelFault, s.Model},
 		{kiosk.CameraFault, s.Camera},
 		{kiosk.ClockFault, s.Clock},
+		{kiosk.UpdateFault, s.Update},
 	} {
 		if f.stands {
 			faults = append(faults, f.fault)
@@ -725,6 +729,9 @@ func (s State) Faults() []kiosk.Fault {
 	}
 	return faults
 }
+
+// broken reports whether a fault stands that a session needs to be gone.
+func (s State) broken() bool { return s.Tamper || s.Storage || s.Model || s.Camera || s.Clock }
 
 // faulted is the report of a session that a fault ends.
 func (s State) faulted() Report {

@@ -34,6 +34,9 @@ func (r *runner) step(ctx context.Context, m message) {
 	if m.frame != nil {
 		defer m.frame.Release()
 	}
+	if m.done != nil {
+		defer close(m.done)
+	}
 	if m.reply != nil {
 		if err := r.busy(); err != nil {
 			m.reply <- err

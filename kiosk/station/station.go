@@ -105,10 +105,11 @@ type outcome struct {
 // A message is one input on its way to the station's goroutine.
 type message struct {
 	in      flow.Input
-	frame   *kiosk.Frame   // owned by the receiver; of a flow.Saw
-	launch  *kiosk.Launch  // of a flow.Launched
-	reply   chan<- error   // of a flow.Launched
-	receipt *kiosk.Receipt // of a flow.Answered
+	frame   *kiosk.Frame    // owned by the receiver; of a flow.Saw
+	launch  *kiosk.Launch   // of a flow.Launched
+	reply   chan<- error    // of a flow.Launched
+	receipt *kiosk.Receipt  // of a flow.Answered
+	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
 }
 
 // New returns a station at rest.
@@ -143,6 +144,17 @@ func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
 // Fault reports that a fault came or went.
 func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
 	return s.send(ctx, message{in: flow.Faulted{Fault: f, Active: active}})
+}
+
+// Drain has no new session started, or ends that; the one that runs goes on. When
+// it returns nil, that is so.
+func (s *Station) Drain(ctx context.Context, on bool) error {
+	done := make(chan struct{})
+	if err := s.send(ctx, message{in: flow.Faulted{Fault: kiosk.UpdateFault, Active: on}, done: done}); err != nil {
+		return err
+	}
+	<-done // the goroutine that took the message closes it
+	return nil
 }
 
 // Void reports that what the running session captured cannot be trusted. It

@@ -709,3 +709,34 @@ func TestADarkKioskCanBeLaunched(t *testing.T) {
 		b.tap(id, kiosk.Cancel)
 	})
 }
+
+// TestADrainEndsNoSession also holds that a launch meets it the moment that Drain
+// has returned.
+func TestADrainEndsNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		id := b.launch(launch())
+		if err := b.Drain(t.Context(), true); err != nil || !b.State().Update || b.State().Phase != flow.Consent {
+			t.Fatalf("Drain() = %v, and then %+v", err, b.State())
+		}
+		b.tap(id, kiosk.Decline)
+		b.wait(time.Minute)
+		if v := b.view(); v.Screen != kiosk.OutOfServiceScreen || v.Fault != kiosk.UpdateFault {
+			t.Errorf("screen %s with fault %q after the session", v.Screen, v.Fault)
+		}
+		_, err := b.Launch(t.Context(), launch())
+		if le, is := errors.AsType[*kiosk.LaunchError](err); !is || !le.Busy || !le.Down || !strings.Contains(le.Reason, "update") {
+			t.Errorf("a launch while draining: %v", err)
+		}
+		if err := b.Drain(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Launch(t.Context(), launch()); err != nil {
+			t.Errorf("a launch after it: %v", err)
+		}
+		if err := b.Drain(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		b.replays(id)
+	})
+}

@@ -159,6 +159,7 @@ type Deliverer struct {
 // Stats count what a deliverer did since it was made.
 type Stats struct {
 	Pending        int       // records to deliver, at the last listing
+	Resting        bool      // no record can be delivered now: each waits for its time, or for a service that is away
 	Offline        bool      // some service cannot be reached: see Services
 	Since          time.Time // wall clock when Offline began; zero while it is false
 	Settled        uint64    // records ended by the gateway's word, those that need a recapture included

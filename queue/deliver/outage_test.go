@@ -476,3 +476,61 @@ func TestAfterAnOutageTheOldestGoesFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestTheDelivererTellsWhenItRests follows one record through an outage, and a
+// backlog that comes after it with the distance that records then keep.
+func TestTheDelivererTellsWhenItRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newMemWorld(), newOutbox()
+		o.put(job("first", "first"), faces("first"))
+		w.before = func(ctx context.Context, _ call) error {
+			select {
+			case <-time.After(10 * time.Second):
+			case <-ctx.Done():
+			}
+			return nil
+		}
+		b := start(t, w, o, func(o *deliver.Options) { o.Lanes = 1 })
+		rests := func(want bool, when string) {
+			t.Helper()
+			if s := b.Stats(); s.Resting != want || want && s.Pending != o.left() {
+				t.Errorf("%s: resting is %v with %d pending, want %v with %d", when, s.Resting, s.Pending, want, o.left())
+			}
+		}
+		pass(5 * time.Second)
+		rests(false, "a record whose call takes long")
+		pass(time.Hour)
+		rests(true, "an empty outbox")
+		hang := make(chan struct{})
+		w.before = func(ctx context.Context, c call) error {
+			select {
+			case <-hang:
+			case <-ctx.Done():
+			}
+			return &kiosk.GatewayError{Call: c.name, Trouble: kiosk.TroubleConnect, Disposition: kiosk.RetryLater, Err: errors.New("does not work")}
+		}
+		for i := range 9 {
+			id := fmt.Sprint("r", i)
+			o.put(job(id, id), faces(id))
+		}
+		pass(time.Second)
+		rests(false, "a call on its way")
+		close(hang)
+		pass(time.Second)
+		rests(true, "a gateway that is away")
+		pass(time.Hour)
+		down(w, 0, kiosk.TroubleConnect)
+		before := o.left()
+		for b.Stats().Offline {
+			pass(time.Second)
+		}
+		for o.left() > 0 {
+			rests(false, "the backlog after an outage")
+			pass(time.Second)
+		}
+		rests(true, "all is delivered")
+		if before != 9 {
+			t.Errorf("%d records waited, want 9", before)
+		}
+	})
+}

@@ -317,7 +317,21 @@ func (s *schedule) dispatch(ctx context.Context) time.Duration {
 	if p, found := s.later.first(); found {
 		wait = min(wait, p.due.Sub(now))
 	}
+	s.rest()
 	return min(wait, s.fetch(ctx, now))
+}
+
+// rest notes whether there is nothing to do but to wait. What could be started
+// was: without a round, whatever is due waits for a service, which is away or
+// has just come back.
+func (s *schedule) rest() {
+	resting := s.running == 0 && len(s.guests) == 0 && len(s.unread) == 0 && s.listFails == 0
+	for i := range s.ready {
+		if _, due := s.ready[i].first(); due && resting {
+			resting = s.Stats().Offline
+		}
+	}
+	s.count(func(st *Stats) { st.Resting = resting })
 }
 
 // dismiss takes rounds for what they are by now: those of people who have left
