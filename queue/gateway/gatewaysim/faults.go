@@ -111,8 +111,8 @@ func parseSpan(s string) (time.Duration, error) {
 	for suffix, unit := range map[string]time.Duration{"d": day, "y": year} {
 		if n, is := strings.CutSuffix(s, suffix); is {
 			v, err := strconv.ParseUint(n, 10, 31)
-			if err != nil || time.Duration(v) > 250*year/unit {
-				return 0, errors.New("want whole days or years, at most 250 years")
+			if err != nil || v == 0 || time.Duration(v) > 250*year/unit {
+				return 0, errors.New("want whole days or years, at least one and at most 250 years")
 			}
 			return time.Duration(v) * unit, nil
 		}
