@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Control is a weakening of the product, or of the disk, that a run has to
@@ -175,7 +177,7 @@ func Run(ctx context.Context, o Options, progress func(Report)) (Report, error) 
 		return Report{}, fmt.Errorf("crash test: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // what was mounted on it is gone
-	keeper, err := spawn(ctx, roleKeeper, "", nil, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+	keeper, err := spawn(ctx, roleKeeper, "", nil, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS})
 	if err != nil {
 		return Report{}, fmt.Errorf("crash test: %w", err)
 	}
@@ -216,6 +218,11 @@ func beKeeper(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
 	var a assignment
 	if err := in.Decode(&a); err != nil {
 		return err
+	}
+	// What is mounted here is nobody else's. In a chroot "/" is no mount, and
+	// whoever made that says what its mounts share.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("keep mounts apart: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
