@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"livekiosk/kiosk/api"
 )
 
@@ -67,9 +69,7 @@ func TestACrashLeavesNoCore(t *testing.T) {
 
 	d := newLab(t).spawn([]string{"sh", "-c", generous, build(t)})
 	d.await("service", healthy)
-	if !strings.Contains(d.log.String(), `"core_dumps":"none"`) {
-		t.Errorf("the daemon does not say that it leaves no core\n%s", d.log.String())
-	}
+	d.says(`"core_dumps":"none"`)
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.process.Pid))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,8 @@ func TestACrashLeavesNoCore(t *testing.T) {
 			t.Errorf("limits say %s", line)
 		}
 	}
-	if err := d.process.Signal(syscall.SIGSEGV); err != nil {
+	// To the first thread, which is Go's: one of a library's dies without a word.
+	if err := unix.Tgkill(d.process.Pid, d.process.Pid, unix.SIGSEGV); err != nil {
 		t.Fatal(err)
 	}
 	if code := d.stop(); code != -1 || !strings.Contains(d.log.String(), "SIGSEGV") {
