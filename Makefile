@@ -38,6 +38,23 @@ build: ## build the programs into bin/
 	@mkdir -p $(BIN)
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
+# The architecture of the board, and what goes before commands that build or run
+# for another one than this machine's.
+BOARD := $(or $(ARCH),$(shell $(GO) env GOARCH))
+ifneq ($(BOARD),$(shell $(GO) env GOARCH))
+CROSS := .tools/$(BOARD)
+endif
+
+.PHONY: kioskd
+kioskd: ## build what a board runs into bin/ARCH/ (ARCH=arm64)
+	@.tools/setup $(if $(CROSS),cross)
+	@mkdir -p $(BIN)/$(BOARD)
+	$(CROSS) $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/$(BOARD)/ ./cmd/kioskd ./cmd/kioskctl
+
+.PHONY: self-test
+self-test: kioskd ## whether that works: models, golden vectors, a composed visitor (ARCH=arm64 under emulation)
+	$(if $(CROSS),$(CROSS) run) $(BIN)/$(BOARD)/kioskd -self-test
+
 # What a board gets, and nothing that needs the network or a running system:
 # users, device rules and units take effect by systemd-sysusers, udevadm and systemctl there.
 DOC    := $(DESTDIR)/usr/share/doc/kioskd
@@ -78,7 +95,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
