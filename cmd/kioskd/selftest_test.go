@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -48,5 +51,26 @@ func TestTheSelfTestNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("the log lacks %q, or says that it passed:\n%s", tt.says, log.String())
 			}
 		})
+	}
+}
+
+func TestTheServiceReadsTheFileInItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CONFIGURATION_DIRECTORY", dir)
+	if c, _, err := configure(nil, io.Discard); err != nil || c.Camera.Rotate != 0 {
+		t.Errorf("without a file: rotate %d, %v", c.Camera.Rotate, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kioskd.toml"), []byte("[camera]\nrotate = 90\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, _, err := configure(nil, io.Discard); err != nil || c.Camera.Rotate != 90 {
+		t.Errorf("with a file: rotate %d, %v", c.Camera.Rotate, err)
+	}
+	other := filepath.Join(t.TempDir(), "other.toml")
+	if err := os.WriteFile(other, []byte("[camera]\nrotate = 180\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, _, err := configure([]string{"-config", other}, io.Discard); err != nil || c.Camera.Rotate != 180 {
+		t.Errorf("with another file on the command line: rotate %d, %v", c.Camera.Rotate, err)
 	}
 }
