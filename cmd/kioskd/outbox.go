@@ -341,7 +341,7 @@ func (c Config) sealed() bool {
 
 // check is -check-config: everything that a start would need, touched by
 // nothing.
-func (c Config) check(ctx context.Context, log *slog.Logger) error {
+func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if c.simulated() {
 		if err := (&source{name: c.Camera.Source}).open(); err != nil {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)
