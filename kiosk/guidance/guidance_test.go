@@ -98,7 +98,11 @@ func TestHintsDoNotFlicker(t *testing.T) {
 		for i := range 1000 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			x, width = x+rng.IntN(21)-10, max(60, width+rng.IntN(13)-6)
+			if rng.IntN(40) == 0 { // a step aside
+				x += rng.IntN(161) - 80
+			}
 			a := good()
+			a.At = at
 			a.Face = image.Rect(x-width/2, 360-width/2, x+width/2, 360+width/2)
 			a.IED, a.FaceLuma = 0.45*float32(width), 40+4*rng.Float32()
 			a.Faces = min(1, rng.IntN(30))
@@ -116,7 +120,9 @@ func TestHintsDoNotFlicker(t *testing.T) {
 		}
 		for range 40 {
 			at += 50 * time.Millisecond
-			s = p.Step(s, at, kiosk.Far, good())
+			a := good()
+			a.At = at
+			s = p.Step(s, at, kiosk.Far, a)
 		}
 		if !p.Held(s, at) {
 			t.Fatalf("seed %d: a good face held still for 2 s is not captured: %+v", seed, s)
@@ -153,11 +159,12 @@ func TestNotNeutralGuidesAndDoesNotGate(t *testing.T) {
 func TestAProfileWithoutLimitsJudgesAsBefore(t *testing.T) {
 	p := guidance.Standard()
 	p.EyesCoverMax, p.MouthCoverMax, p.CheekCoverMax, p.MaskMin, p.ShadeMax = 0, 0, 0, 0, 0
-	p.BarMin, p.GlareEyesMax, p.GlareSkinMax, p.MouthMax, p.DetailMin, p.LidsMax, p.IrisMin = 0, 0, 0, 0, 0, 0, 0
+	p.BarMin, p.GlareEyesMax, p.GlareSkinMax, p.MouthMax, p.DetailMin, p.LidsMax, p.IrisMin, p.MotionMax = 0, 0, 0, 0, 0, 0, 0, 0
 	a := good()
 	a.MouthOpen, a.EyesOpen = 0.5, 0.035
 	a.Cover = kiosk.Cover{Eyes: 1, Mouth: 1, Lower: 1, Shade: 1, GlareEyes: 1, GlareSkin: 1}
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+	runs := guidance.State{Trail: guidance.Trail{At: -time.Second}}
+	if s := p.Step(runs, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold || s.Motion < 1 {
 		t.Errorf("hint %s", s.Hint)
 	}
 }
@@ -207,6 +214,10 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for i := range 400 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			a := detailed()
+			a.At = at
+			if rng.IntN(10) == 0 { // a start
+				a.Face = a.Face.Add(image.Pt(rng.IntN(121)-60, rng.IntN(41)-20))
+			}
 			measures := []struct {
 				value *float32
 				limit float32
@@ -253,6 +264,7 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for range 40 {
 			at += 50 * time.Millisecond
 			a := detailed()
+			a.At = at
 			s = p.Step(s, at, kiosk.Far, a)
 		}
 		if !p.Held(s, at) {
@@ -262,7 +274,7 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 	for _, h := range []kiosk.Hint{
 		kiosk.CameraBlocked, kiosk.TooDark, kiosk.TooBright, kiosk.Backlit, kiosk.UnevenLight, kiosk.GlareGlasses, kiosk.GlareSkin, kiosk.LensSmudge,
 		kiosk.Sunglasses, kiosk.Mask, kiosk.EyesCovered, kiosk.MouthCovered, kiosk.FaceCovered, kiosk.TurnRight, kiosk.ChinDown, kiosk.StraightenHead,
-		kiosk.EyesClosed, kiosk.NotNeutral, kiosk.Blurred,
+		kiosk.EyesClosed, kiosk.NotNeutral, kiosk.Blurred, kiosk.HoldStill,
 	} {
 		if !met[h] {
 			t.Errorf("the walk never met %s", h)
