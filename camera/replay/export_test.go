@@ -43,7 +43,7 @@ func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uin
 	for i := range tex.pix {
 		tex.pix[i] = texel(255, 255, 255, float64(alpha))
 	}
-	at := func(i int) spot { return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2} }
+	at := func(i int) spot { return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2, 1} }
 	for _, t := range triangles {
 		fill(dst, &tex, at(t[0]), at(t[1]), at(t[2]))
 	}
@@ -53,7 +53,7 @@ func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uin
 // frame, divided by the width of the face at the ears, while the face box is
 // width pixels wide.
 func Proportion(clip string, width float64) float64 {
-	p, err := loadPortrait()
+	p, err := loadOfficer()
 	if err != nil {
 		panic(err)
 	}

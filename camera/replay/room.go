@@ -12,6 +12,7 @@ type room struct {
 	back  *image.RGBA
 	noise []byte // levels of Gaussian noise, 0..noiseLevels-1
 	add   [noiseLevels][256]byte
+	loud  float64 // how much noise add adds
 	seed  uint64
 }
 
@@ -32,13 +33,21 @@ func newRoom(size image.Point, seed uint64) *room {
 		// Eight levels a standard deviation.
 		r.noise[i] = byte(max(0, min(noiseLevels-1, math.Round(noiseLevels/2+8*rng.NormFloat64()))))
 	}
+	return r
+}
+
+// amplify makes the noise k times as strong as it is in good light.
+func (r *room) amplify(k float64) {
+	if k == r.loud {
+		return
+	}
+	r.loud = k
 	for level := range noiseLevels {
 		for v := range 256 {
-			n := float64(level-noiseLevels/2) / 8 * (readNoise + shotNoise*math.Sqrt(float64(v)/255))
+			n := k * (float64(level-noiseLevels/2) / 8 * (readNoise + shotNoise*math.Sqrt(float64(v)/255)))
 			r.add[level][v] = byte(max(0, min(255, math.Round(float64(v)+n))))
 		}
 	}
-	return r
 }
 
 // shot adds the sensor's noise at a time.

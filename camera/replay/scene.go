@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"time"
@@ -10,6 +11,9 @@ import (
 type Scene struct {
 	// People are the persons in sight, from the farthest to the nearest.
 	People []Person
+
+	Light Light
+	Lens  Lens
 
 	// At chooses the sensor's noise: two moments have different noise.
 	At time.Duration
@@ -35,6 +39,10 @@ type Person struct {
 
 	// Print shows a faded print that a hand holds up, instead of a head.
 	Print bool
+
+	// Visitor is who it is; nil is the officer as in the portrait. A print is
+	// always of that one.
+	Visitor *Visitor
 }
 
 // faceBox is the width of the detector's face box on an adult, in metres.
@@ -46,11 +54,11 @@ func Width(metres float64) float64 { return faceBox * focal / max(metres, 0.2) }
 
 // A Composer draws scenes. It is for one goroutine at a time.
 type Composer struct {
-	room     *room
-	portrait *portrait
-	head     *figure // nil until it is needed, as print
-	print    *figure
-	seed     uint64
+	room    *room
+	officer *portrait
+	head    *figure // nil until it is needed, as print
+	print   *figure
+	seed    uint64
 }
 
 // NewComposer returns a composer of pictures of a size in pixels, each side
@@ -59,11 +67,11 @@ func NewComposer(size image.Point, seed uint64) (*Composer, error) {
 	if min(size.X, size.Y) < minSide || max(size.X, size.Y) > maxSide {
 		return nil, fmt.Errorf("replay: size %dx%d: want each side in %d..%d pixels", size.X, size.Y, minSide, maxSide)
 	}
-	p, err := loadPortrait()
+	officer, err := loadOfficer()
 	if err != nil {
 		return nil, err
 	}
-	return &Composer{room: newRoom(size, seed), portrait: p, seed: seed}, nil
+	return &Composer{room: newRoom(size, seed), officer: officer, seed: seed}, nil
 }
 
 // Size is the size of the pictures in pixels.
@@ -73,24 +81,29 @@ func (c *Composer) Size() image.Point { return c.room.back.Rect.Size() }
 // with an opaque picture of s. It depends on the size, the seed and s only: the
 // same bytes come out on every run of the same build.
 func (c *Composer) Draw(dst *image.RGBA, s Scene) {
-	copy(dst.Pix, c.room.back.Pix)
+	s.Light.behind(dst, c.room.back)
 	for _, p := range s.People {
 		if p.Width > 0 {
-			c.figure(p).draw(dst, p.stance(dst.Rect.Size()))
+			c.figure(p).draw(dst, p.stance(dst.Rect.Size()), s.Light)
 		}
 	}
+	s.Lens.look(dst)
+	c.room.amplify(cmp.Or(s.Lens.Noise, 1))
 	c.room.shot(dst, s.At)
 }
 
 func (c *Composer) figure(p Person) *figure {
 	if p.Print {
 		if c.print == nil {
-			c.print = newPrint(c.portrait, c.seed)
+			c.print = newPrint(c.officer, c.seed)
 		}
 		return c.print
 	}
+	if p.Visitor != nil {
+		return p.Visitor.figure
+	}
 	if c.head == nil {
-		c.head = newHead(c.portrait)
+		c.head = newHead(c.officer)
 	}
 	return c.head
 }
