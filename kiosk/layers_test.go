@@ -32,7 +32,7 @@ var layers = map[string]struct {
 	// L1: pure.
 	"kiosk/guidance": {may: []string{"kiosk"}},
 	"kiosk/flow":     {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
-	"kiosk/trace":    {may: []string{"kiosk", "kiosk/flow"}},
+	"kiosk/trace":    {may: []string{"kiosk", "kiosk/flow", "kiosk/guidance"}},
 
 	// L2': adapters, which never import a sibling.
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
