@@ -38,6 +38,7 @@ var layers = map[string]struct {
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
 	"camera/jpeg":             {cgo: true},
 	"camera/replay":           {may: []string{"kiosk"}},
+	"camera/exposure":         {may: []string{"kiosk"}},
 	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},

@@ -154,7 +154,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production), Controls: ControlsConfig{Exposure: "face"}},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},

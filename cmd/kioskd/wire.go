@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"livekiosk/camera"
+	"livekiosk/camera/exposure"
 	"livekiosk/camera/jpeg"
 	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
@@ -61,6 +62,7 @@ type daemon struct {
 	panel   *panel.Panel
 	camera  *camera.Camera
 	source  *source
+	light   *exposure.Control
 	eyes    *eyes
 	latest  *camera.Latest
 	preview *camera.Preview
@@ -136,9 +138,10 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
 		},
-		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
-		Panel:  d.panel,
-		Log:    log,
+		Exposure: func() exposure.Status { return d.light.Status() },
+		Faults:   func() []kiosk.Fault { return d.station.State().Faults() },
+		Panel:    d.panel,
+		Log:      log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
@@ -154,6 +157,9 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	pool := camera.NewPool(8)
 	if d.source, err = newSource(c, d.seen, log); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if d.light, err = exposure.New(exposure.Standard(), d.source.exposer(c), sinceBoot, log); err != nil {
+		return nil, err
 	}
 	d.eyes = &eyes{
 		c: c, src: d.source, evidence: camera.NewEvidence(jpeg.NewEncoder()),
@@ -192,6 +198,7 @@ func (d *daemon) parts() []part {
 		{"panel", d.panel.Run},
 		{"camera", d.camera.Run},
 		{"preview", d.preview.Run},
+		{"exposure", d.light.Run},
 		{"inference", d.infer},
 		{"outbox", d.deliver},
 		{"api", d.server.Run},
@@ -311,8 +318,14 @@ func (d *daemon) infer(ctx context.Context) error {
 				}
 			}
 		}
-	}, d.station.Assessed)
+	}, d.assessed)
 	return errors.Join(err, unload())
+}
+
+// assessed passes on what was seen.
+func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Frame) error {
+	d.light.Saw(a)
+	return d.station.Assessed(ctx, a, f)
 }
 
 // load opens the networks of set, verified anew where that fails. What cannot
@@ -551,6 +564,8 @@ func (d *daemon) status() api.Status {
 	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
 	out.Camera.Reopened, out.Camera.Resets, out.Camera.Lost = cam.Reopened, cam.Resets, cam.Skipped
+	light := d.light.Status()
+	out.Camera.Exposure = api.ExposureStatus{Mode: string(light.Mode), Stops: light.Stops}
 	if dev := d.source.status(); dev.Path != "" {
 		out.Camera.Identity, out.Camera.Mode, out.Camera.Trust = dev.ID.String(), dev.Mode.String(), dev.Trust.Reason
 		out.Camera.Lost, out.Camera.CameraSkips = dev.Stats.Gaps, skips(dev.Stats)

@@ -337,7 +337,7 @@ func (k *fakeKiosk) Health(_ context.Context, probe bool) api.Health {
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := api.Status{Version: "1.2.3", Phase: "idle", Faults: k.faults, Ready: len(k.faults) == 0, Camera: api.CameraStatus{Source: "clip"}}
+	s := api.Status{Version: "1.2.3", Phase: "idle", Faults: k.faults, Ready: len(k.faults) == 0, Camera: api.CameraStatus{Source: "clip", Exposure: api.ExposureStatus{Mode: "face", Stops: 0.5}}}
 	if k.alarm != nil {
 		k.alarm(&s)
 	}
@@ -653,11 +653,11 @@ func TestAnswers(t *testing.T) {
 
 		{
 			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
 		},
 		{
 			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
 		},
 		{
 			name: "the status of a kiosk with alarms", route: "GET /v1/status", code: 200, want: `{"version":"1.2.3",…`,
