@@ -30,9 +30,10 @@ var layers = map[string]struct {
 	"queue/seal":        {},
 
 	// L1: pure.
-	"kiosk/guidance": {may: []string{"kiosk"}},
-	"kiosk/flow":     {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
-	"kiosk/trace":    {may: []string{"kiosk", "kiosk/flow"}},
+	"kiosk/guidance":   {may: []string{"kiosk"}},
+	"kiosk/flow":       {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
+	"kiosk/commission": {may: []string{"kiosk", "kiosk/guidance"}},
+	"kiosk/trace":      {may: []string{"kiosk", "kiosk/flow"}},
 
 	// L2': adapters, which never import a sibling.
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},

@@ -116,7 +116,7 @@ func (h *headlessDisplay) step(ctx context.Context, now time.Time) error {
 // drawn at once, and anything else no more often than the pace allows.
 func (h *headlessDisplay) stale(now time.Time, v kiosk.View, p screens.Preview) bool {
 	switch {
-	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose:
+	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose, v.Flash != h.drawn.Flash:
 		return true
 	case now.Before(h.at.Add(h.pace())):
 		return false
@@ -132,7 +132,7 @@ func (h *headlessDisplay) pace() time.Duration {
 // rest returns how long there is nothing to do unless the view changes.
 func (h *headlessDisplay) rest(now time.Time) time.Duration {
 	d := pulse
-	if h.drawn.Screen == kiosk.GuidingScreen || h.View() != h.drawn {
+	if h.drawn.Screen.Live() || h.View() != h.drawn {
 		d = min(d, h.at.Add(h.pace()).Sub(now))
 	}
 	if !h.wake.IsZero() {
