@@ -62,6 +62,7 @@ type Task struct {
 	Height   float64       // cm from the floor to the lens, of FocusStep; 0: not told
 	Delay    time.Duration // to walk up, before it is looked at
 	Within   time.Duration // until it is given up
+	Locale   Locale        // of the screen
 }
 
 // A Reading is how a step stands.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"gioui.org/io/pointer"
@@ -179,6 +180,8 @@ type picture struct {
 	hint    kiosk.Hint
 	left    int
 	camera  bool
+	step    kiosk.Step
+	note    kiosk.Note
 }
 
 func pictureOf(v kiosk.View, camera bool) picture {
@@ -186,10 +189,16 @@ func pictureOf(v kiosk.View, camera bool) picture {
 	if v.Screen == kiosk.GuidingScreen {
 		p.pose, p.hint, p.camera = v.Pose, v.Hint, camera
 	}
+	if v.Screen == kiosk.CommissionScreen {
+		p.step, p.note, p.camera = v.Step, v.Note, camera
+	}
 	return p
 }
 
 func (p picture) name() string {
+	if p.step != "" {
+		return strings.TrimSuffix(fmt.Sprintf("%s-%s-%s", p.screen, p.step, p.note), "-")
+	}
 	if p.screen != kiosk.GuidingScreen {
 		return string(p.screen)
 	}

@@ -55,6 +55,7 @@ type CameraConfig struct {
 	Mirror   bool           `toml:"mirror"`
 	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
 	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Profile  string         `toml:"profile"`  // file of what was commissioned; "": profile.json in state.dir
 	Controls ControlsConfig `toml:"controls"` // of real cameras
 }
 
@@ -449,6 +450,12 @@ func (c Config) policy() flow.Policy {
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) profilePath() string {
+	if c.Camera.Profile != "" {
+		return c.Camera.Profile
+	}
+	return filepath.Join(c.State.Dir, "profile.json")
+}
 func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }

@@ -41,7 +41,7 @@ func watch(t *testing.T, task kiosk.Task) *commission.Watch {
 }
 
 // look shows one frame after another until the step has ended or the time has.
-func look(w *commission.Watch, from time.Duration, during time.Duration, frame func(at time.Duration) kiosk.Assessment) (r kiosk.Reading, at time.Duration) {
+func look(w *commission.Watch, from, during time.Duration, frame func(at time.Duration) kiosk.Assessment) (r kiosk.Reading, at time.Duration) {
 	for at = from; at < from+during; at += interval {
 		a := frame(at)
 		a.At = at
@@ -274,8 +274,13 @@ func TestTheClipPassesEveryStep(t *testing.T) {
 
 func TestATaskHasToMakeSense(t *testing.T) {
 	for _, task := range []kiosk.Task{
-		{Step: "polish"}, {Step: kiosk.LatencyStep}, {Step: kiosk.DistanceStep}, {Step: kiosk.DistanceStep, Distance: 5},
-		{Step: kiosk.DistanceStep, Distance: math.NaN()}, {Step: kiosk.FocusStep, Height: 3}, {Step: kiosk.FocusStep, Height: math.NaN()},
+		{Step: "polish"},
+		{Step: kiosk.LatencyStep},
+		{Step: kiosk.DistanceStep},
+		{Step: kiosk.DistanceStep, Distance: 5},
+		{Step: kiosk.DistanceStep, Distance: math.NaN()},
+		{Step: kiosk.FocusStep, Height: 3},
+		{Step: kiosk.FocusStep, Height: math.NaN()},
 	} {
 		if _, err := commission.NewWatch(task, guidance.Standard()); err == nil {
 			t.Errorf("%+v is taken", task)

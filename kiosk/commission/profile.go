@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"livekiosk/kiosk"
@@ -116,9 +117,7 @@ func (p Profile) Encode() ([]byte, error) {
 func (p Profile) With(camera, version string, at time.Time, r kiosk.Reading) Profile {
 	next := Profile{Format: Format, Camera: camera, Written: at, Version: version, Steps: map[kiosk.Step]Result{}}
 	if p.Camera == camera {
-		for s, was := range p.Steps {
-			next.Steps[s] = was
-		}
+		maps.Copy(next.Steps, p.Steps)
 	}
 	next.Steps[r.Step] = Result{At: at, Note: r.Note, Figures: r.Figures}
 	return next
@@ -154,6 +153,9 @@ func (p Profile) Readings() []kiosk.Reading {
 	all := []kiosk.Reading{}
 	for _, s := range kiosk.Steps() {
 		if r, ok := p.Steps[s]; ok {
+			if r.Figures == nil {
+				r.Figures = map[string]float64{}
+			}
 			all = append(all, kiosk.Reading{Step: s, Note: r.Note, Progress: 1, Figures: r.Figures, Ended: true, Passed: true})
 		}
 	}

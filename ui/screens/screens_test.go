@@ -330,9 +330,10 @@ func TestNoTextIsClipped(t *testing.T) {
 				check(string(h), v)
 			}
 			for _, s := range kiosk.Steps() {
-				for _, n := range append(kiosk.Notes(), kiosk.NoNote) {
-					check(string(s)+" "+string(n), kiosk.View{Screen: kiosk.CommissionScreen, Step: s, Note: n, Figure: 1234})
-				}
+				check("step "+string(s), kiosk.View{Screen: kiosk.CommissionScreen, Step: s, Figure: 1234})
+			}
+			for _, n := range kiosk.Notes() {
+				check("note "+string(n), kiosk.View{Screen: kiosk.CommissionScreen, Step: kiosk.FocusStep, Note: n, Figure: 1234})
 			}
 			for _, f := range append(kiosk.Faults(), kiosk.NoFault) {
 				check("fault "+string(f), kiosk.View{Screen: kiosk.OutOfServiceScreen, Fault: f})

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/commission"
+	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/guidance"
+	"livekiosk/kiosk/trace"
+)
+
+// patience is how long a step may take on a slow machine: several rounds of the
+// clip.
+const patience = 90 * time.Second
+
+// free waits until the camera's trial at the start is over: a step would be
+// refused.
+func (d *daemonUnderTest) free() {
+	d.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		jpeg, err := d.client.Picture(d.t.Context()) // of a clip
+		if err == nil {
+			clear(jpeg)
+			return
+		}
+		if no, is := errors.AsType[*api.RefusalError](err); !is || !no.Retriable {
+			d.t.Fatal(err)
+		}
+		<-tick.C
+	}
+}
+
+// TestTheClipIsCommissioned has the visitor of the clip stand for an installer,
+// with the real networks: each step is passed, a launch meanwhile is refused, and
+// the next session, also of the next run, is judged by what was found out.
+func TestTheClipIsCommissioned(t *testing.T) {
+	l := newLab(t)
+	d := l.start("-config", l.file("c.toml", "[display]\nscript = [\"decline\", \"done\"]\nscript_delay = \"500ms\"\n"))
+	d.await("the daemon", func(s api.Status) bool { return s.Ready })
+	d.free()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+	defer cancel()
+	if c, err := d.client.Commissioned(ctx); err != nil || c.InUse || len(c.Steps) != 0 || !strings.Contains(c.Reason, "kioskctl commission") {
+		t.Fatalf("%+v, %v before anything was commissioned", c, err)
+	}
+	refused := false
+	for _, step := range kiosk.Steps() {
+		lines := 0
+		r, err := d.client.Commission(ctx, kiosk.Task{Step: step, Distance: 60, Height: 150, Within: patience}, func(r kiosk.Reading) error {
+			if lines++; refused || r.Step != step {
+				return nil
+			}
+			_, err := d.client.Launch(ctx, kiosk.Launch{CorrelationID: "meanwhile", UserID: "u"})
+			no, is := errors.AsType[*api.RefusalError](err)
+			if !is || !no.Retriable || !strings.Contains(no.Message, "commissioned") {
+				t.Errorf("a launch meanwhile: %v", err)
+			}
+			if _, err := d.client.Commission(ctx, kiosk.Task{Step: step, Distance: 60, Within: patience}, nil); err == nil || !strings.Contains(err.Error(), "another step") {
+				t.Errorf("another step meanwhile: %v", err)
+			}
+			refused = true
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", step, err, d.log.String())
+		}
+		want := kiosk.NoNote
+		if step == kiosk.LatencyStep { // nobody holds a mirror
+			want = kiosk.UnseenNote
+		} else if lines == 0 {
+			t.Errorf("%s: nothing was told meanwhile", step)
+		}
+		if !r.Ended || !r.Passed || r.Note != want {
+			t.Errorf("%s: %+v", step, r)
+		}
+		t.Logf("%s: %v", step, r.Figures)
+	}
+	if !refused {
+		t.Error("no launch was tried meanwhile")
+	}
+	c, err := d.client.Commissioned(ctx)
+	if err != nil || !c.InUse || len(c.Steps) != len(kiosk.Steps()) || c.Camera != "clip:portrait" || c.File != filepath.Join(l.state, "profile.json") {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	b, err := os.ReadFile(c.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := commission.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := p.Apply(guidance.Standard())
+	if err != nil || want.Detail == 0 || want.Far == guidance.Standard().Far {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	id, err := d.client.Launch(ctx, kiosk.Launch{CorrelationID: "next", UserID: "u", Locale: kiosk.English})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.client.Session(ctx, id, func(kiosk.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	d.stop() // the trace is whole then
+	f, err := os.Open(filepath.Join(l.state, "traces", string(id)+".trace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum, err := trace.Replay(f)
+	if err != nil || sum.Header.Policy.Guidance != want || sum.Header.Facts["profile"] != p.Written.Format(time.RFC3339) {
+		t.Errorf("%v: judged by %+v of %q", err, sum.Header.Policy.Guidance, sum.Header.Facts["profile"])
+	}
+	d = l.start()
+	d.await("the daemon", func(s api.Status) bool { return s.Ready })
+	if c, err = d.client.Commissioned(ctx); err != nil || !c.InUse || len(c.Steps) != len(kiosk.Steps()) {
+		t.Errorf("after a restart: %+v, %v", c, err)
+	}
+}
+
+// TestCommissioningGivesWay has an installer meet a visitor, and a caller who has
+// left.
+func TestCommissioningGivesWay(t *testing.T) {
+	l := newLab(t)
+	d := l.start("-camera", "clip:empty")
+	d.await("the daemon", func(s api.Status) bool { return s.Ready })
+	d.free()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+
+	// Nobody stands there: the step ends the way it stands, and keeps nothing.
+	r, err := d.client.Commission(ctx, kiosk.Task{Step: kiosk.FocusStep, Within: 3 * time.Second}, func(kiosk.Reading) error { return nil })
+	if err != nil || !r.Ended || r.Passed || r.Note != kiosk.NobodyNote {
+		t.Errorf("%+v, %v before an empty room", r, err)
+	}
+	if _, err := os.Stat(filepath.Join(l.state, "profile.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a profile was kept: %v", err)
+	}
+	// Whoever asked has left.
+	gone, leave := context.WithCancel(ctx)
+	if _, err := d.client.Commission(gone, kiosk.Task{Step: kiosk.LensStep, Within: patience}, func(kiosk.Reading) error { leave(); return nil }); err == nil {
+		t.Error("a step that was given up ended by itself")
+	}
+	launched := false
+	for !launched {
+		_, err := d.client.Launch(ctx, kiosk.Launch{CorrelationID: "next", UserID: "u"})
+		no, is := errors.AsType[*api.RefusalError](err)
+		switch {
+		case err == nil:
+			launched = true
+		case !is || !no.Retriable:
+			t.Fatal(err)
+		}
+	}
+	_, err = d.client.Commission(ctx, kiosk.Task{Step: kiosk.FocusStep, Within: 3 * time.Second}, func(kiosk.Reading) error { return nil })
+	if no, is := errors.AsType[*api.RefusalError](err); !is || no.HTTP != http.StatusConflict || !no.Retriable {
+		t.Errorf("while a session is in progress: %v", err)
+	}
+}
+
+// TestAProfileThatIsNotThisCamerasIsNotUsed starts on files that are of no use.
+func TestAProfileThatIsNotThisCamerasIsNotUsed(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	lens := kiosk.Reading{Step: kiosk.LensStep, Figures: map[string]float64{"detail": 2}}
+	good, err := commission.Profile{}.With("clip:portrait", "v", at, lens).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, text, camera, says string
+		used                     bool
+	}{
+		{"this camera's", string(good), "clip:portrait", "profile in use", true},
+		{"another camera's", string(good), "clip:empty", "of another camera (clip:portrait)", false},
+		{"of another version", strings.Replace(string(good), `"format": 1`, `"format": 9`, 1), "clip:portrait", "it has 9, this version reads 1", false},
+		{"torn", string(good[:len(good)/2]), "clip:portrait", "no profile that can be read", false},
+		{"of a real camera that has not streamed yet", string(good), "", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "profile.json")
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			log := &lockedBuffer{}
+			o := openProfile(path, defaults().policy(), c.camera, slog.New(slog.NewJSONHandler(log, nil)))
+			o.say(t.Context())
+			p, fact := o.current()
+			if used := p.Guidance.Detail == 2; used != c.used || used != (fact == at.Format(time.RFC3339)) || used != o.status().InUse {
+				t.Errorf("detail %g by %q, status %+v", p.Guidance.Detail, fact, o.status())
+			}
+			if !strings.Contains(log.String(), c.says) || c.says == "" && log.String() != "" {
+				t.Errorf("log %q, want %q", log.String(), c.says)
+			}
+			if warned := strings.Contains(log.String(), `"WARN"`); warned != (c.says != "" && !c.used) {
+				t.Errorf("log %q", log.String())
+			}
+		})
+	}
+}
+
+// TestAProfileFollowsTheCamera exchanges cameras under a profile.
+func TestAProfileFollowsTheCamera(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "profile.json")
+	o := openProfile(path, defaults().policy(), "", slog.New(slog.NewJSONHandler(&lockedBuffer{}, nil)))
+	var facts []string
+	o.adopt = func(_ context.Context, p flow.Policy, fact string) {
+		if (p.Guidance.Detail == 2) != (fact != "") {
+			t.Errorf("detail %g with the fact %q", p.Guidance.Detail, fact)
+		}
+		facts = append(facts, fact)
+	}
+	o.seen(t.Context(), "one")
+	if err := o.keep(t.Context(), kiosk.Reading{Step: kiosk.LensStep, Figures: map[string]float64{"detail": 2}}); err != nil {
+		t.Fatal(err)
+	}
+	o.seen(t.Context(), "one")
+	o.seen(t.Context(), "another")
+	o.seen(t.Context(), "one")
+	if len(facts) != 4 || facts[0] != "" || facts[1] == "" || facts[2] != "" || facts[3] != facts[1] {
+		t.Errorf("facts %q", facts)
+	}
+	again := openProfile(path, defaults().policy(), "one", slog.New(slog.NewJSONHandler(&lockedBuffer{}, nil)))
+	if s := again.status(); !s.InUse || len(s.Steps) != 1 {
+		t.Errorf("after a restart: %+v", s)
+	}
+	// A file that cannot be written is no profile of what was measured.
+	if err := os.Mkdir(filepath.Join(filepath.Dir(path), ".profile.json.new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.keep(t.Context(), kiosk.Reading{Step: kiosk.FocusStep, Figures: map[string]float64{"pitch": -3}}); err == nil || len(o.status().Steps) != 1 {
+		t.Errorf("keep() = %v, and then %+v", err, o.status())
+	}
+}
