@@ -58,7 +58,7 @@ func TestTheClipIsCommissioned(t *testing.T) {
 	refused := false
 	for _, step := range kiosk.Steps() {
 		lines := 0
-		r, err := d.client.Commission(ctx, kiosk.Task{Step: step, Distance: 60, Height: 150, Within: patience}, func(r kiosk.Reading) error {
+		told := func(r kiosk.Reading) error {
 			if lines++; refused || r.Step != step {
 				return nil
 			}
@@ -72,7 +72,12 @@ func TestTheClipIsCommissioned(t *testing.T) {
 			}
 			refused = true
 			return nil
-		})
+		}
+		task := kiosk.Task{Step: step, Distance: 60, Height: 150, Within: patience}
+		r, err := d.client.Commission(ctx, task, told)
+		for r.Note == kiosk.TooNearNote { // a slow machine saw too little until the visitor came closer
+			r, err = d.client.Commission(ctx, task, told)
+		}
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", step, err, d.log.String())
 		}

@@ -120,9 +120,9 @@ func TestAStepTakesAStretchOfGoodFrames(t *testing.T) {
 	w = watch(t, kiosk.Task{Step: kiosk.FocusStep})
 	for n := range 20 {
 		a := installer()
-		a.At = time.Duration(n) * time.Second
+		a.At = time.Duration(n) * 1100 * time.Millisecond
 		if r := w.Saw(a); r.Ended {
-			t.Fatalf("passed with a frame each second: %+v", r)
+			t.Fatalf("passed with a frame now and then: %+v", r)
 		}
 	}
 }

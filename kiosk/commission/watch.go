@@ -17,7 +17,7 @@ import (
 const (
 	steadyFor = 1200 * time.Millisecond // all must be good
 	leastN    = 5                       // frames in that time
-	gap       = 600 * time.Millisecond  // between two of them, at most
+	gap       = time.Second             // between two of them, at most: a slow board sees a frame a second
 
 	sharpTimes   = 1.5  // sharpness over what guidance asks
 	rollMost     = 5    // degrees of a straight head before a level camera
