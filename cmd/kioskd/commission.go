@@ -38,7 +38,7 @@ type looker struct {
 	luma  func(*kiosk.Frame) (float32, error) // nil: nobody asks
 
 	mu      sync.Mutex
-	first   time.Time // frame
+	first   time.Duration // frame, since boot; 0: none yet
 	samples []commission.Sample
 	edges   []commission.Edge
 }
@@ -140,10 +140,10 @@ func (w *wizard) borrow(ctx context.Context, l *looker) error {
 func (l *looker) frame(f *kiosk.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.first.IsZero() {
-		l.first = time.Now()
+	if l.first == 0 {
+		l.first = f.At
 	}
-	f.Warming = time.Since(l.first) < adjustFor
+	f.Warming = f.At-l.first < adjustFor
 	if l.luma == nil {
 		return
 	}
