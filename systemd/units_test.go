@@ -85,7 +85,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
-			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service"} {
+			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service"} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
 				}
