@@ -17,7 +17,7 @@ export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
 PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
+        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -73,12 +73,14 @@ SYSTEM := $(DESTDIR)/usr/lib
 .PHONY: install
 install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BIN)/kioskd $(BIN)/kioskctl
-	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path)
+	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path systemd/units/*.timer)
 	install -D -m 644 -t $(SYSTEM)/sysusers.d systemd/sysusers.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	cd systemd && find lockdown -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	install -D -m 644 -t $(DOC)/examples/sysupdate.d $(wildcard systemd/sysupdate.d/*.transfer)
+	install -D -m 644 -t $(DOC)/examples/sysupdate.rollout.d $(wildcard systemd/sysupdate.rollout.d/*.transfer)
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo

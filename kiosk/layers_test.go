@@ -55,6 +55,8 @@ var layers = map[string]struct {
 	"kiosk/api":               {may: []string{"kiosk"}},
 	"kiosk/panel":             {may: []string{"kiosk"}},
 	"systemd":                 {},
+	"systemd/power":           {},
+	"systemd/update":          {may: []string{"systemd"}},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

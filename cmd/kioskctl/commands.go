@@ -109,6 +109,10 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
 			more: drainHelp, flags: drainFlags,
 		},
+		{
+			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			more: updateHelp, flags: updateFlags,
+		},
 		{name: "health", args: "[--gate [--timeout TIME]] [flags]", summary: "tell whether the kiosk works", more: healthHelp, flags: healthFlags},
 		{
 			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
