@@ -78,9 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	install -D -m 644 -t $(DOC)/examples/sysupdate.d $(wildcard systemd/sysupdate.d/*.transfer)
-	install -D -m 644 -t $(DOC)/examples/sysupdate.rollout.d $(wildcard systemd/sysupdate.rollout.d/*.transfer)
+	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -169,6 +167,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: update-test
+update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
+	@.tools/setup image
+	$(GO) test -tags sysupdate -count=1 -v -run '^TestSysupdate' ./systemd/update
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat
