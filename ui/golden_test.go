@@ -8,6 +8,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui"
+	"livekiosk/ui/screens"
 	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 	"livekiosk/ui/uitest"
@@ -17,7 +18,10 @@ import (
 func sample(s kiosk.Screen, l kiosk.Locale) kiosk.View {
 	v := kiosk.View{Screen: s, Locale: l, Theme: kiosk.Light}
 	switch s {
-	case kiosk.IdleScreen, kiosk.RestingScreen:
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.PINScreen, kiosk.DeskScreen:
+		return v
+	case kiosk.CodeScreen:
+		v.Typing = kiosk.Unknown
 		return v
 	case kiosk.OutOfServiceScreen:
 		v.Fault = kiosk.StorageFault
@@ -26,11 +30,27 @@ func sample(s kiosk.Screen, l kiosk.Locale) kiosk.View {
 		v.Pose, v.Hint, v.Ring, v.FaceGoal = kiosk.Far, kiosk.GlareGlasses, 0.6, 0.4
 	case kiosk.SavedScreen:
 		v.Receipt = "k7q2m9xa"
-	case kiosk.ConsentScreen, kiosk.AgainScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+	case kiosk.AgainScreen:
+		v.Why = kiosk.FaceTooFar
+	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 	}
 	v.Session, v.AttemptsLeft, v.Until = "7f3a", 2, time.Minute
 	return v
+}
+
+// desk is what staff see of a kiosk that has a little of everything.
+func desk() screens.Desk {
+	queued := time.Date(2026, 3, 9, 10, 15, 0, 0, time.Local)
+	return screens.Desk{
+		Version: "v0.9.1", Camera: "046d:0825", Faults: []kiosk.Fault{kiosk.CameraFault, kiosk.UpdateFault},
+		Services: []screens.Service{{Name: "gateway", Known: true}, {Name: "store"}, {Name: "partner", Known: true, Trouble: "unreachable"}},
+		Entries: []kiosk.Entry{
+			{Record: "KNZDLQRMXW77EVQ3TDCCBQ6XBT-1", State: "queued", Queued: queued},
+			{Record: "7Q2M9XAR4LEVQ3TDCCBQ6XBTKN-2", State: "dead", Reason: "token_expired", Queued: queued.Add(-time.Hour)},
+			{Record: "WW77EVQ3TDCCBQ6XBTKNZDLQRM-1", State: "done", Queued: queued.Add(-2 * time.Hour)},
+		},
+	}
 }
 
 func TestScreensLookAsTheyShould(t *testing.T) {
@@ -48,6 +68,7 @@ func goldens(t *testing.T, size image.Point) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	r.SetDesk(desk)
 	camera := portrait(image.Pt(640, 360))
 	look := func(name string, v kiosk.View, camera *image.RGBA) {
 		name = fmt.Sprintf("%s-%dx%d", name, size.X, size.Y)
@@ -86,6 +107,14 @@ func goldens(t *testing.T, size image.Point) {
 		v.Hint = h
 		look("guiding-"+string(h), v, camera)
 	}
+	for _, s := range []kiosk.Screen{kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavedScreen} {
+		v := sample(s, kiosk.Indonesian)
+		v.Wishes = kiosk.Wishes{Large: true, Contrast: true, NoLimit: true}
+		look(string(s)+"-wishes", v, camera)
+	}
+	listing := sample(kiosk.DeskScreen, kiosk.Indonesian)
+	listing.Listing, listing.Draining = true, true
+	look("desk-listing", listing, nil)
 	near := sample(kiosk.GuidingScreen, kiosk.English)
 	near.Pose, near.Hint, near.Ring, near.FaceGoal, near.AttemptsLeft = kiosk.Near, kiosk.GoodHold, 1, 0.62, 0
 	look("guiding-near-good_hold", near, camera)
@@ -121,9 +150,9 @@ func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {
 				seen++
 			}
 		}
-		// The mirror is 800 high and so is the image's short side; the rim of 6
+		// The mirror is 788 high and so is the image's short side; the rim of 6
 		// lies half inside.
-		if want := int(goal*800) - 6; seen < want-3 || seen > want+3 {
+		if want := int(goal*788) - 6; seen < want-3 || seen > want+3 {
 			t.Errorf("oval of %.2f is %d pixels wide inside its rim, want %d", goal, seen, want)
 		}
 	}
