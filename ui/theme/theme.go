@@ -1,4 +1,4 @@
-// Package theme holds the colours of the screens, light and dark.
+// Package theme holds the colours of the screens: light, dark and of high contrast.
 //
 // Every pair of colours that is ever drawn one on the other is listed by Pairs
 // with the contrast it owes (WCAG 2.2, 1.4.3 and 1.4.11), so that a test, and
@@ -33,9 +33,22 @@ type Palette struct {
 	Scrim     color.NRGBA // over the camera image outside the oval
 }
 
-// Of returns the palette of t; anything but Dark is light.
+// Schemes returns the colour schemes that every screen is drawn in.
+func Schemes() []kiosk.Theme { return []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.HighContrast} }
+
+// Of returns the palette of t; what is no scheme is light.
 func Of(t kiosk.Theme) Palette {
-	if t == kiosk.Dark {
+	switch t {
+	case kiosk.Light, kiosk.NoPreference:
+	case kiosk.HighContrast:
+		return Palette{
+			Back: rgb(0x000000), Card: rgb(0x000000), Tint: rgb(0x000000), Ink: rgb(0xffffff), Soft: rgb(0xffffff),
+			Line: rgb(0xffffff), Faint: rgb(0x9a9a9a),
+			Brand: rgb(0xffe14d), BrandDown: rgb(0xfff3b0), OnBrand: rgb(0x000000),
+			Good: rgb(0x66ff99), OnGood: rgb(0x000000), Warn: rgb(0xffb14d), OnWarn: rgb(0x000000),
+			Scrim: color.NRGBA{0x00, 0x00, 0x00, 0xd8},
+		}
+	case kiosk.Dark:
 		return Palette{
 			Back: rgb(0x0d1522), Card: rgb(0x18243a), Tint: rgb(0x16233a), Ink: rgb(0xf3f6fb), Soft: rgb(0xc3cddb),
 			Line: rgb(0x7f92ad), Faint: rgb(0x2a3a55),
