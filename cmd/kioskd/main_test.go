@@ -117,6 +117,15 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"an unknown key", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nsauce = \"auto\"\n")} }, exitConfig, "unknown key camera.sauce"},
 		{"a torn file", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera\n")} }, exitConfig, "line 2"},
 		{"no such file", func(*lab) []string { return []string{"-config", "/nowhere/kioskd.toml"} }, exitConfig, "/nowhere/kioskd.toml"},
+		{"a theme with an unknown key", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", fmt.Sprintf("[display]\ntheme = %q\n", l.file("bank.json", `{"light": {"brnd": "#000000"}}`)))}
+		}, exitConfig, "light.brnd: unknown key"},
+		{"a theme that is hard to read", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", fmt.Sprintf("[display]\ntheme = %q\n", l.file("bank.json", `{"light": {"brand": "#8fb8e0"}}`)))}
+		}, exitOK, "brand on card has a contrast of 2.08 to 1"},
+		{"a theme that is not there", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[display]\ntheme = \"/nowhere/bank.json\"\n")}
+		}, exitConfig, "display.theme"},
 		{"an impossible value", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempts = 0\n")} }, exitConfig, "flow.attempts"},
 		{"a duration without a unit", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"20\"\n")} }, exitConfig, "such as"},
 		{"a recorded face for a real gateway", func(*lab) []string { return []string{"-gateway", "https://gateway.example"} }, exitConfig, "loopback"},

@@ -9,6 +9,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // notice draws every screen that says one thing: a picture, a heading, a
@@ -40,10 +41,11 @@ func (f *frame) notice() {
 		centre.Y += f.px(28) // the wordmark weighs on the upper half
 	}
 	box := image.Rectangle{Min: centre, Max: centre}.Inset(-badge / 2)
-	if f.v.Screen == kiosk.IdleScreen {
-		f.mark(box.Inset(-f.px(24)), f.p.Brand)
-	} else {
+	switch {
+	case f.v.Screen != kiosk.IdleScreen:
 		f.badge(box, art, ground, ink)
+	case !f.house(image.Rect(panel.Min.X+margin, box.Min.Y, panel.Max.X-margin, box.Max.Y), 0.5):
+		f.mark(box.Inset(-f.px(24)), f.p.Brand)
 	}
 
 	buttons := f.exits()
@@ -128,8 +130,8 @@ func (f *frame) receipt(r image.Rectangle, align giotext.Alignment) {
 	if align == giotext.Start {
 		r.Max.X = min(r.Max.X, r.Min.X+f.px(520))
 	}
-	radius := f.px(20)
-	f.sheet(r, radius, f.px(2), f.p.Line, f.p.Card)
+	f = f.dialog(theme.Receipt)
+	f.sheet(r, f.px(f.look.Dialog.Radius), f.px(f.look.Dialog.Border), f.p.Line, f.p.Card)
 	f.column(r.Inset(f.px(16)), giotext.Middle, 0.5,
 		item{text: text.Phrase(f.v.Locale, text.Receipt), size: 28, color: f.p.Soft},
 		item{gap: 8, text: text.Code(f.v.Receipt), size: 64, weight: font.Bold, color: f.p.Ink})
