@@ -102,4 +102,3 @@ func linear(v uint8) float64 {
 	}
 	return math.Pow((s+0.055)/1.055, 2.4)
 }
-

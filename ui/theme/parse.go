@@ -15,8 +15,10 @@ import (
 	"livekiosk/kiosk"
 )
 
-// schemeKeys are the names that a document has for the schemes.
-var schemeKeys = map[string]kiosk.Theme{"light": kiosk.Light, "dark": kiosk.Dark, "high_contrast": kiosk.HighContrast}
+// schemeKeys returns the names that a document has for the schemes.
+func schemeKeys() map[string]kiosk.Theme {
+	return map[string]kiosk.Theme{"light": kiosk.Light, "dark": kiosk.Dark, "high_contrast": kiosk.HighContrast}
+}
 
 // A reader takes the value of a key. path names the key, for errors.
 type reader func(path string, raw json.RawMessage) error
@@ -25,8 +27,7 @@ type reader func(path string, raw json.RawMessage) error
 func object(path string, raw json.RawMessage, known map[string]reader) error {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &values); err != nil || values == nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, is := errors.AsType[*json.SyntaxError](err); is {
 			return fmt.Errorf("byte %d: %w", syntax.Offset, err)
 		}
 		return fmt.Errorf("%s: want an object", orRoot(path))
@@ -130,7 +131,7 @@ func style(l *Look, scheme kiosk.Theme) map[string]reader {
 		"dialog": nested(map[string]reader{"radius": number(&l.Dialog.Radius, 0, 48), "border": number(&l.Dialog.Border, 0, 6)}),
 		"oval":   nested(map[string]reader{"rim": number(&l.Oval.Rim, 2, 20), "ring": number(&l.Oval.Ring, 6, 40)}),
 	}
-	for key, s := range schemeKeys {
+	for key, s := range schemeKeys() {
 		into := &l.Palette
 		if s != scheme {
 			into = new(Palette)
@@ -158,7 +159,7 @@ func parse(doc []byte, dir fs.FS, over *Theme) (*Theme, error) {
 		known["$schema"] = func(string, json.RawMessage) error { return nil }
 		known["name"] = text(&t.Name, 1, 60)
 		known["font"] = word(&t.Font, Go, GoMono)
-		known["prefers"] = word(&prefers, slices.Sorted(maps.Keys(schemeKeys))...)
+		known["prefers"] = word(&prefers, slices.Sorted(maps.Keys(schemeKeys()))...)
 		known["logo"] = t.logos(dir)
 		known["screens"] = parts(&screens, names(kiosk.Screens()))
 		known["dialogs"] = parts(&cards, names(Cards()))
@@ -187,7 +188,7 @@ func parse(doc []byte, dir fs.FS, over *Theme) (*Theme, error) {
 			}
 		}
 	}
-	t.prefers = schemeKeys[prefers]
+	t.prefers = schemeKeys()[prefers]
 	return t, nil
 }
 

@@ -116,7 +116,7 @@ func Schemes() []kiosk.Theme { return []kiosk.Theme{kiosk.Light, kiosk.Dark, kio
 var builtIn []byte
 
 // Default returns the product's own theme.
-var Default = sync.OnceValue(func() *Theme {
+var Default = sync.OnceValue(func() *Theme { //nolint:gochecknoglobals // read once, and never changes
 	t, err := parse(builtIn, nil, nil)
 	if err != nil { // the tests read it
 		panic(fmt.Sprintf("theme: default.json: %v", err))
