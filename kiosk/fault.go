@@ -4,7 +4,7 @@ package kiosk
 // the out-of-service screen and the operator's log line.
 type Fault string
 
-// The faults. None of them ends the daemon; each but the last two is watched and
+// The faults. None of them ends the daemon; each but the last three is watched and
 // clears itself once its cause is gone. UpdateFault is no failure: somebody asked
 // for it, and ends it.
 const (
@@ -14,12 +14,13 @@ const (
 	StorageFault Fault = "storage" // outbox busy, damaged, full or read-only
 	ClockFault   Fault = "clock"   // wall clock is not sane
 	TamperFault  Fault = "tamper"  // the case was opened; stays until staff clear it
+	LockFault    Fault = "lock"    // too many sessions failed in a row; stays until staff are there
 	UpdateFault  Fault = "update"  // asked to take no new sessions; ends no running one
 )
 
 // Faults returns every fault, the one to show first in front.
 func Faults() []Fault {
-	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, UpdateFault}
+	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, LockFault, UpdateFault}
 }
 
 // A Breach is why what a session captured cannot be trusted. It voids the

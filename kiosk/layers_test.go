@@ -52,6 +52,7 @@ var layers = map[string]struct {
 	"queue/gateway":           {may: []string{"kiosk"}},
 	"kiosk/api":               {may: []string{"kiosk"}},
 	"kiosk/panel":             {may: []string{"kiosk"}},
+	"kiosk/pin":               {may: []string{"kiosk"}},
 	"systemd":                 {},
 
 	// L2: declare the ports they need, know no adapter.

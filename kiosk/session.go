@@ -17,6 +17,8 @@ type Launch struct {
 	Theme         Theme
 	Locale        Locale
 	NoTimeLimit   bool // no attempt times out: for those who need it
+	LargeText     bool // the screens begin so; the visitor can change it
+	HighContrast  bool // likewise
 }
 
 // Validate reports what is wrong with l in words for the caller. It returns a

@@ -53,6 +53,9 @@ func newRenderer(size image.Point, tap func(kiosk.Tap)) (*Renderer, error) {
 	return &Renderer{win: win, screens: s, size: size}, nil
 }
 
+// SetDesk has glance asked what DeskScreen tells staff.
+func (r *Renderer) SetDesk(glance func() screens.Desk) { r.screens.SetDesk(glance) }
+
 // Close frees the renderer's buffers.
 func (r *Renderer) Close() { r.win.Release() }
 

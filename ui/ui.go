@@ -80,9 +80,8 @@ func (o Options) Validate() error {
 	case o.ScriptDelay < 0:
 		return fmt.Errorf("ui: script delay %v is negative", o.ScriptDelay)
 	}
-	known := []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
 	for _, c := range o.Script {
-		if !slices.Contains(known, c) {
+		if !slices.Contains(kiosk.Controls(), c) {
 			return fmt.Errorf("ui: script taps unknown control %q", c)
 		}
 	}

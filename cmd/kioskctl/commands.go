@@ -214,6 +214,8 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
 	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
+	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
+	fs.BoolVar(&l.HighContrast, "high-contrast", false, "begin in high contrast; the visitor can change it")
 	fs.BoolVar(&goOn, "follow", false, "show the session's events until its result")
 	return func(ctx context.Context, c call, args []string) error {
 		if err := words(args); err != nil {

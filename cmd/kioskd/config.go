@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -259,9 +260,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("display: %dx%d is outside 320..4096", c.Display.Width, c.Display.Height)
 	}
 	for _, s := range c.Display.Script {
-		switch kiosk.Control(s) {
-		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume:
-		default:
+		if !slices.Contains(kiosk.Controls(), kiosk.Control(s)) {
 			return fmt.Errorf("display.script: %q is no control", s)
 		}
 	}

@@ -560,7 +560,7 @@ func TestAWholeSessionOnRealParts(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	l := newLab(t)
 	screens := t.TempDir()
-	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens,
+	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready", "-screens", screens,
 		"-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", l.file("c.toml", "[flow]\nattempt_in = \"5m\"\n"))
 	d.await("service", healthy)
 	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})

@@ -32,7 +32,11 @@ type frame struct {
 	upright bool
 	size    image.Point
 	scale   float32
+	zoom    float32 // of words, as far as there is room
 }
+
+// larger is how much larger large text is.
+const larger = 1.35
 
 // px converts design pixels to pixels of the display.
 func (f *frame) px(d float32) int { return int(d*f.scale + 0.5) }
@@ -87,12 +91,20 @@ type item struct {
 	draw   func(r image.Rectangle)
 }
 
+// least is how far words shrink at most.
+const least = 0.55
+
+// fits reports whether items fit into r at that size.
+func (f *frame) fits(r image.Rectangle, shrink float32, items ...item) bool {
+	_, fits := f.measure(r, shrink, items)
+	return fits
+}
+
 // column draws items beneath each other in r, placed in it by at: 0 at the
 // top, 0.5 in the middle, 1 at the bottom. If they are too tall or a word is
 // too wide, all of them shrink together; text is never clipped.
 func (f *frame) column(r image.Rectangle, align giotext.Alignment, at float32, items ...item) {
-	const least = 0.55
-	shrink := float32(1)
+	shrink := f.zoom
 	var height int
 	for {
 		var fits bool
@@ -204,22 +216,63 @@ type rank int
 const (
 	quiet rank = iota // outlined
 	main              // filled
+	digit             // outlined, with one large character
 )
 
 // button draws the control in r and tells its taps.
 func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 	b := &f.buttons[slot(c)]
-	for b.Clicked(f.Context) {
-		if f.Now.Sub(f.since) >= Settle {
-			f.tap(kiosk.Tap{Session: f.v.Session, Control: c})
-		}
+	if f.clicked(b) {
+		f.tell(c)
 	}
 	f.bounds[slot(c)] = r
+	f.pad(r, b, f.label(c), k)
+}
+
+// clicked reports whether b was tapped, and not by a finger that was on its
+// way before the screen came up.
+func (f *frame) clicked(b *widget.Clickable) bool {
+	clicked := false
+	for b.Clicked(f.Context) {
+		clicked = clicked || f.Now.Sub(f.since) >= Settle
+	}
+	return clicked
+}
+
+// tell tells a tap, with what was typed where that is sent.
+func (f *frame) tell(c kiosk.Control) {
+	t := kiosk.Tap{Session: f.v.Session, Control: c}
+	if c == kiosk.Enter {
+		if !f.typedEnough() {
+			return
+		}
+		t.Text = string(f.typed)
+		f.erase()
+	}
+	f.tap(t)
+}
+
+// label returns what stands on the button of c.
+func (f *frame) label(c kiosk.Control) string {
+	l := f.v.Locale
+	switch {
+	case c == kiosk.Resume && !f.v.Ask:
+		return text.Phrase(l, text.TryNow)
+	case c == kiosk.Drain && f.v.Draining:
+		return text.Phrase(l, text.Undrain)
+	case c == kiosk.Listing && f.v.Listing:
+		return text.Phrase(l, text.ShowState)
+	}
+	return text.Control(l, c)
+}
+
+// pad draws a button with a label in r.
+func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank) {
+	f.scan.add(b)
 	defer op.Offset(r.Min).Push(f.Ops).Pop()
 	gtx := f.Context
 	gtx.Constraints = layout.Exact(r.Size())
 	box := image.Rectangle{Max: r.Size()}
-	label := text.Control(f.v.Locale, c)
 	b.Layout(gtx, func(gtx layout.Context) layout.Dimensions {
 		semantic.Button.Add(gtx.Ops)
 		semantic.LabelOp(label).Add(gtx.Ops)
@@ -233,7 +286,7 @@ func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 		case b.Pressed():
 			back = f.p.Tint
 		}
-		if k == quiet {
+		if k != main {
 			f.sheet(box, radius, f.px(f.look.Button.Border), f.p.Line, back)
 		} else {
 			f.round(box, radius, back)
@@ -242,8 +295,12 @@ func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 			f.sheet(box.Inset(f.px(6)), max(radius-f.px(6), 0), f.px(4), ink, back)
 		}
 		size := f.look.Button.Quiet
-		if k == main {
+		switch k {
+		case main:
 			size = f.look.Button.Main
+		case digit:
+			size = 48
+		case quiet:
 		}
 		f.column(box.Inset(f.px(14)), giotext.Middle, 0.5, item{text: label, size: size, weight: font.Bold, color: ink})
 		return layout.Dimensions{Size: r.Size()}

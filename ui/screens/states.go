@@ -16,6 +16,9 @@ type State struct {
 	// Camera says that there is a camera image to show.
 	Camera bool
 
+	// Desk is what DeskScreen is told.
+	Desk Desk
+
 	// Minor says that another state of this screen differs in nothing but its
 	// words and its icon: one scheme is enough to look at.
 	Minor bool
@@ -26,7 +29,15 @@ type State struct {
 func States() []State {
 	var all []State
 	for _, s := range kiosk.Screens() {
-		all = append(all, states(s)...)
+		some := states(s)
+		all = append(all, some...)
+		if s == kiosk.RestingScreen || s == kiosk.PINScreen || s == kiosk.DeskScreen {
+			continue // for nobody, and for staff
+		}
+		large := some[0]
+		large.Name, large.Minor = string(s)+"-large", true
+		large.View.Wishes = kiosk.Wishes{Large: true, NoLimit: true}
+		all = append(all, large)
 	}
 	return all
 }
@@ -45,7 +56,16 @@ func states(s kiosk.Screen) []State {
 		return st
 	}
 	switch s {
-	case kiosk.IdleScreen, kiosk.RestingScreen:
+	case kiosk.CodeScreen:
+		v = kiosk.View{Screen: s}
+		return []State{one("", nil), one("unknown", func(st *State) { st.View.Typing, st.Minor = kiosk.Unknown, true })}
+	case kiosk.DeskScreen:
+		v = kiosk.View{Screen: s}
+		return []State{
+			one("", func(st *State) { st.Desk = busy() }),
+			one("listing", func(st *State) { st.Desk, st.View.Listing, st.View.Draining = busy(), true, true }),
+		}
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.PINScreen:
 		return []State{{Name: string(s), View: kiosk.View{Screen: s}}}
 	case kiosk.OutOfServiceScreen:
 		v = kiosk.View{Screen: s}
@@ -70,7 +90,7 @@ func states(s kiosk.Screen) []State {
 		return all
 	case kiosk.AgainScreen:
 		return []State{
-			one("", nil),
+			one("", func(st *State) { st.Camera, st.View.Why = true, kiosk.GlareGlasses }),
 			one("ask", func(st *State) { st.View.Ask = true }),
 			one("last", func(st *State) { st.View.AttemptsLeft, st.Minor = 0, true }),
 		}
@@ -79,8 +99,22 @@ func states(s kiosk.Screen) []State {
 			one("", func(st *State) { st.View.Receipt = "wwww-wwww" }), // the widest
 			one("bare", nil),
 		}
-	case kiosk.ConsentScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 	}
 	return []State{one("", nil)}
+}
+
+// busy is what staff see of a kiosk that has a little of everything.
+func busy() Desk {
+	queued := time.Date(2026, 3, 9, 10, 15, 0, 0, time.Local)
+	return Desk{
+		Version: "v0.9.1", Camera: "046d:0825", Faults: []kiosk.Fault{kiosk.CameraFault, kiosk.UpdateFault},
+		Services: []Service{{Name: "gateway", Known: true}, {Name: "store"}, {Name: "partner", Known: true, Trouble: "unreachable"}},
+		Entries: []kiosk.Entry{
+			{Record: "KNZDLQRMXW77EVQ3TDCCBQ6XBT-1", State: "queued", Queued: queued},
+			{Record: "7Q2M9XAR4LEVQ3TDCCBQ6XBTKN-2", State: "dead", Reason: "token_expired", Queued: queued.Add(-time.Hour)},
+			{Record: "WW77EVQ3TDCCBQ6XBTKNZDLQRM-1", State: "done", Queued: queued.Add(-2 * time.Hour)},
+		},
+	}
 }
