@@ -50,9 +50,9 @@ func (l Launch) Validate() error {
 		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be id or en"}
 	}
 	switch l.Theme {
-	case Dark, Light, NoPreference:
+	case Dark, Light, NoPreference, HighContrast:
 	default:
-		return &LaunchError{Code: ConfigInvalid, Field: "theme", Reason: "must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE"}
+		return &LaunchError{Code: ConfigInvalid, Field: "theme", Reason: "must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST"}
 	}
 	return nil
 }

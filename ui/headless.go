@@ -143,6 +143,7 @@ func (h *headlessDisplay) rest(now time.Time) time.Duration {
 }
 
 func (h *headlessDisplay) draw(ctx context.Context, now time.Time, v kiosk.View, p screens.Preview) error {
+	h.r.screens.Wear(h.Theme(v.Session))
 	if err := h.r.draw(now, v, p); err != nil {
 		return err
 	}

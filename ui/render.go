@@ -15,6 +15,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/theme"
 )
 
 // A Renderer draws screens without a display, by EGL: on a GPU where there is
@@ -77,6 +78,9 @@ func (r *Renderer) read(img *image.RGBA) error {
 	}
 	return nil
 }
+
+// Wear draws with t from now on.
+func (r *Renderer) Wear(t *theme.Theme) { r.screens.Wear(t) }
 
 // Render draws v, with preview as the camera image or none if nil, and returns
 // the picture. Equal arguments give equal pictures, whatever was drawn before.

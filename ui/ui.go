@@ -19,6 +19,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/theme"
 )
 
 // Options are what a display needs. Its functions are called from several
@@ -37,6 +38,10 @@ type Options struct {
 	// for each drawing of any screen, so that the last image of a session can
 	// be erased. Nil: there is no camera.
 	Preview func() (img *image.RGBA, seq uint64)
+	// Theme returns what the screens of a session look like, or with "" those
+	// of no session. A theme that differs from the last is drawn with the next
+	// drawing. Nil: the product's own.
+	Theme func(kiosk.SessionID) *theme.Theme
 	// Tap is told every tap on a control.
 	Tap func(kiosk.Tap)
 	// Desk returns what staff's screen tells, once a second while it is shown.
@@ -106,6 +111,9 @@ func (o Options) filled() Options {
 	}
 	if o.Desk == nil {
 		o.Desk = func() screens.Desk { return screens.Desk{} }
+	}
+	if o.Theme == nil {
+		o.Theme = func(kiosk.SessionID) *theme.Theme { return theme.Default() }
 	}
 	if o.Drawn == nil {
 		o.Drawn = func(kiosk.View) {}

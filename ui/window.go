@@ -88,6 +88,7 @@ func frames(w *app.Window, s *screens.Screens, o Options) error {
 		case app.FrameEvent:
 			gtx := app.NewContext(&ops, e)
 			v := o.View()
+			s.Wear(o.Theme(v.Session))
 			s.Layout(gtx, v, o.preview(v))
 			c, tap, again := sc.due(gtx.Now, v, shown)
 			switch {

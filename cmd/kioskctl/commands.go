@@ -217,7 +217,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&l.Token, "token", "", "the user `token`; - reads standard input")
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
 	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
-	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE or NO_PREFERENCE")
+	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
 	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
 	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")

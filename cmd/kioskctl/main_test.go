@@ -425,7 +425,7 @@ func TestMalformedCommandLines(t *testing.T) {
 			"a launch with a theme that does not exist",
 			[]string{"launch", "--correlation-id", "c", "--user-id", "u", "--theme", "PINK"},
 			"",
-			"launch: --theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE (2201)",
+			"launch: --theme must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST (2201)",
 		},
 		{"a user id with a space", []string{"launch", "--correlation-id", "c", "--user-id", "SECRET u"}, "", "launch: --user-id has a character that cannot stand in an HTTP header (2201)"},
 		{"a booking of nobody", []string{"book", "--correlation-id", "c"}, "", "book: --user-id is missing (2206)"},

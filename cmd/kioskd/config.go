@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"image"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -24,6 +26,7 @@ import (
 	"livekiosk/queue"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/seal"
+	"livekiosk/ui/theme"
 )
 
 // Config is the whole configuration of the daemon. Every key has a default;
@@ -95,11 +98,27 @@ type GatewayConfig struct {
 	PartnerKeyFile  string   `toml:"partner_key_file"`  // PEM: its key
 }
 
+// look reads the installed theme, and warns of what is hard to read.
+func (c DisplayConfig) look(ctx context.Context, log *slog.Logger) (*theme.Theme, error) {
+	if c.Theme == "" {
+		return theme.Default(), nil
+	}
+	t, err := theme.Open(c.Theme)
+	if err != nil {
+		return nil, fmt.Errorf("display.theme: %w", err)
+	}
+	for _, low := range t.Warnings() {
+		log.WarnContext(ctx, "theme is hard to read", slog.String("theme", t.Name), slog.String("pair", low))
+	}
+	return t, nil
+}
+
 // DisplayConfig says what is drawn where.
 type DisplayConfig struct {
 	Mode        string   `toml:"mode"`         // auto, window, headless
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
+	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap

@@ -36,6 +36,7 @@ import (
 	"livekiosk/ui"
 	"livekiosk/ui/screens"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // previewShort is the short side of the preview: what a 720 px wide screen can
@@ -79,6 +80,7 @@ type daemon struct {
 	decoder *camera.Decoder // the analyser's
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
+	theme   *theme.Theme
 	clock   *clock
 	metrics *metrics
 
@@ -101,6 +103,9 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 			d.close(ctx)
 		}
 	}()
+	if d.theme, err = c.Display.look(ctx, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
 	var begin flow.State
 	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
 		begin.Model = true
@@ -515,6 +520,7 @@ func (d *daemon) draw(ctx context.Context) error {
 		View:    d.views.current,
 		Drawn:   d.views.drawn,
 		Changed: d.views.changed,
+		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
 			if err := d.station.Tap(ctx, t); err != nil && ctx.Err() == nil {

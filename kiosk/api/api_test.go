@@ -492,7 +492,7 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
-			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE","errorCode":"API","detailedErrorCode":2201,"field":"theme","retriable":false}`,
+			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST","errorCode":"API","detailedErrorCode":2201,"field":"theme","retriable":false}`,
 		},
 		{
 			name: "an unknown field", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","local":"en"}`, code: 400,

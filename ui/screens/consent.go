@@ -14,6 +14,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // consent draws the text the visitor is asked to agree to, and the choice.
@@ -57,8 +58,9 @@ func (f *frame) consent() {
 // terms draws the sections of the consent on a card that scrolls by finger,
 // wheel or drag, and says so while there is more below.
 func (f *frame) terms(r image.Rectangle) {
-	radius := f.px(20)
-	f.sheet(r, radius, f.px(2), f.p.Faint, f.p.Card)
+	f = f.dialog(theme.Terms)
+	radius := f.px(f.look.Dialog.Radius)
+	f.sheet(r, radius, f.px(f.look.Dialog.Border), f.p.Faint, f.p.Card)
 	pad := f.px(28)
 	view := image.Rect(r.Min.X+pad, r.Min.Y+f.px(4), r.Max.X-pad, r.Max.Y-f.px(4))
 	width := view.Dx() - f.px(16)

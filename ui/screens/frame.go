@@ -27,7 +27,8 @@ type frame struct {
 	layout.Context
 
 	v       kiosk.View
-	p       theme.Palette
+	look    theme.Look
+	p       theme.Palette // of look
 	upright bool
 	size    image.Point
 	scale   float32
@@ -39,6 +40,17 @@ const larger = 1.35
 
 // px converts design pixels to pixels of the display.
 func (f *frame) px(d float32) int { return int(d*f.scale + 0.5) }
+
+// em converts a size of type to pixels of the display.
+func (f *frame) em(size, shrink float32) int { return f.px(size * shrink * f.look.Text) }
+
+// dialog returns a frame that draws as the theme wants it on a dialog.
+func (f *frame) dialog(c theme.Card) *frame {
+	d := *f
+	d.look = f.theme.Look(f.v.Theme, f.v.Screen, c)
+	d.p = d.look.Palette
+	return &d
+}
 
 // fill paints r.
 func (f *frame) fill(r image.Rectangle, c color.NRGBA) {
@@ -54,7 +66,7 @@ func (f *frame) round(r image.Rectangle, radius int, c color.NRGBA) {
 // cheaper than a fill and a stroke.
 func (f *frame) sheet(r image.Rectangle, radius, width int, border, back color.NRGBA) {
 	f.round(r, radius, border)
-	f.round(r.Inset(width), radius-width, back)
+	f.round(r.Inset(width), max(radius-width, 0), back)
 }
 
 // disc paints a circle about centre.
@@ -156,7 +168,7 @@ func (f *frame) measure(r image.Rectangle, shrink float32, items []item) (height
 // that if one of its words is.
 func (f *frame) extent(it item, width int, shrink float32) (w, h int) {
 	f.shaper.LayoutString(giotext.Parameters{
-		Font: font.Font{Weight: it.weight}, PxPerEm: fixed.I(f.px(it.size * shrink)), MaxWidth: width,
+		Font: font.Font{Weight: it.weight}, PxPerEm: fixed.I(f.em(it.size, shrink)), MaxWidth: width,
 		WrapPolicy: giotext.WrapWords, LineHeightScale: leading,
 	}, it.text)
 	top, first := 0, true
@@ -195,7 +207,7 @@ func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrin
 	// Sizes are whole pixels already: a metric of one keeps them so.
 	gtx.Metric = unit.Metric{PxPerDp: 1, PxPerSp: 1}
 	widget.Label{Alignment: align, WrapPolicy: giotext.WrapWords, LineHeightScale: leading}.Layout(gtx, f.shaper,
-		font.Font{Weight: it.weight}, unit.Sp(f.px(it.size*shrink)), it.text, ink.Stop())
+		font.Font{Weight: it.weight}, unit.Sp(f.em(it.size, shrink)), it.text, ink.Stop())
 }
 
 // A rank is how much a button asks to be tapped.
@@ -264,7 +276,7 @@ func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank
 	b.Layout(gtx, func(gtx layout.Context) layout.Dimensions {
 		semantic.Button.Add(gtx.Ops)
 		semantic.LabelOp(label).Add(gtx.Ops)
-		radius := f.px(20)
+		radius := f.px(f.look.Button.Radius)
 		back, ink := f.p.Card, f.p.Brand
 		switch {
 		case k == main && b.Pressed():
@@ -275,17 +287,17 @@ func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank
 			back = f.p.Tint
 		}
 		if k != main {
-			f.sheet(box, radius, f.px(2), f.p.Line, back)
+			f.sheet(box, radius, f.px(f.look.Button.Border), f.p.Line, back)
 		} else {
 			f.round(box, radius, back)
 		}
 		if gtx.Focused(b) { // by keyboard: a second line, of the other colour
-			f.sheet(box.Inset(f.px(6)), radius-f.px(6), f.px(4), ink, back)
+			f.sheet(box.Inset(f.px(6)), max(radius-f.px(6), 0), f.px(4), ink, back)
 		}
-		size := float32(30)
+		size := f.look.Button.Quiet
 		switch k {
 		case main:
-			size = 36
+			size = f.look.Button.Main
 		case digit:
 			size = 48
 		case quiet:
@@ -322,9 +334,13 @@ func (f *frame) mark(r image.Rectangle, ink color.NRGBA) {
 	f.icon(r, iconMark, ink)
 }
 
-// wordmark draws emblem and name with the left upper corner at pt.
+// wordmark draws emblem and name with the left upper corner at pt, or the
+// house's logo.
 func (f *frame) wordmark(pt image.Point) {
 	h := f.px(52)
+	if f.house(image.Rect(pt.X, pt.Y, pt.X+f.px(320), pt.Y+h), 0) {
+		return
+	}
 	f.mark(image.Rectangle{Min: pt, Max: pt.Add(image.Pt(h, h))}, f.p.Brand)
 	r := image.Rect(pt.X+h+f.px(12), pt.Y, pt.X+h+f.px(320), pt.Y+h)
 	f.column(r, giotext.Start, 0.5, item{text: "livekiosk", size: 34, weight: font.Bold, color: f.p.Ink})

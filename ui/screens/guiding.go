@@ -13,6 +13,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // tall is the height of the oval divided by its width: that of a face.
@@ -185,6 +186,7 @@ const turns = 100
 // with the size of the display or the pose only, and the ring with its step.
 type ovalShapes struct {
 	oval image.Rectangle
+	form theme.Oval
 	turn int
 	rim  shape // the edge of the oval
 	ring shape // on it, from the top, clockwise, turn of turns
@@ -196,14 +198,15 @@ func (f *frame) shapes(oval image.Rectangle) *ovalShapes {
 	if f.v.Ring > 0 {
 		turn = int(min(f.v.Ring, 1)*turns + 0.5)
 	}
-	fresh := s.oval != oval
+	form := f.look.Oval
+	fresh := s.oval != oval || s.form != form
 	if fresh {
-		s.oval = oval
-		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(6)), 360) })
+		s.oval, s.form = oval, form
+		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Rim)), 360) })
 	}
 	if turn != s.turn || fresh {
 		s.turn = turn
-		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(14)), 360*float32(turn)/turns) })
+		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Ring)), 360*float32(turn)/turns) })
 	}
 	return s
 }

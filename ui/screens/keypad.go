@@ -140,7 +140,7 @@ func (f *frame) hear() {
 // digits draws what was typed.
 func (f *frame) digits(r image.Rectangle) {
 	r.Max.X = min(r.Max.X, r.Min.X+f.px(640))
-	f.sheet(r, f.px(20), f.px(2), f.p.Line, f.p.Card)
+	f.sheet(r, f.px(f.look.Dialog.Radius), f.px(f.look.Dialog.Border), f.p.Line, f.p.Card)
 	shown := strings.Repeat("•", len(f.typed))
 	if f.v.Screen == kiosk.CodeScreen {
 		shown = text.Code(string(f.typed) + strings.Repeat("–", codeLength-len(f.typed)))

@@ -48,10 +48,11 @@ func (f *frame) notice() {
 		centre.Y += f.px(28) // the wordmark weighs on the upper half
 	}
 	box := image.Rectangle{Min: centre, Max: centre}.Inset(-badge / 2)
-	if f.v.Screen == kiosk.IdleScreen {
-		f.mark(box.Inset(-f.px(24)), f.p.Brand)
-	} else {
+	switch {
+	case f.v.Screen != kiosk.IdleScreen:
 		f.badge(box, art, ground, ink)
+	case !f.house(image.Rect(panel.Min.X+margin, box.Min.Y, panel.Max.X-margin, box.Max.Y), 0.5):
+		f.mark(box.Inset(-f.px(24)), f.p.Brand)
 	}
 
 	buttons := f.exits()

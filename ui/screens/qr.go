@@ -13,6 +13,7 @@ import (
 	"github.com/boombuler/barcode/qr"
 
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // A code is a QR code as it was drawn last: one is kept.
@@ -34,7 +35,8 @@ func (f *frame) receipt(r image.Rectangle, align giotext.Alignment) {
 		}
 		r.Max.X = r.Min.X + wide
 	}
-	f.sheet(r, f.px(20), f.px(2), f.p.Line, f.p.Card)
+	f = f.dialog(theme.Receipt)
+	f.sheet(r, f.px(f.look.Dialog.Radius), f.px(f.look.Dialog.Border), f.p.Line, f.p.Card)
 	in := r.Inset(f.px(16))
 	square := in
 	square.Min.X = in.Max.X - in.Dy()

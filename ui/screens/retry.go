@@ -124,7 +124,7 @@ func (f *frame) compare(r image.Rectangle, p Preview) bool {
 		}
 	}
 	frame := func(box, at image.Rectangle, name text.Key, inside func()) {
-		f.round(at.Inset(-f.px(4)), f.px(20), f.p.Line)
+		f.round(at.Inset(-f.px(4)), f.px(f.look.Dialog.Radius), f.p.Line)
 		corner := clip.UniformRRect(at, f.px(16)).Push(f.Ops)
 		inside()
 		corner.Pop()

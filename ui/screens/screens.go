@@ -22,6 +22,8 @@ import (
 	"gioui.org/widget"
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/gomedium"
+	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/font/gofont/gomonobold"
 	"golang.org/x/image/font/gofont/goregular"
 
 	"livekiosk/kiosk"
@@ -43,7 +45,9 @@ type Preview struct {
 // window; its methods must not be called concurrently.
 type Screens struct {
 	tap    func(kiosk.Tap)
-	shaper *text.Shaper
+	theme  *theme.Theme
+	faces  map[string][]font.FontFace // by family
+	shaper *text.Shaper               // of the theme's family
 
 	session kiosk.SessionID // what the buttons belong to
 	screen  kiosk.Screen
@@ -60,6 +64,7 @@ type Screens struct {
 	millis  int // how wide the display is, mm; 0: not known
 	scan    scan
 
+	logo  logo
 	icons map[iconKey]shape
 	oval  ovalShapes
 
@@ -76,20 +81,12 @@ type Screens struct {
 // New returns screens that call tap, from within Layout, for every tap on a
 // control that is on screen. tap must not block; it may be nil.
 func New(tap func(kiosk.Tap)) (*Screens, error) {
-	var faces []font.FontFace
-	for _, ttf := range [][]byte{goregular.TTF, gomedium.TTF, gobold.TTF} {
-		f, err := opentype.ParseCollection(ttf)
-		if err != nil {
-			return nil, err
-		}
-		faces = append(faces, f...)
-	}
 	if tap == nil {
 		tap = func(kiosk.Tap) {}
 	}
-	return &Screens{
+	s := &Screens{
 		tap:     tap,
-		shaper:  text.NewShaper(text.NoSystemFonts(), text.WithCollection(faces)),
+		faces:   map[string][]font.FontFace{},
 		buttons: new([controls]widget.Clickable),
 		keys:    new([keys]widget.Clickable),
 		typed:   make([]byte, 0, longest),
@@ -97,7 +94,32 @@ func New(tap func(kiosk.Tap)) (*Screens, error) {
 		scroll:  layout.List{Axis: layout.Vertical},
 		icons:   map[iconKey]shape{},
 		nothing: paint.NewImageOp(image.NewRGBA(image.Rect(0, 0, 1, 1))),
-	}, nil
+	}
+	for family, files := range map[string][][]byte{
+		theme.Go:     {goregular.TTF, gomedium.TTF, gobold.TTF},
+		theme.GoMono: {gomono.TTF, gomonobold.TTF},
+	} {
+		for _, ttf := range files {
+			f, err := opentype.ParseCollection(ttf)
+			if err != nil {
+				return nil, err
+			}
+			s.faces[family] = append(s.faces[family], f...)
+		}
+	}
+	s.Wear(theme.Default())
+	return s, nil
+}
+
+// Wear draws with t from the next Layout on.
+func (s *Screens) Wear(t *theme.Theme) {
+	if s.theme == t {
+		return
+	}
+	if s.theme == nil || s.theme.Font != t.Font {
+		s.shaper = text.NewShaper(text.NoSystemFonts(), text.WithCollection(s.faces[t.Font]))
+	}
+	s.theme, s.logo = t, logo{}
 }
 
 // Layout draws v, with p behind the oval where v wants guidance, into all of
@@ -124,10 +146,11 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	s.bounds, s.pads = [controls]image.Rectangle{}, [keys]image.Rectangle{}
 	s.clipped = s.clipped[:0]
 
-	f := frame{Screens: s, v: v, p: theme.Of(v.Theme), upright: size.Y >= size.X, size: size, zoom: 1}
 	if v.Wishes.Contrast {
-		f.p = theme.HighContrast()
+		v.Theme = kiosk.HighContrast
 	}
+	look := s.theme.Look(v.Theme, v.Screen, theme.Whole)
+	f := frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
 	if v.Wishes.Large {
 		f.zoom = larger
 	}

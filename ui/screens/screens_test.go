@@ -323,29 +323,15 @@ func TestNoTextIsClipped(t *testing.T) {
 	for _, size := range sizes {
 		for _, l := range text.Locales() {
 			d := open(t, size, kiosk.View{Screen: kiosk.IdleScreen, Locale: l})
-			check := func(what string, v kiosk.View) {
-				t.Helper()
-				v.Locale = l
-				d.view = v
-				d.frame()
-				if c := d.s.Clipped(); len(c) > 0 {
-					t.Errorf("%v %s %s: does not fit: %q", size, l, what, c)
-				}
-			}
-			for _, s := range kiosk.Screens() {
+			for _, st := range screens.States() {
 				for _, left := range []int{0, 1, 2} {
-					v := view(s)
-					v.AttemptsLeft, v.Receipt = left, "wwww-wwww"
-					check(string(s), v)
+					d.view = st.View
+					d.view.Locale, d.view.AttemptsLeft = l, left
+					d.frame()
+					if c := d.s.Clipped(); len(c) > 0 {
+						t.Errorf("%v %s %s, %d left: does not fit: %q", size, l, st.Name, left, c)
+					}
 				}
-			}
-			for _, h := range kiosk.Hints() {
-				v := view(kiosk.GuidingScreen)
-				v.Hint = h
-				check(string(h), v)
-			}
-			for _, f := range append(kiosk.Faults(), kiosk.NoFault) {
-				check("fault "+string(f), kiosk.View{Screen: kiosk.OutOfServiceScreen, Fault: f})
 			}
 		}
 	}
@@ -407,7 +393,7 @@ func TestRandomUseNeverPanicsNorTapsWhatIsNotThere(t *testing.T) {
 				d.size = sizes[rng.IntN(len(sizes))]
 			}
 			d.view.Locale = []kiosk.Locale{kiosk.Indonesian, kiosk.English, "xx"}[rng.IntN(3)]
-			d.view.Theme = []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.NoPreference, ""}[rng.IntN(4)]
+			d.view.Theme = []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.NoPreference, kiosk.HighContrast, ""}[rng.IntN(5)]
 			d.view.AttemptsLeft = rng.IntN(5) - 1
 		}
 		d.wait(time.Duration(rng.IntN(500)) * time.Millisecond)
