@@ -45,6 +45,7 @@ var layers = map[string]struct {
 	"inference/models/tflite": {},
 	"inference/onnx":          {cgo: true},
 	"ui":                      {may: []string{"kiosk", "ui/screens", "ui/theme"}, cgo: true},
+	"ui/sound":                {may: []string{"kiosk"}},
 	"ui/screens":              {may: []string{"kiosk", "ui/text", "ui/theme"}},
 	"ui/text":                 {may: []string{"kiosk"}},
 	"ui/theme":                {may: []string{"kiosk"}},

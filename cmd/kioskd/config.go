@@ -37,6 +37,7 @@ type Config struct {
 	Relay   RelayConfig   `toml:"relay"`
 	Panel   PanelConfig   `toml:"panel"`
 	Display DisplayConfig `toml:"display"`
+	Sound   SoundConfig   `toml:"sound"`
 	Staff   StaffConfig   `toml:"staff"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
@@ -143,6 +144,13 @@ func (c DisplayConfig) validate() error {
 	return nil
 }
 
+// SoundConfig says what is heard.
+type SoundConfig struct {
+	On     bool   `toml:"on"`
+	Dir    string `toml:"dir"`    // of clips: a folder for each language; "": tones only
+	Device string `toml:"device"` // as aplay -L lists it; "": the default one
+}
+
 // StateConfig says where the daemon keeps its files.
 type StateConfig struct {
 	Dir    string `toml:"dir"`
@@ -198,6 +206,7 @@ func defaults() Config {
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
+		Sound:   SoundConfig{On: true},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},

@@ -35,6 +35,7 @@ import (
 	"livekiosk/systemd"
 	"livekiosk/ui"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/sound"
 	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
@@ -80,6 +81,7 @@ type daemon struct {
 	decoder *camera.Decoder // the analyser's
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
+	voice   *sound.Voice // nil: nothing is heard
 	theme   *theme.Theme
 	clock   *clock
 	metrics *metrics
@@ -98,6 +100,9 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		busy: systemd.NewBusy(c.busyPath()), leave: func() {},
 	}
 	d.dog.Log, d.busy.Log = log, log
+	if c.Sound.On {
+		d.voice = sound.New(sound.Options{Dir: c.Sound.Dir, Sink: sound.ALSA{Device: c.Sound.Device}, Log: log})
+	}
 	defer func() {
 		if err != nil {
 			d.close(ctx)
@@ -193,7 +198,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 }
 
 func (d *daemon) parts() []part {
-	return []part{
+	all := []part{
 		{"watchdog", d.dog.Run},
 		{"station", d.station.Run},
 		{"panel", d.panel.Run},
@@ -205,6 +210,10 @@ func (d *daemon) parts() []part {
 		{"screen", d.draw},
 		{"memory", d.wash},
 	}
+	if d.voice != nil {
+		all = append(all, part{"sound", d.voice.Run})
+	}
+	return all
 }
 
 func (d *daemon) close(ctx context.Context) {
@@ -255,6 +264,9 @@ func (d *daemon) show(v kiosk.View) {
 		}
 	}
 	d.views.show(v)
+	if d.voice != nil {
+		d.voice.Show(v)
+	}
 	d.panel.Show(v)
 	if d.visitor != "" && v.Session != d.visitor {
 		hint(d.left)
