@@ -32,6 +32,7 @@ func Headless(ctx context.Context, o Options) error {
 		return err
 	}
 	defer r.Close()
+	o.adjust(r.screens)
 	h := &headlessDisplay{
 		Options: o, r: r,
 		script: script{controls: o.Script, delay: o.ScriptDelay},

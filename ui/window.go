@@ -40,6 +40,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("load fonts: %w", err)
 	}
+	o.adjust(s)
 	w := new(app.Window)
 	w.Option(app.Title("livekiosk"), app.Size(unit.Dp(o.Size.X), unit.Dp(o.Size.Y)), app.Decorated(false), app.Fullscreen.Option())
 

@@ -37,6 +37,7 @@ type Config struct {
 	Relay   RelayConfig   `toml:"relay"`
 	Panel   PanelConfig   `toml:"panel"`
 	Display DisplayConfig `toml:"display"`
+	Staff   StaffConfig   `toml:"staff"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
 	Keys    KeysConfig    `toml:"keys"`
@@ -121,6 +122,25 @@ type DisplayConfig struct {
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
+	WidthMM     int      `toml:"width_mm"`     // how wide the picture is, so that no target is under 15 mm; 0: not known
+	Scan        duration `toml:"scan"`         // for one switch: the focus moves on by itself this often; 0s: it does not
+}
+
+// The ranges of what a display can be told. Four targets of 15 mm fit beside
+// each other on the narrowest one.
+const (
+	narrowest, widest = 80, 3000
+	fastest, slowest  = 500 * time.Millisecond, time.Minute
+)
+
+func (c DisplayConfig) validate() error {
+	if c.WidthMM != 0 && (c.WidthMM < narrowest || c.WidthMM > widest) {
+		return fmt.Errorf("display.width_mm: %d is neither 0 nor within %d..%d", c.WidthMM, narrowest, widest)
+	}
+	if v := time.Duration(c.Scan); v != 0 && (v < fastest || v > slowest) {
+		return fmt.Errorf("display.scan: %v is neither 0s nor within %v..%v", v, fastest, slowest)
+	}
+	return nil
 }
 
 // StateConfig says where the daemon keeps its files.
@@ -285,6 +305,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
+	}
+	if err := c.Display.validate(); err != nil {
+		return err
 	}
 	if err := c.Keys.validate(); err != nil {
 		return err

@@ -34,6 +34,7 @@ import (
 	"livekiosk/queue/seal"
 	"livekiosk/systemd"
 	"livekiosk/ui"
+	"livekiosk/ui/screens"
 	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
@@ -150,6 +151,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.station, err = station.New(station.Options{
 		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
+		Register: newRegister(d.outbox), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -181,7 +183,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Doctor: d,
+		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Unlocker: d.station, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -512,7 +514,9 @@ func (d *daemon) emit(e kiosk.Event) {
 // draw shows the screens in a window, or renders them where there is no
 // display.
 func (d *daemon) draw(ctx context.Context) error {
+	staff := &desk{look: func() screens.Desk { return d.inspect(ctx) }}
 	o := ui.Options{
+		Desk: staff.glance, Millimetres: d.c.Display.WidthMM, Scan: time.Duration(d.c.Display.Scan),
 		View:    d.views.current,
 		Drawn:   d.views.drawn,
 		Changed: d.views.changed,

@@ -26,6 +26,9 @@ func (s *Screens) Key(k int) image.Rectangle { return s.pads[k] }
 // Typed returns what was typed.
 func (s *Screens) Typed() string { return string(s.typed) }
 
+// Still reports whether an image of the visitor is beside the ideal one.
+func (s *Screens) Still() bool { return s.still.img != nil }
+
 // Unreadable returns the icons whose drawing cannot be read.
 func Unreadable() []string {
 	icons := []icon{

@@ -72,10 +72,14 @@ func (f *frame) keypad() {
 		align = giotext.Start
 	}
 	f.wordmark(words.Min)
+	if visitor && f.v.Session == "" {
+		f.wayIn(image.Rect(0, 0, words.Min.X+f.px(300), words.Min.Y+f.px(80)))
+	}
 	if visitor {
 		pad = f.bar(pad)
 	}
-	pad.Min.Y = max(pad.Min.Y, pad.Max.Y-f.px(4*124))
+	gap := f.px(12)
+	pad.Min.Y = pad.Max.Y - 4*f.reach(112) - 3*gap
 	words.Min.Y += f.px(84)
 	if f.upright {
 		words.Max.Y = pad.Min.Y - f.px(24)
@@ -86,7 +90,6 @@ func (f *frame) keypad() {
 		item{gap: 28, height: 104, draw: f.digits},
 		f.answer())
 
-	gap := f.px(12)
 	w, h := (pad.Dx()-3*gap)/4, (pad.Dy()-3*gap)/4
 	cell := func(x, y, across, down int) image.Rectangle {
 		at := pad.Min.Add(image.Pt(x*(w+gap), y*(h+gap)))

@@ -71,6 +71,7 @@ type Screens struct {
 	prints prints
 	hoop   hoop
 
+	imaged   kiosk.SessionID // whose image still and glass may hold
 	still    still
 	code     code
 	glass    mirror
@@ -150,8 +151,12 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	}
 	guiding := v.Screen == kiosk.GuidingScreen
 	again := v.Screen == kiosk.AgainScreen && !v.Ask
-	if !guiding && !again {
+	if !guiding && !again || v.Session != s.imaged {
 		s.forget()
+		s.imaged = v.Session
+	}
+	if !again {
+		s.still.clear()
 	}
 	s.bounds, s.pads = [controls]image.Rectangle{}, [keys]image.Rectangle{}
 	s.clipped = s.clipped[:0]
