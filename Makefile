@@ -17,7 +17,7 @@ export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
 PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
+        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -73,12 +73,12 @@ SYSTEM := $(DESTDIR)/usr/lib
 .PHONY: install
 install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BIN)/kioskd $(BIN)/kioskctl
-	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path)
+	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path systemd/units/*.timer)
 	install -D -m 644 -t $(SYSTEM)/sysusers.d systemd/sysusers.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -131,9 +131,9 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
 
 .PHONY: quality-report
-quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
@@ -167,6 +167,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: update-test
+update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
+	@.tools/setup image
+	$(GO) test -tags sysupdate -count=1 -v -run '^TestSysupdate' ./systemd/update
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat

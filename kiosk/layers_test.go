@@ -33,7 +33,7 @@ var layers = map[string]struct {
 	"kiosk/guidance":   {may: []string{"kiosk"}},
 	"kiosk/flow":       {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
 	"kiosk/commission": {may: []string{"kiosk", "kiosk/guidance"}},
-	"kiosk/trace":      {may: []string{"kiosk", "kiosk/flow"}},
+	"kiosk/trace":      {may: []string{"kiosk", "kiosk/flow", "kiosk/guidance"}},
 
 	// L2': adapters, which never import a sibling.
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
@@ -55,6 +55,8 @@ var layers = map[string]struct {
 	"kiosk/api":               {may: []string{"kiosk"}},
 	"kiosk/panel":             {may: []string{"kiosk"}},
 	"systemd":                 {},
+	"systemd/power":           {},
+	"systemd/update":          {may: []string{"systemd"}},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

@@ -39,6 +39,7 @@ type Config struct {
 	Models  ModelsConfig  `toml:"models"`
 	API     APIConfig     `toml:"api"`
 	Flow    FlowConfig    `toml:"flow"`
+	Power   PowerConfig   `toml:"power"`
 }
 
 // CameraConfig says where frames come from.
@@ -140,6 +141,11 @@ type FlowConfig struct {
 	LiveMin   float32  `toml:"live_min"`
 }
 
+// PowerConfig says when a kiosk that runs on a battery takes no more visitors.
+type PowerConfig struct {
+	Least int `toml:"least"` // percent of charge; 0: never
+}
+
 // A duration is written as "20s" or "1m30s".
 type duration time.Duration
 
@@ -165,6 +171,7 @@ func defaults() Config {
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
+		Power:   PowerConfig{Least: 15},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
 	}
 }
@@ -280,6 +287,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateRelay(); err != nil {
 		return err
+	}
+	if c.Power.Least < 0 || c.Power.Least > 90 {
+		return fmt.Errorf("power.least: %d is outside 0..90", c.Power.Least)
 	}
 	return c.Flow.validate()
 }

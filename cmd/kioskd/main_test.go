@@ -174,6 +174,7 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		}, exitConfig, "unknown key panel.ring.debounce"},
 		{"an alarm without an end", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[panel]\nalarm = \"1h\"\n")} }, exitConfig, "panel.alarm"},
 		{"a screen that rests at once", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nrest_in = \"0s\"\n")} }, exitConfig, "flow.rest_in"},
+		{"a battery that is never full enough", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[power]\nleast = 91\n")} }, exitConfig, "power.least"},
 		{"a trust that there is not", func(l *lab) []string {
 			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\ntrust = \"none\"\n")}
 		}, exitConfig, "camera.trust"},

@@ -87,6 +87,7 @@ type daemon struct {
 	views   *views
 	clock   *clock
 	metrics *metrics
+	sys     string // where sysfs is; "" but in tests
 
 	analysing atomic.Bool                       // the networks are loaded
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
@@ -218,6 +219,7 @@ func (d *daemon) parts() []part {
 		{"api", d.server.Run},
 		{"screen", d.draw},
 		{"memory", d.wash},
+		{"power", d.power},
 	}
 }
 

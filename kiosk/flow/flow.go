@@ -110,6 +110,7 @@ type State struct {
 	Storage bool `json:"storage_fault"`
 	Clock   bool `json:"clock_fault"`
 	Tamper  bool `json:"tamper_fault"`
+	Power   bool `json:"power_fault"`  // no new session: the one that runs goes on
 	Update  bool `json:"update_fault"` // no new session: the one that runs goes on
 
 	// Of the session; zero between sessions, so that nothing of one visitor
@@ -659,7 +660,7 @@ func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 // Rested returns the state between sessions in which only the faults of s
 // stand, and somebody is there or not as before.
 func (s State) Rested() State {
-	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Update: s.Update}
+	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Power: s.Power, Update: s.Update}
 	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
 	}
@@ -681,6 +682,8 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		s.Clock = in.Active
 	case kiosk.TamperFault:
 		s.Tamper = in.Active
+	case kiosk.PowerFault:
+		s.Power = in.Active
 	case kiosk.UpdateFault:
 		s.Update = in.Active
 	case kiosk.NoFault:
@@ -721,6 +724,7 @@ func (s State) Faults() []kiosk.Fault {
 		{kiosk.ModelFault, s.Model},
 		{kiosk.CameraFault, s.Camera},
 		{kiosk.ClockFault, s.Clock},
+		{kiosk.PowerFault, s.Power},
 		{kiosk.UpdateFault, s.Update},
 	} {
 		if f.stands {

@@ -182,6 +182,8 @@ func faultEnglish(f kiosk.Fault) string {
 		return "This device is setting its clock."
 	case kiosk.TamperFault:
 		return "This device is being checked by our staff."
+	case kiosk.PowerFault:
+		return "The battery of this device is low."
 	case kiosk.UpdateFault:
 		return "This device is being updated and will be back soon."
 	}

@@ -182,6 +182,8 @@ func faultIndonesian(f kiosk.Fault) string {
 		return "Perangkat ini sedang menyesuaikan waktu."
 	case kiosk.TamperFault:
 		return "Perangkat ini sedang diperiksa oleh petugas kami."
+	case kiosk.PowerFault:
+		return "Daya baterai perangkat ini hampir habis."
 	case kiosk.UpdateFault:
 		return "Perangkat ini sedang diperbarui dan akan segera kembali."
 	}
