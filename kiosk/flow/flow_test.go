@@ -301,8 +301,8 @@ func (w *walker) step() {
 	for _, e := range fx {
 		w.effect(e, in, before, fail)
 	}
-	if f, ok := in.(flow.Faulted); ok && f.Fault == kiosk.UpdateFault && before.Session != "" && (w.s.Phase != before.Phase || w.s.Session != before.Session || len(fx) > 0) {
-		fail("an update stands in a visitor's way: %v", fx)
+	if f, ok := in.(flow.Faulted); ok && (f.Fault == kiosk.UpdateFault || f.Fault == kiosk.PowerFault) && before.Session != "" && (w.s.Phase != before.Phase || w.s.Session != before.Session || len(fx) > 0) {
+		fail("an update or a low battery stands in a visitor's way: %v", fx)
 	}
 	if voided(before, in) && (w.s.Outcome != kiosk.StaffScreen || len(w.held) > 0) {
 		fail("not voided: outcome %q, holds %v", w.s.Outcome, w.held)
@@ -353,7 +353,33 @@ func (w *walker) step() {
 		}
 	case w.s.Attempt > policy.Attempts:
 		fail("attempt %d of %d", w.s.Attempt, policy.Attempts)
+	case w.s.Session == "" && (v.Session != "" || v.Receipt != "" || v.Hint != "" || v.Why != "" || v.AttemptsLeft != 0 || v.Theme != ""):
+		fail("something of a visitor is on screen: %+v", v)
+	case v.Receipt != "" && (w.submitted[w.s.Record] != w.s.Session || !strings.HasPrefix(string(w.s.Record), v.Receipt)):
+		fail("the receipt of somebody else: %+v", v)
+	case v.Session != w.s.Session:
+		fail("a screen of another session: %+v", v)
 	}
+	if w.rng.IntN(20) == 0 && !w.ends() {
+		fail("nobody touches it, every fault is mended, and it never comes to rest: %+v", w.s)
+	}
+}
+
+// ends reports whether the state comes to rest by itself once everybody has
+// left: no state is without an exit.
+func (w *walker) ends() bool {
+	s, at := w.s, w.at
+	for range 12 {
+		for _, f := range s.Faults() {
+			s, _ = policy.Step(s, at, flow.Faulted{Fault: f})
+		}
+		if s.Phase == flow.Resting || s.Phase == flow.Idle && s.Until == 0 {
+			return true
+		}
+		at = max(at, s.Until)
+		s, _ = policy.Step(s, at, flow.Tick{})
+	}
+	return false
 }
 
 // wished reports whether the kiosk is other than the next visitor must find it.

@@ -173,6 +173,21 @@ func TestScreensShowTheirControlsAndNoOthers(t *testing.T) {
 	}
 }
 
+// A visitor who finds an installer's screen cannot do anything with it, and no
+// passer-by can end it.
+func TestCommissioningTakesNoTaps(t *testing.T) {
+	for _, size := range []image.Point{upright, lying} {
+		for _, step := range kiosk.Steps() {
+			d := open(t, size, kiosk.View{Screen: kiosk.CommissionScreen, Step: step})
+			for _, c := range allControls {
+				if _, shown := d.s.Bounds(c); shown {
+					t.Errorf("%s %v: %s is there", step, size, c)
+				}
+			}
+		}
+	}
+}
+
 // Where the visitor may have left, the next attempt waits for a word of theirs.
 func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 	for _, size := range []image.Point{upright, lying} {
