@@ -78,7 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown rauc sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -108,7 +108,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p*
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/debian
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
