@@ -16,8 +16,8 @@ LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
+PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
+        ./queue/... ./ui/screens ./ui/sound ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -90,13 +90,17 @@ run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
 	@MALLOC_ARENA_MAX=2 $(BIN)/kioskd $(ARGS)
 
 .PHONY: test
-test: setup pure replay-arm64 ## run all tests
+test: setup pure replay-arm64 screens ## run all tests
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: pure
 pure: setup ## build without cgo what must build without it, and test the deterministic core so
 	CGO_ENABLED=0 $(GO) build $(PURE)
 	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel ./camera/trust
+
+.PHONY: screens
+screens: setup ## hold every picture of every screen against its reference (what differs: out/golden)
+	$(GO) test -run '^TestScreensLookAsTheyShould$$' ./ui -every=1
 
 .PHONY: replay-arm64
 replay-arm64: ## the arm64 build replays recorded traces under emulation
@@ -131,9 +135,9 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
 
 .PHONY: quality-report
-quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
@@ -186,6 +190,11 @@ drain: ## drain an outbox beside a bare client that keeps no state, and compare
 .PHONY: fleet-sim
 fleet-sim: ## simulate KIOSKS kiosks after an outage: out/fleet
 	$(GO) run ./cmd/fleetsim -kiosks $(KIOSKS)
+
+.PHONY: storybook
+storybook: setup build ## draw the storybook of the README
+	$(BIN)/kioskd -story -sheet kiosk/storybook.png -locale en -scheme LIGHT_MODE -columns 8 -shrink 5 \
+		-states '^([a-z_]+|guiding-(near|starting|move_left)|again-ask|desk-listing|consent-large)$$'
 
 .PHONY: golden
 golden: setup build ## rewrite golden traces and pictures: look at the diff

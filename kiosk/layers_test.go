@@ -30,21 +30,24 @@ var layers = map[string]struct {
 	"queue/seal":        {},
 
 	// L1: pure.
-	"kiosk/guidance": {may: []string{"kiosk"}},
-	"kiosk/flow":     {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
-	"kiosk/trace":    {may: []string{"kiosk", "kiosk/flow"}},
+	"kiosk/guidance":   {may: []string{"kiosk"}},
+	"kiosk/flow":       {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
+	"kiosk/commission": {may: []string{"kiosk", "kiosk/guidance"}},
+	"kiosk/trace":      {may: []string{"kiosk", "kiosk/flow", "kiosk/guidance"}},
 
 	// L2': adapters, which never import a sibling.
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
 	"camera/jpeg":             {cgo: true},
 	"camera/replay":           {may: []string{"kiosk"}},
+	"camera/exposure":         {may: []string{"kiosk"}},
 	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},
 	"inference/models/fetch":  {may: []string{"inference/models"}},
 	"inference/models/tflite": {},
 	"inference/onnx":          {cgo: true},
-	"ui":                      {may: []string{"kiosk", "ui/screens"}, cgo: true},
+	"ui":                      {may: []string{"kiosk", "ui/screens", "ui/theme"}, cgo: true},
+	"ui/sound":                {may: []string{"kiosk"}},
 	"ui/screens":              {may: []string{"kiosk", "ui/text", "ui/theme"}},
 	"ui/text":                 {may: []string{"kiosk"}},
 	"ui/theme":                {may: []string{"kiosk"}},
@@ -52,7 +55,9 @@ var layers = map[string]struct {
 	"queue/gateway":           {may: []string{"kiosk"}},
 	"kiosk/api":               {may: []string{"kiosk"}},
 	"kiosk/panel":             {may: []string{"kiosk"}},
+	"kiosk/pin":               {may: []string{"kiosk"}},
 	"systemd":                 {},
+	"systemd/power":           {},
 	"systemd/update":          {may: []string{"systemd"}},
 
 	// L2: declare the ports they need, know no adapter.

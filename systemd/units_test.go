@@ -271,7 +271,7 @@ func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
 func TestTheChipsAreOfAGroupThatTheUnitIsIn(t *testing.T) {
 	for file, want := range map[string]string{
 		"rules.d/60-kioskd.rules": "\nSUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\", GROUP=\"gpio\", MODE=\"0660\"\n",
-		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio kiosk\n",
+		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio audio kiosk\n",
 		"sysusers.d/kioskd.conf":  "\ng gpio        -\n",
 	} {
 		b, err := os.ReadFile(file)
