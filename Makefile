@@ -103,7 +103,7 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 .PHONY: quality-report
 quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
+	$(GO) test -count=1 -timeout 30m -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
