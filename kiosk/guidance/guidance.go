@@ -80,7 +80,7 @@ func Standard() Profile {
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
 		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 31, IEDMin: 70, SecondFaceMin: 0.3,
 		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.54, ShadeMax: 0.6, BarMin: 0.38,
-		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.15, LidsMax: 0.066, IrisMin: 0.055, DetailMin: 0.64, MotionMax: 0.5,
+		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.15, LidsMax: 0.066, IrisMin: 0.045, DetailMin: 0.64, MotionMax: 0.5,
 		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
 	}
 }
@@ -286,8 +286,8 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 	detail := Detail(a)
 	// What covers or shines on a face is no light that falls on it.
 	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
-	// Of a head turned far away one cheek is not seen, and what is behind it is.
-	aside := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
+	// Of a head turned away one cheek and that end of the mouth are not seen, and what is behind them is.
+	aside := max(a.Yaw, -a.Yaw) > float32(1.3*p.AngleMax)
 	// Sunglasses leave most of the nose and the forehead.
 	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin && a.Cover.Forehead < 0.5)
 	width := float32(a.Face.Dx()) / short
@@ -333,9 +333,10 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{kiosk.GlareSkin, beyond(kiosk.GlareSkin, "glare_skin_max", a.Cover.GlareSkin, p.GlareSkinMax)},
 		{kiosk.LensSmudge, under(kiosk.LensSmudge, "detail_min", detail, float32(p.DetailMin*p.Detail)).when(detail > 0 && pose == kiosk.Far)},
 		{kiosk.Sunglasses, over(kiosk.Sunglasses, "shade_max", a.Cover.Shade, p.ShadeMax).when(dark)},
-		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin)},
+		// What is held before the mouth leaves the cheeks, where a mask does not.
+		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin).when(a.Cover.Cheeks > 0.2)},
 		{kiosk.EyesCovered, eyes},
-		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open)},
+		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open && !aside)},
 		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!aside)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, "angle_max", a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, "angle_max", -a.Yaw, p.AngleMax)},

@@ -71,12 +71,14 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a cheek that is turned away", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Yaw = 0.9, 35 }, kiosk.TurnRight},
 		{"a headscarf or hair on the forehead", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Forehead = 1 }, kiosk.GoodHold},
 		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
-		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
+		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Cover.Cheeks, a.Background = 0.4, 0.7, 0.5, 400 }, kiosk.Mask},
 		{"an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen = 0.3 }, kiosk.NotNeutral},
 		{"a turned face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Face = 25, image.Rect(550, 270, 720, 440) }, kiosk.TurnRight},
 		{"a face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Face = image.Rect(550, 270, 720, 440) }, kiosk.FaceTooFar},
 		{"a chin that only seems low, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch, a.Sharpness = -30, 3 }, kiosk.Blurred},
 		{"no iris, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Sharpness = 0.05, 3 }, kiosk.Blurred},
+		{"a phone before the mouth is no mask", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth, a.Cover.Lower, a.Cover.Cheeks = 1, 0.6, 0.15 }, kiosk.MouthCovered},
+		{"the wall beside the mouth of a turned head", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Cover.Mouth = -25, 0.5 }, kiosk.TurnLeft},
 		{"teeth in an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Cover.Mouth = 0.2, 0.5 }, kiosk.NotNeutral},
 		{"a dark bar before the eyes and the forehead", kiosk.Far, func(a *kiosk.Assessment) {
 			a.Cover.Shade, a.Cover.Eyes, a.Cover.Forehead = 1, 1, 0.9
@@ -225,7 +227,7 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for i := range 400 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			a := detailed()
-			a.At = at
+			a.At, a.Cover.Cheeks = at, 0.25 // as under a mask
 			if rng.IntN(10) == 0 { // a start
 				a.Face = a.Face.Add(image.Pt(rng.IntN(121)-60, rng.IntN(41)-20))
 			}
@@ -242,14 +244,14 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 				{&a.Pitch, 9},
 				{&a.Roll, -15},
 				{&a.EyesOpen, 0.03},
-				{&a.MouthOpen, 0.2},
+				{&a.MouthOpen, 0.15},
 				{&a.Sharpness, 31},
 				{&a.Detail, 0.128},
 				{&a.Cover.Eyes, 0.5},
 				{&a.Cover.Nose, 0.38},
 				{&a.Cover.Mouth, 0.25},
 				{&a.Cover.Cheeks, 0.5},
-				{&a.Cover.Lower, 0.58},
+				{&a.Cover.Lower, 0.54},
 				{&a.Cover.Shade, 0.6},
 				{&a.Cover.GlareEyes, 0.04},
 				{&a.Cover.GlareSkin, 0.025},
