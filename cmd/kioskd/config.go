@@ -55,6 +55,7 @@ type CameraConfig struct {
 	Mirror   bool           `toml:"mirror"`
 	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
 	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Profile  string         `toml:"profile"`  // file of what was commissioned; "": profile.json in state.dir
 	Controls ControlsConfig `toml:"controls"` // of real cameras
 }
 
@@ -111,10 +112,11 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords  int    `toml:"max_records"`
-	MaxBytes    int64  `toml:"max_bytes"`
-	MaxBookings int    `toml:"max_bookings"`
-	EpochsDir   string `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
+	MaxRecords  int      `toml:"max_records"`
+	MaxBytes    int64    `toml:"max_bytes"`
+	MaxBookings int      `toml:"max_bookings"`
+	MaxAge      duration `toml:"max_age"`    // of a record that never comes to an end
+	EpochsDir   string   `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -154,12 +156,12 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production), Controls: ControlsConfig{Exposure: "face"}},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
-		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
+		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
@@ -265,6 +267,8 @@ func (c Config) Validate() error {
 		return errors.New("queue.max_bookings: must be at least 1")
 	case c.Queue.MaxBookings > queue.BookingsMost:
 		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
+	case c.Queue.MaxAge < duration(shortestAge) || c.Queue.MaxAge > duration(longestAge):
+		return fmt.Errorf("queue.max_age: %v is outside %v..%v", time.Duration(c.Queue.MaxAge), shortestAge, longestAge)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
@@ -285,6 +289,8 @@ func (c Config) Validate() error {
 const (
 	liveFloor, liveCeiling = 0.5, 0.99
 	shortest, longest      = 5 * time.Second, 10 * time.Minute
+	// A week is what a branch may be without a network; no token lives longer than 60 days.
+	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
 )
 
 func (f FlowConfig) validate() error {
@@ -449,6 +455,12 @@ func (c Config) policy() flow.Policy {
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) profilePath() string {
+	if c.Camera.Profile != "" {
+		return c.Camera.Profile
+	}
+	return filepath.Join(c.State.Dir, "profile.json")
+}
 func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }
