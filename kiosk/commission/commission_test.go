@@ -27,7 +27,7 @@ func installer() kiosk.Assessment {
 		Size: image.Pt(1280, 720), Luma: 120, Faces: 1, Face: image.Rect(640-122, 360-122, 640+122, 360+122), IED: 106,
 		Pitch: -4, EyesOpen: 0.08, FaceLuma: 130, Background: 120, Sharpness: 300,
 	}
-	a.Quality.BackgroundUniformity = kiosk.Component{Raw: 60, Q: 70}
+	a.Quality.BackgroundUniformity, a.Detail = kiosk.Component{Raw: 60, Q: 70}, 0.2
 	return a
 }
 
@@ -208,12 +208,12 @@ func TestALensReferenceTurnsTheHintOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	smeared := clean
-	smeared.Quality.BackgroundUniformity.Raw /= 3
+	smeared.Detail /= 3
 	if got := g.Step(guidance.State{}, time.Second, kiosk.Far, smeared).Hint; got != kiosk.LensSmudge {
 		t.Errorf("a smeared lens is told as %q", got)
 	}
 	plain := clean
-	plain.Quality.BackgroundUniformity.Raw = 2
+	plain.Detail = 0.02
 	r, _ = look(watch(t, kiosk.Task{Step: kiosk.LensStep}), 0, 3*time.Second, still(plain))
 	if !r.Passed || r.Note != kiosk.PlainNote {
 		t.Fatalf("%+v before a bare wall", r)
