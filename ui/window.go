@@ -36,6 +36,9 @@ func Run(ctx context.Context, o Options) error {
 		return errors.New("open window: neither WAYLAND_DISPLAY nor DISPLAY is set")
 	}
 	o = o.filled()
+	if err := forgetFrames(); err != nil {
+		return err
+	}
 	s, err := screens.New(o.Tap)
 	if err != nil {
 		return fmt.Errorf("load fonts: %w", err)

@@ -111,10 +111,11 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords  int    `toml:"max_records"`
-	MaxBytes    int64  `toml:"max_bytes"`
-	MaxBookings int    `toml:"max_bookings"`
-	EpochsDir   string `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
+	MaxRecords  int      `toml:"max_records"`
+	MaxBytes    int64    `toml:"max_bytes"`
+	MaxBookings int      `toml:"max_bookings"`
+	MaxAge      duration `toml:"max_age"`    // of a record that never comes to an end
+	EpochsDir   string   `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -159,7 +160,7 @@ func defaults() Config {
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
-		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
+		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
@@ -265,6 +266,8 @@ func (c Config) Validate() error {
 		return errors.New("queue.max_bookings: must be at least 1")
 	case c.Queue.MaxBookings > queue.BookingsMost:
 		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
+	case c.Queue.MaxAge < duration(shortestAge) || c.Queue.MaxAge > duration(longestAge):
+		return fmt.Errorf("queue.max_age: %v is outside %v..%v", time.Duration(c.Queue.MaxAge), shortestAge, longestAge)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
@@ -285,6 +288,8 @@ func (c Config) Validate() error {
 const (
 	liveFloor, liveCeiling = 0.5, 0.99
 	shortest, longest      = 5 * time.Second, 10 * time.Minute
+	// A week is what a branch may be without a network; no token lives longer than 60 days.
+	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
 )
 
 func (f FlowConfig) validate() error {

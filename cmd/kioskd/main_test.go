@@ -158,6 +158,7 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1000001\n")}
 		}, exitConfig, "queue.max_records"},
 		{"more bookings than are kept", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 40001\n")} }, exitConfig, "queue.max_bookings"},
+		{"records that are kept for a day", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_age = \"24h\"\n")} }, exitConfig, "queue.max_age"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"a line for two purposes", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\n[panel.help]\nline = \"A\"\n")}
