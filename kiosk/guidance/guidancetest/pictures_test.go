@@ -127,7 +127,7 @@ func TestWalkUps(t *testing.T) {
 	wait.Wait()
 	t.Log(all)
 	if *report != "" {
-		if err := os.WriteFile(filepath.Join(*report, "report.md"), []byte(all.markdown()), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(*report, "report.md"), []byte(all.markdown(byGeometry(t, flow.Standard(), uint64(len(all))))), 0o600); err != nil {
 			t.Error(err)
 		}
 	}
@@ -146,7 +146,7 @@ func TestWalkUps(t *testing.T) {
 // them by geometry and on pictures: what guidance says of them is nearly always the
 // same.
 func TestGeometryAgreesWithPictures(t *testing.T) {
-	const visitors, frames = 16, 5 // of each
+	const visitors, frames = 12, 4 // of each
 	s := newStudio(t)
 	p := guidance.Standard()
 	type pair struct{ pictures, geometry kiosk.Hint }

@@ -27,8 +27,11 @@ type Walk struct {
 
 	Frames int
 	Told   map[kiosk.Hint]time.Duration // how long each hint stood, until the end
-	Failed []kiosk.Hint                 // which stood longest in each attempt that failed
+	Failed []string                     // of each attempt that failed the hint that stood longest, or NotLive
 }
+
+// NotLive is why an attempt failed that captured both poses.
+const NotLive = "not live"
 
 // First reports whether the first attempt succeeded.
 func (w Walk) First() bool { return w.Near > 0 && w.Attempts == 1 && !w.Review }
@@ -77,9 +80,6 @@ func Run(seed uint64, p flow.Policy, rate float64, assess func(Sight) kiosk.Asse
 		}
 		r.step(at+period, flow.Saw{Assessment: a})
 	}
-	if r.s.Phase == flow.Outcome {
-		r.w.Failed = append(r.w.Failed, longest(r.told))
-	}
 	if arrived, ok := v.Arrived(); ok {
 		r.w.Arrived = arrived - start
 	}
@@ -113,17 +113,24 @@ func (r *runner) step(at time.Duration, in flow.Input) {
 	r.told[before.Guide.Hint] += at - r.now
 	r.now = at
 	r.w.Attempts = max(r.w.Attempts, r.s.Attempt)
-	switch {
-	case before.Phase == flow.Far && r.s.Phase == flow.Near:
+	if before.Phase == flow.Far && r.s.Phase == flow.Near {
 		r.w.Far = at - start
-	case before.Phase != flow.Again && r.s.Phase == flow.Again:
-		r.w.Failed = append(r.w.Failed, longest(r.told))
-		clear(r.told)
 	}
 	for _, e := range fx {
 		if e, ok := e.(flow.Submit); ok {
 			r.w.Near, r.w.Review = at-start, e.Review
 		}
+	}
+	tried := before.Phase == flow.Far || before.Phase == flow.Near
+	failed := r.s.Phase == flow.Again || r.s.Phase == flow.Outcome || r.w.Review
+	saw, _ := in.(flow.Saw)
+	switch {
+	case tried && failed && saw.Faces > 0 && before.Phase == flow.Near: // as the hold ended
+		r.w.Failed = append(r.w.Failed, NotLive)
+	case tried && failed:
+		r.w.Failed = append(r.w.Failed, string(longest(r.told)))
+	case !tried:
+		clear(r.told)
 	}
 	r.v.Show(at, r.p.View(r.s))
 }

@@ -3,6 +3,7 @@ package guidancetest_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"livekiosk/kiosk"
@@ -48,6 +49,30 @@ func TestAWorseProfileIsNoticed(t *testing.T) {
 	t.Log(all)
 	if len(all.complaints()) == 0 {
 		t.Error("a tolerance of half the size is as good")
+	}
+}
+
+// TestAWalkSaysWhyItFailed spoils what is measured: three attempts fail for that
+// reason, and the last one is submitted all the same.
+func TestAWalkSaysWhyItFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name, why string
+		spoil     func(*kiosk.Assessment)
+		dead      bool
+	}{
+		{"a print", guidancetest.NotLive, func(a *kiosk.Assessment) { a.Live = 0.1 }, false},
+		{"a dark corner", string(kiosk.TooDark), func(a *kiosk.Assessment) { a.FaceLuma = 20 }, false},
+		{"no face is found", string(kiosk.NoFace), func(a *kiosk.Assessment) { a.Faces = 0 }, true},
+	} {
+		rng := rand.New(rand.NewPCG(1, 1))
+		w, err := guidancetest.Run(1, flow.Standard(), rate, func(s guidancetest.Sight) kiosk.Assessment {
+			a := guidancetest.Measure(rng, s)
+			tt.spoil(&a)
+			return a
+		}, nil)
+		if err != nil || !slices.Equal(w.Failed, []string{tt.why, tt.why, tt.why}) || w.Attempts != 3 || w.DeadEnd() != tt.dead || w.First() || w.Review == tt.dead {
+			t.Errorf("%s: %+v, %v", tt.name, w, err)
+		}
 	}
 }
 
