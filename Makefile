@@ -16,7 +16,7 @@ LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
+PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
         ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
@@ -131,9 +131,9 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
 
 .PHONY: quality-report
-quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: walk-ups

@@ -20,9 +20,16 @@ const (
 	StaffScreen        Screen = "staff"   // no usable capture: a person helps
 	CancelledScreen    Screen = "cancelled"
 	OutOfServiceScreen Screen = "out_of_service"
+
+	// CommissionScreen is no visitor's: an installer sees it while staff have a
+	// step of commissioning done.
+	CommissionScreen Screen = "commission"
 )
 
-// Screens returns every screen.
+// Live reports whether s shows the camera's image.
+func (s Screen) Live() bool { return s == GuidingScreen || s == CommissionScreen }
+
+// Screens returns every screen of visitors.
 func Screens() []Screen {
 	return []Screen{
 		IdleScreen, RestingScreen, ConsentScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
@@ -43,6 +50,11 @@ type View struct {
 	Hint     Hint    // at most one
 	Ring     float32 // progress ring, 0..1; never jumps back within a pose
 	FaceGoal float32 // oval's width / the preview's short side
+
+	Step   Step    // of CommissionScreen
+	Note   Note    // what is wrong just now
+	Figure float32 // what the step measures
+	Flash  bool    // the patch is white, else black; of LatencyStep
 
 	Ask          bool          // AgainScreen: goes on only when the visitor taps Resume
 	AttemptsLeft int           // after this one

@@ -86,6 +86,11 @@ func goldens(t *testing.T, size image.Point) {
 		v.Hint = h
 		look("guiding-"+string(h), v, camera)
 	}
+	for _, l := range text.Locales() {
+		v := kiosk.View{Screen: kiosk.CommissionScreen, Locale: l, Theme: kiosk.Light, Step: kiosk.FocusStep, Note: kiosk.TiltedNote, Figure: 41, FaceGoal: 0.4}
+		look(fmt.Sprintf("commission-%s", l), v, camera)
+	}
+	look("commission-flash", kiosk.View{Screen: kiosk.CommissionScreen, Locale: kiosk.Indonesian, Step: kiosk.LatencyStep, Flash: true}, camera)
 	near := sample(kiosk.GuidingScreen, kiosk.English)
 	near.Pose, near.Hint, near.Ring, near.FaceGoal, near.AttemptsLeft = kiosk.Near, kiosk.GoodHold, 1, 0.62, 0
 	look("guiding-near-good_hold", near, camera)

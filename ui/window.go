@@ -128,9 +128,9 @@ func pump(ctx context.Context, w *app.Window, o Options) {
 		case <-camera.C:
 		}
 		v := o.View()
-		switch guiding := v.Screen == kiosk.GuidingScreen; {
-		case guiding == (shown.Screen == kiosk.GuidingScreen):
-		case guiding:
+		switch live := v.Screen.Live(); {
+		case live == shown.Screen.Live():
+		case live:
 			camera.Reset(pace)
 		default:
 			camera.Stop()

@@ -18,6 +18,10 @@ const (
 	sheetHem = 3000
 )
 
+// firstLandmark is the vertex of the first landmark of the face mesh; before it are
+// the corners of the sheet.
+const firstLandmark = 4
+
 // head is the bare head, without surface.
 func (p *portrait) head() *figure {
 	return &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(p.pitch), roll: rad(p.roll)}
@@ -56,7 +60,7 @@ func newHead(p *portrait) *figure {
 	for _, v := range p.mesh {
 		place(v.x, v.y, v.z, 0)
 	}
-	face := hull(flat[4:])
+	face := hull(flat[firstLandmark:])
 	const (
 		step = 24
 		rows = sheetHeight / step

@@ -134,7 +134,7 @@ func (p planes) smudge(share, short float64) {
 		wide := append([]float32(nil), near...)
 		blur(wide, w, h, 0.15*short/step)
 		for i := range near {
-			near[i] = 0.6*near[i] + 0.4*wide[i]
+			near[i] = 0.4*near[i] + 0.6*wide[i]
 		}
 		for y := range p.h {
 			gy := max(0, min(float64(h-1), (float64(y)+0.5)/step-0.5))

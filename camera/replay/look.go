@@ -13,6 +13,10 @@ type Look struct {
 	// those of hair and neck with it; zero leaves them.
 	Tone [3]float64
 
+	// Mouth opens the mouth by that many widths of the face box: jaw and lower
+	// lip go down.
+	Mouth float64
+
 	// Wears is what lies over the face, from the innermost to the outermost. It
 	// is painted on the surface, so it turns and comes closer with the head.
 	Wears []Thing
@@ -46,17 +50,23 @@ func (w *Wardrobe) Dress(l Look) *Visitor {
 	if l.Tone != ([3]float64{}) {
 		things = append([]Thing{tone(l.Tone)}, things...)
 	}
-	if len(things) > 0 {
+	if l.Mouth > 0 {
+		f.gape(l.Mouth)
+	}
+	if l.Mouth > 0 || len(things) > 0 {
 		t := f.levels[0]
 		t.pix = slices.Clone(t.pix)
 		p := painter{texture: t, linear: linearTable(), srgb: srgbTable()}
 		p.skin = p.cheeks()
+		if l.Mouth > 0 {
+			throat(&p)
+		}
 		for _, thing := range things {
 			for _, s := range thing(p.skin) {
 				p.paint(s)
 			}
 		}
-		f.cover(t)
+		f.cover(p.texture)
 	}
 	return &Visitor{&f}
 }
@@ -76,6 +86,13 @@ type painter struct {
 type light [3]float64
 
 func (l light) times(k float64) light { return light{l[0] * k, l[1] * k, l[2] * k} }
+
+func (l light) mix(m light, share float64) light {
+	for k := range l {
+		l[k] += (m[k] - l[k]) * share
+	}
+	return l
+}
 
 // A patch is a part of what lies over a face.
 type patch struct {

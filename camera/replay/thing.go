@@ -108,36 +108,29 @@ func Mask(r, g, b uint8, shift float64) Thing {
 	}
 }
 
-// Lids closes the eyes: lids of the face's own skin, with lashes at their lower
-// rim.
-func Lids() Thing {
+// Lids closes the eyes by a share, 0..1: lids of the face's own skin, with
+// lashes at their lower rim.
+func Lids(share float64) Thing {
 	return func(own light) []patch {
 		var out []patch
 		for _, cx := range [...]float64{-0.235, 0.235} {
-			rim := box(cx-0.1, -0.27, cx+0.1, -0.19).within(func(x, y float64) float64 {
-				bow := -0.205 - 0.9*(x-cx)*(x-cx)
-				return 0.008 - math.Abs(y-bow)
-			})
+			rim := func(x float64) float64 { return -0.205 - 0.9*(x-cx)*(x-cx) - 0.085*(1-share) }
 			out = append(out,
-				patch{area: oval(cx, -0.23, 0.125, 0.06), colour: even(light{0.85 * own[0], 0.82 * own[1], 0.8 * own[2]}), soft: 0.03},
-				patch{area: rim, colour: even(light{0.12 * own[0], 0.1 * own[1], 0.1 * own[2]}), soft: 0.012})
+				patch{
+					area: oval(cx, -0.23, 0.125, 0.06).within(func(x, y float64) float64 {
+						if share == 1 {
+							return 1
+						}
+						return rim(x) - y
+					}),
+					colour: even(light{0.85 * own[0], 0.82 * own[1], 0.8 * own[2]}), soft: 0.03,
+				},
+				patch{
+					area:   box(cx-0.1, -0.35, cx+0.1, -0.19).within(func(x, y float64) float64 { return 0.008 - math.Abs(y-rim(x)) }),
+					colour: even(light{0.12 * own[0], 0.1 * own[1], 0.1 * own[2]}), soft: 0.012,
+				})
 		}
 		return out
-	}
-}
-
-// Mouth opens the mouth by a height in face widths: the lower lip goes down and
-// dark is seen between the lips.
-func Mouth(open float64) Thing {
-	return func(own light) []patch {
-		const y = 0.17
-		lips := light{0.75 * own[0], 0.42 * own[1], 0.42 * own[2]}
-		middle := y + open/2
-		return []patch{
-			{area: oval(0, middle, 0.17, open/2+0.045), colour: even(lips), soft: 0.02},
-			{area: oval(0, middle, 0.135, open/2), colour: even(light{0.03, 0.008, 0.008}), soft: 0.015},
-			{area: oval(0, middle-open/2+0.02, 0.09, 0.018), colour: plain(225, 220, 205), soft: 0.01},
-		}
 	}
 }
 
@@ -207,7 +200,8 @@ func Beard(r, g, b uint8, seed uint64) Thing {
 	}
 }
 
-// A Region is a part of a face that something is held before.
+// A Region is a part of a face that something is held before, or a place beside
+// it where it covers nothing that counts.
 type Region int
 
 // The regions.
@@ -215,6 +209,9 @@ const (
 	BeforeEyes  Region = iota // both
 	BeforeMouth               // and chin
 	BeforeCheek               // on the left of the image, and that side of nose and mouth
+	AtBrow                    // above the eyes
+	AtChin                    // below the mouth
+	AtEar                     // on the left of the image
 )
 
 // Hand holds a hand before the face: four fingers of its own skin, a little
@@ -223,17 +220,25 @@ func Hand(at Region, seed uint64) Thing {
 	// Fingers run across the face from the right, or up from below.
 	finger := func(i, grow float64) area {
 		r := 0.068 + grow
+		across := func(y, down float64) area { return stroke(-0.4, y+0.12*i, 0.9, y+0.12*i+down, r) }
+		up := func(x float64) area {
+			x += 0.12 * i
+			return stroke(x, -0.12+0.04*math.Abs(i-1.5), x-0.06, 1.2, r)
+		}
 		switch at {
 		case BeforeEyes:
-			y := -0.39 + 0.11*i
-			return stroke(-0.44, y, 0.9, y+0.12, r)
-		case BeforeCheek:
-			x := -0.50 + 0.12*i
-			return stroke(x, -0.12+0.04*math.Abs(i-1.5), x-0.06, 1.2, r)
+			return across(-0.40, 0.12)
 		case BeforeMouth:
+			return across(0.06, 0.14)
+		case BeforeCheek:
+			return up(-0.5)
+		case AtBrow:
+			return across(-0.88, -0.05)
+		case AtChin:
+			return across(0.47, 0.14)
+		case AtEar:
 		}
-		y := 0.06 + 0.12*i
-		return stroke(-0.36, y, 0.9, y+0.14, r)
+		return up(-1.05)
 	}
 	return func(own light) []patch {
 		shade := func(k float64) light { return light{own[0] * k, own[1] * k * 0.97, own[2] * k * 0.95} }
@@ -256,6 +261,7 @@ func Hand(at Region, seed uint64) Thing {
 func Phone(at Region) Thing {
 	form := map[Region]area{
 		BeforeEyes: box(-0.48, -0.42, 0.7, -0.05), BeforeMouth: box(-0.35, 0.07, 0.7, 0.44), BeforeCheek: box(-0.6, -0.12, -0.02, 0.7),
+		AtBrow: box(-0.5, -0.95, 0.7, -0.58), AtChin: box(-0.35, 0.46, 0.7, 0.83), AtEar: box(-0.88, -0.35, -0.5, 0.45),
 	}[at]
 	return func(light) []patch {
 		rim := box(form.x0-0.012, form.y0-0.012, form.x1+0.012, form.y1+0.012)
@@ -270,6 +276,7 @@ func Phone(at Region) Thing {
 func Paper(at Region) Thing {
 	form := map[Region]area{
 		BeforeEyes: box(-0.6, -0.5, 0.6, -0.06), BeforeMouth: box(-0.5, 0.07, 0.5, 0.75), BeforeCheek: box(-0.7, -0.14, -0.02, 0.7),
+		AtBrow: box(-0.6, -1, 0.6, -0.56), AtChin: box(-0.5, 0.46, 0.5, 1.1), AtEar: box(-1.2, -0.4, -0.5, 0.6),
 	}[at]
 	return func(light) []patch {
 		return []patch{{area: form, colour: grain(plain(228, 228, 224), 9, 0.3, 0.02), soft: 0.01, beyond: true}}

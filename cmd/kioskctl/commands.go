@@ -103,6 +103,9 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
 		},
 		{
+			name: "commission", args: "[show] [flags]", summary: "find out about this kiosk what its sessions are judged by", more: commissionHelp, flags: commissionFlags,
+		},
+		{
 			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
 			more: drainHelp, flags: drainFlags,
 		},

@@ -46,6 +46,7 @@ type fakeKiosk struct {
 	pane    pane
 	tub     tub
 	ward    ward
+	site    site
 	cameras []api.Camera
 }
 
@@ -143,7 +144,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Drainer: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,6 +107,9 @@ func statusText(s api.Status, now time.Time) string {
 	line("phase", spaced(s.Phase)+", "+session)
 	line("faults", faults)
 	line("camera", fmt.Sprintf("%s: %.1f frames/s, %d frames, %d dropped", dash(s.Camera.Source), s.Camera.FramesPerSecond, s.Camera.Frames, s.Camera.Dropped))
+	if e := s.Camera.Exposure; e.Mode != "" && e.Mode != "off" {
+		line("", fmt.Sprintf("exposure: %s, %+.1f stops", e.Mode, e.Stops))
+	}
 	name := "network"
 	for _, n := range s.Network {
 		for text := range strings.Lines(serviceText(n, now)) {

@@ -55,6 +55,7 @@ type CameraConfig struct {
 	Mirror   bool           `toml:"mirror"`
 	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
 	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Profile  string         `toml:"profile"`  // file of what was commissioned; "": profile.json in state.dir
 	Controls ControlsConfig `toml:"controls"` // of real cameras
 }
 
@@ -155,7 +156,7 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production), Controls: ControlsConfig{Exposure: "face"}},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
@@ -454,6 +455,12 @@ func (c Config) policy() flow.Policy {
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) profilePath() string {
+	if c.Camera.Profile != "" {
+		return c.Camera.Profile
+	}
+	return filepath.Join(c.State.Dir, "profile.json")
+}
 func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }

@@ -595,7 +595,7 @@ func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (
 	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.SavedScreen:
 		stay = p.StaffFor
 	case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
+		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen, kiosk.CommissionScreen:
 	}
 	s.Phase, s.Until, s.Outcome = Outcome, at+stay, outcome
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
@@ -793,7 +793,7 @@ func (p Policy) View(s State) kiosk.View {
 		case kiosk.RefusedScreen, kiosk.StaffScreen:
 			v.Hint = kiosk.CallStaff
 		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
+			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen, kiosk.CommissionScreen:
 		}
 	}
 	return v

@@ -79,9 +79,9 @@ func Standard() Profile {
 		CenterX: 0.5, CenterY: 0.5, Off: 0.165, OffNear: 0.26,
 		Far: Span{0.27, 0.40}, Near: Span{0.43, 0.64},
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
-		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 20, IEDMin: 70, SecondFaceMin: 0.3,
-		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.58, ShadeMax: 0.6, BarMin: 0.38,
-		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.2, LidsMax: 0.062, IrisMin: 0.055, DetailMin: 0.6, MotionMax: 0.5,
+		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 31, IEDMin: 70, SecondFaceMin: 0.3,
+		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.54, ShadeMax: 0.6, BarMin: 0.38,
+		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.15, LidsMax: 0.066, IrisMin: 0.055, DetailMin: 0.64, MotionMax: 0.5,
 		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 700 * time.Millisecond,
 	}
 }
@@ -158,17 +158,9 @@ func (s State) Good() bool { return (fits(s.Hint) || s.Hint == kiosk.HoldStill) 
 
 func fits(h kiosk.Hint) bool { return h == kiosk.GoodHold || h == kiosk.NotNeutral }
 
-// Detail returns how much detail the background has in a, whatever the exposure:
-// the raw value of background uniformity over the inter-eye distance, which
-// scales it, and over the square of the background's luma, which is about its
-// light. It is 0 where no background is in sight.
-func Detail(a kiosk.Assessment) float32 {
-	luma := a.Background / 255
-	if b := a.Quality.BackgroundUniformity; b.Q >= 0 && a.IED > 0 && luma > 0 {
-		return b.Raw / a.IED / float32(luma*luma)
-	}
-	return 0
-}
+// Detail returns how much detail the background has in a, whatever the exposure.
+// It is 0 where too little of it is in sight.
+func Detail(a kiosk.Assessment) float32 { return a.Detail }
 
 // Step judges one frame in the given pose.
 func (p Profile) Step(s State, at time.Duration, pose kiosk.Pose, a kiosk.Assessment) State {
@@ -299,7 +291,8 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
 	// Of a head turned far away one cheek is not seen, and what is behind it is.
 	turned := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
-	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin) // both eyes, if they are
+	// Sunglasses leave most of the nose and the forehead.
+	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin && a.Cover.Forehead < 0.5)
 	width := float32(a.Face.Dx()) / short
 	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
 	dx := (float32(a.Face.Min.X+a.Face.Max.X)/2 - float32(p.CenterX*float32(a.Size.X))) / short
@@ -315,10 +308,15 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 	}
 	span, ied := p.span(pose), p.IEDMin
 	eyes := beyond(kiosk.EyesCovered, "eyes_cover_max", a.Cover.Eyes, p.EyesCoverMax)
-	if eyes.wrong {
-		// A face whose eyes are covered is found up to a sixth too small or too large.
+	if turned := max(a.Yaw, -a.Yaw, a.Pitch-p.PitchZero, p.PitchZero-a.Pitch) > 15; eyes.wrong || turned {
+		// A face whose eyes are covered, or that is turned so far, is found up to a sixth too small or too large.
 		span, ied = Span{float32(0.83 * span.Min), float32(1.17 * span.Max)}, float32(0.83*ied)
 	}
+	// A mouth that is seen to be open is not covered, and reads as closed if it is.
+	open := beyond(kiosk.NotNeutral, "mouth_max", a.MouthOpen, p.MouthMax).wrong
+	// A blurred picture shows no iris, either, and a face in it seems to nod.
+	soft := under(kiosk.Blurred, "sharpness_min", a.Sharpness, p.SharpnessMin)
+	irisless := under(kiosk.EyesClosed, "iris_min", a.Cover.Irises, p.IrisMin).wrong && !soft.wrong
 	// What moves is smeared: to hold still helps, and to hear that it is blurred does not.
 	moves := beyond(kiosk.HoldStill, "motion_max", s.Motion, p.MotionMax)
 	for _, c := range []struct {
@@ -341,20 +339,20 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{kiosk.UnevenLight, over(kiosk.UnevenLight, "uneven_max", a.Uneven, p.UnevenMax).when(bare)},
 		{kiosk.GlareGlasses, beyond(kiosk.GlareGlasses, "glare_eyes_max", a.Cover.GlareEyes, p.GlareEyesMax)},
 		{kiosk.GlareSkin, beyond(kiosk.GlareSkin, "glare_skin_max", a.Cover.GlareSkin, p.GlareSkinMax)},
-		{kiosk.LensSmudge, under(kiosk.LensSmudge, "detail_min", detail, float32(p.DetailMin*p.Detail)).when(detail > 0)},
+		{kiosk.LensSmudge, under(kiosk.LensSmudge, "detail_min", detail, float32(p.DetailMin*p.Detail)).when(detail > 0 && pose == kiosk.Far)},
 		{kiosk.Sunglasses, over(kiosk.Sunglasses, "shade_max", a.Cover.Shade, p.ShadeMax).when(dark)},
 		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin)},
 		{kiosk.EyesCovered, eyes},
-		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax)},
+		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open)},
 		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!turned)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, "angle_max", a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, "angle_max", -a.Yaw, p.AngleMax)},
-		{kiosk.ChinDown, over(kiosk.ChinDown, "angle_max", a.Pitch-p.PitchZero, p.AngleMax)},
-		{kiosk.ChinUp, over(kiosk.ChinUp, "angle_max", p.PitchZero-a.Pitch, p.AngleMax)},
+		{kiosk.ChinDown, over(kiosk.ChinDown, "angle_max", a.Pitch-p.PitchZero, p.AngleMax).when(!soft.wrong)},
+		{kiosk.ChinUp, over(kiosk.ChinUp, "angle_max", p.PitchZero-a.Pitch, p.AngleMax).when(!soft.wrong)},
 		{kiosk.StraightenHead, over(kiosk.StraightenHead, "angle_max", a.Roll, p.AngleMax).or(over(kiosk.StraightenHead, "angle_max", -a.Roll, p.AngleMax))},
 		{kiosk.EyesClosed, under(kiosk.EyesClosed, "eyes_min", a.EyesOpen, p.EyesMin).or(
-			under(kiosk.EyesClosed, "lids_max", a.EyesOpen, p.LidsMax).when(under(kiosk.EyesClosed, "iris_min", a.Cover.Irises, p.IrisMin).wrong))},
-		{kiosk.Blurred, under(kiosk.Blurred, "sharpness_min", a.Sharpness, p.SharpnessMin).when(!moves.wrong)},
+			under(kiosk.EyesClosed, "lids_max", a.EyesOpen, p.LidsMax).when(irisless))},
+		{kiosk.Blurred, soft.when(!moves.wrong)},
 		{kiosk.HoldStill, moves},
 		// Last, because it does not gate: it must hide nothing that does.
 		{kiosk.NotNeutral, beyond(kiosk.NotNeutral, "mouth_max", a.MouthOpen, p.MouthMax)},

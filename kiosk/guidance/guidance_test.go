@@ -73,6 +73,14 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
 		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
 		{"an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen = 0.3 }, kiosk.NotNeutral},
+		{"a turned face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Face = 25, image.Rect(550, 270, 720, 440) }, kiosk.TurnRight},
+		{"a face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Face = image.Rect(550, 270, 720, 440) }, kiosk.FaceTooFar},
+		{"a chin that only seems low, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch, a.Sharpness = -30, 3 }, kiosk.Blurred},
+		{"no iris, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Sharpness = 0.05, 3 }, kiosk.Blurred},
+		{"teeth in an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Cover.Mouth = 0.2, 0.5 }, kiosk.NotNeutral},
+		{"a dark bar before the eyes and the forehead", kiosk.Far, func(a *kiosk.Assessment) {
+			a.Cover.Shade, a.Cover.Eyes, a.Cover.Forehead = 1, 1, 0.9
+		}, kiosk.EyesCovered},
 		{"an open mouth, but blurred: what gates comes first", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Sharpness = 0.3, 3 }, kiosk.Blurred},
 		{"too far and too dark: the distance comes first", kiosk.Far, func(a *kiosk.Assessment) { a.Face, a.FaceLuma = image.Rect(590, 310, 690, 410), 20 }, kiosk.FaceTooFar},
 	} {
@@ -206,23 +214,26 @@ func TestWhoIsCentredFarIsCentredNear(t *testing.T) {
 
 func TestASmearedLens(t *testing.T) {
 	p := guidance.Standard()
-	behind := func(raw float32) kiosk.Assessment {
+	behind := func(detail float32) kiosk.Assessment {
 		a := good()
-		a.Quality.BackgroundUniformity.Raw = raw
+		a.Detail = detail
 		return a
 	}
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(1)); s.Hint != kiosk.GoodHold {
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(0.005)); s.Hint != kiosk.GoodHold {
 		t.Errorf("without a reference: %s", s.Hint)
 	}
-	p.Detail = guidance.Detail(behind(40))
-	for raw, want := range map[float32]kiosk.Hint{40: kiosk.GoodHold, 26: kiosk.GoodHold, 20: kiosk.LensSmudge} {
-		if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(raw)); s.Hint != want {
-			t.Errorf("detail %v of 40: %s, want %s", raw, s.Hint, want)
+	p.Detail = guidance.Detail(behind(0.2))
+	for detail, want := range map[float32]kiosk.Hint{0.2: kiosk.GoodHold, 0.13: kiosk.GoodHold, 0.1: kiosk.LensSmudge} {
+		if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(detail)); s.Hint != want {
+			t.Errorf("detail %v of 0.2: %s, want %s", detail, s.Hint, want)
 		}
 	}
-	a := behind(0)
-	a.Quality.BackgroundUniformity.Q = -1
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+	near := behind(0.1)
+	near.Face, near.IED = image.Rect(460, 180, 820, 540), 160
+	if s := p.Step(guidance.State{}, 0, kiosk.Near, near); s.Hint != kiosk.GoodHold {
+		t.Errorf("a near face, beside which there is too little to see: %s", s.Hint)
+	}
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(0)); s.Hint != kiosk.GoodHold {
 		t.Errorf("no background in sight: %s", s.Hint)
 	}
 }
@@ -230,7 +241,7 @@ func TestASmearedLens(t *testing.T) {
 // detailed returns a good assessment before a background with some detail.
 func detailed() kiosk.Assessment {
 	a := good()
-	a.Quality.BackgroundUniformity.Raw = 50
+	a.Detail = 0.2
 	return a
 }
 
@@ -267,8 +278,8 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 				{&a.Roll, -15},
 				{&a.EyesOpen, 0.03},
 				{&a.MouthOpen, 0.2},
-				{&a.Sharpness, 20},
-				{&a.Quality.BackgroundUniformity.Raw, 30},
+				{&a.Sharpness, 31},
+				{&a.Detail, 0.128},
 				{&a.Cover.Eyes, 0.5},
 				{&a.Cover.Nose, 0.38},
 				{&a.Cover.Mouth, 0.25},

@@ -52,7 +52,7 @@ func anything(rng *rand.Rand, at time.Duration) kiosk.Assessment {
 		{&a.Cover.GlareEyes, 1},
 		{&a.Cover.GlareSkin, 1},
 		{&a.Cover.Irises, 0.2},
-		{&a.Quality.BackgroundUniformity.Raw, 100},
+		{&a.Detail, 1},
 	} {
 		if rng.IntN(25) == 0 {
 			*v.at = v.scale * (2*rng.Float32() - 0.5)
@@ -109,7 +109,7 @@ func TestNoSequenceFlickersOrIsADeadEnd(t *testing.T) {
 			if pose == kiosk.Near {
 				a.Face, a.IED = image.Rect(460, 180, 820, 540), 160
 			}
-			a.Quality.BackgroundUniformity.Raw = 100
+			a.Detail = detailed().Detail
 			if s = p.Step(s, at, pose, a); at-began > p.Dwell+p.Hold+2*time.Second {
 				t.Fatalf("seed %d: a good face is not captured after %v: %+v", seed, at-began, s)
 			}

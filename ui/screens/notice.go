@@ -110,14 +110,14 @@ func (f *frame) says(align giotext.Alignment) []item {
 		items = append(items, item{gap: 48, height: 40, draw: func(r image.Rectangle) { f.dots(r, align) }})
 	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		soft(28, 34, body)
-	case kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen: // have their own arrangement
+	case kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.CommissionScreen: // have their own arrangement
 	}
 	if f.v.Until != 0 {
 		switch f.v.Screen {
 		case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 			soft(32, 28, text.Phrase(l, text.ClosesSoon))
 		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-			kiosk.WaitingScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
+			kiosk.WaitingScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen, kiosk.CommissionScreen:
 		}
 	}
 	return items
@@ -156,7 +156,7 @@ func (f *frame) emblem() (art icon, ground, ink color.NRGBA) {
 		return iconLeave, f.p.Back, f.p.Brand
 	case kiosk.OutOfServiceScreen:
 		return iconNotice, f.p.Back, f.p.Brand
-	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen:
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.CommissionScreen:
 	}
 	return brand(iconPerson)
 }
@@ -176,7 +176,7 @@ func (f *frame) exits() []choice {
 		return []choice{{kiosk.Done, quiet}}
 	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		return []choice{{kiosk.Done, main}}
-	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.SavingScreen, kiosk.OutOfServiceScreen, kiosk.ConsentScreen, kiosk.GuidingScreen:
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.SavingScreen, kiosk.OutOfServiceScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.CommissionScreen:
 	}
 	return nil
 }

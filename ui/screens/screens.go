@@ -102,8 +102,8 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.buttons = new([controls]widget.Clickable)
 		s.scroll.Position = layout.Position{}
 	}
-	guiding := v.Screen == kiosk.GuidingScreen
-	if !guiding {
+	live := v.Screen.Live()
+	if !live {
 		s.forget()
 	}
 	s.bounds = [controls]image.Rectangle{}
@@ -119,7 +119,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	gtx.Constraints = layout.Exact(size)
 	f.Context = gtx
 	paint.Fill(f.Ops, f.p.Back)
-	if !guiding {
+	if !live {
 		// Every other screen is drawn without textures, and a driver keeps the
 		// one it used last, which has been deleted, until it uses another.
 		pixel := clip.Rect(image.Rect(0, 0, 1, 1)).Push(f.Ops)
@@ -135,6 +135,8 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		f.consent()
 	case kiosk.GuidingScreen:
 		f.guiding(p)
+	case kiosk.CommissionScreen:
+		f.commission(p)
 	case kiosk.IdleScreen, kiosk.AgainScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()

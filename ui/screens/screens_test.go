@@ -143,6 +143,21 @@ func TestScreensShowTheirControlsAndNoOthers(t *testing.T) {
 	}
 }
 
+// A visitor who finds an installer's screen cannot do anything with it, and no
+// passer-by can end it.
+func TestCommissioningTakesNoTaps(t *testing.T) {
+	for _, size := range []image.Point{upright, lying} {
+		for _, step := range kiosk.Steps() {
+			d := open(t, size, kiosk.View{Screen: kiosk.CommissionScreen, Step: step})
+			for _, c := range allControls {
+				if _, shown := d.s.Bounds(c); shown {
+					t.Errorf("%s %v: %s is there", step, size, c)
+				}
+			}
+		}
+	}
+}
+
 // Where the visitor may have left, the next attempt waits for a word of theirs.
 func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 	for _, size := range []image.Point{upright, lying} {
@@ -313,6 +328,12 @@ func TestNoTextIsClipped(t *testing.T) {
 				v := view(kiosk.GuidingScreen)
 				v.Hint = h
 				check(string(h), v)
+			}
+			for _, s := range kiosk.Steps() {
+				check("step "+string(s), kiosk.View{Screen: kiosk.CommissionScreen, Step: s, Figure: 1234})
+			}
+			for _, n := range kiosk.Notes() {
+				check("note "+string(n), kiosk.View{Screen: kiosk.CommissionScreen, Step: kiosk.FocusStep, Note: n, Figure: 1234})
 			}
 			for _, f := range append(kiosk.Faults(), kiosk.NoFault) {
 				check("fault "+string(f), kiosk.View{Screen: kiosk.OutOfServiceScreen, Fault: f})

@@ -86,7 +86,7 @@ func hintEnglish(h kiosk.Hint) string {
 
 func titleEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Welcome"
@@ -118,7 +118,7 @@ func titleEnglish(s kiosk.Screen) string {
 
 func bodyEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Our staff will start the face verification for you."

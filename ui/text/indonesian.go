@@ -86,7 +86,7 @@ func hintIndonesian(h kiosk.Hint) string {
 
 func titleIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Selamat datang"
@@ -118,7 +118,7 @@ func titleIndonesian(s kiosk.Screen) string {
 
 func bodyIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Petugas kami akan memulai verifikasi wajah untuk Anda."
