@@ -290,17 +290,17 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 	// What covers or shines on a face is no light that falls on it.
 	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
 	// Of a head turned far away one cheek is not seen, and what is behind it is.
-	turned := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
+	away := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
 	// Sunglasses leave most of the nose and the forehead.
 	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin && a.Cover.Forehead < 0.5)
 	width := float32(a.Face.Dx()) / short
 	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
 	dx := (float32(a.Face.Min.X+a.Face.Max.X)/2 - float32(p.CenterX*float32(a.Size.X))) / short
 	dy := (float32(a.Face.Min.Y+a.Face.Max.Y)/2 - float32(p.CenterY*float32(a.Size.Y))) / short
-	aside, apart := p.Off, p.Off // in width and in height
+	offX, offY := p.Off, p.Off
 	if pose == kiosk.Near && p.OffNear > 0 {
-		aside = min(p.OffNear, float32(float32(a.Size.X)/short-width)/2)
-		apart = min(p.OffNear, float32(float32(a.Size.Y)/short-width)/2)
+		offX = min(p.OffNear, float32(float32(a.Size.X)/short-width)/2)
+		offY = min(p.OffNear, float32(float32(a.Size.Y)/short-width)/2)
 	}
 	far, goal := kiosk.FaceTooFar, "far"
 	if pose == kiosk.Near {
@@ -329,10 +329,10 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{far, under(far, goal+".min", width, span.Min).or(under(far, "ied_min", a.IED, ied))},
 		{kiosk.FaceTooClose, over(kiosk.FaceTooClose, goal+".max", width, span.Max)},
 		// A face at the left of the camera's image is at the person's own right.
-		{kiosk.MoveLeft, over(kiosk.MoveLeft, "off", -dx, aside)},
-		{kiosk.MoveRight, over(kiosk.MoveRight, "off", dx, aside)},
-		{kiosk.MoveUp, over(kiosk.MoveUp, "off", dy, apart)},
-		{kiosk.MoveDown, over(kiosk.MoveDown, "off", -dy, apart)},
+		{kiosk.MoveLeft, over(kiosk.MoveLeft, "off", -dx, offX)},
+		{kiosk.MoveRight, over(kiosk.MoveRight, "off", dx, offX)},
+		{kiosk.MoveUp, over(kiosk.MoveUp, "off", dy, offY)},
+		{kiosk.MoveDown, over(kiosk.MoveDown, "off", -dy, offY)},
 		{kiosk.TooDark, under(kiosk.TooDark, "luma.min", a.FaceLuma, p.Luma.Min)},
 		{kiosk.TooBright, over(kiosk.TooBright, "luma.max", a.FaceLuma, p.Luma.Max).or(over(kiosk.TooBright, "over_max", a.Over-a.Cover.GlareSkin, p.OverMax))},
 		{kiosk.Backlit, over(kiosk.Backlit, "backlit_ratio", a.Background, float32(p.BacklitRatio*a.FaceLuma)).when(bare)},
@@ -344,7 +344,7 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin)},
 		{kiosk.EyesCovered, eyes},
 		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open)},
-		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!turned)},
+		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!away)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, "angle_max", a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, "angle_max", -a.Yaw, p.AngleMax)},
 		{kiosk.ChinDown, over(kiosk.ChinDown, "angle_max", a.Pitch-p.PitchZero, p.AngleMax).when(!soft.wrong)},
