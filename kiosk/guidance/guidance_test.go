@@ -181,6 +181,41 @@ func TestAProfileWithoutLimitsJudgesAsBefore(t *testing.T) {
 	}
 }
 
+// TestWhoIsCentredFarIsCentredNear: the same step aside is more of the picture from
+// near, and is accepted as long as the face stays in it.
+func TestWhoIsCentredFarIsCentredNear(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pose kiosk.Pose
+		size image.Point
+		off  image.Point // of the face's centre, pixels
+		near float32     // the profile's
+		want kiosk.Hint
+	}{
+		{"far, a little aside", kiosk.Far, image.Pt(1280, 720), image.Pt(-115, 0), 0.26, kiosk.GoodHold},
+		{"far, aside", kiosk.Far, image.Pt(1280, 720), image.Pt(-125, 0), 0.26, kiosk.MoveLeft},
+		{"near, as far aside", kiosk.Near, image.Pt(1280, 720), image.Pt(-180, 0), 0.26, kiosk.GoodHold},
+		{"near, farther aside", kiosk.Near, image.Pt(1280, 720), image.Pt(195, 0), 0.26, kiosk.MoveRight},
+		{"near, low", kiosk.Near, image.Pt(1280, 720), image.Pt(0, 175), 0.26, kiosk.GoodHold},
+		{"near, the chin at the edge", kiosk.Near, image.Pt(1280, 720), image.Pt(0, 184), 0.26, kiosk.MoveUp},
+		{"near, the brow at the edge", kiosk.Near, image.Pt(1280, 720), image.Pt(0, -184), 0.26, kiosk.MoveDown},
+		{"near, an ear at the edge of an upright picture", kiosk.Near, image.Pt(720, 1280), image.Pt(184, 0), 0.26, kiosk.MoveRight},
+		{"near, by a profile that knows one distance only", kiosk.Near, image.Pt(1280, 720), image.Pt(-125, 0), 0, kiosk.MoveLeft},
+	} {
+		p, a := guidance.Standard(), good()
+		p.OffNear = tt.near
+		side := 240
+		if tt.pose == kiosk.Near {
+			side = 360
+		}
+		corner := tt.size.Div(2).Add(tt.off).Sub(image.Pt(side/2, side/2))
+		a.Size, a.Face = tt.size, image.Rectangle{Min: corner, Max: corner.Add(image.Pt(side, side))}
+		if s := p.Step(guidance.State{}, time.Second, tt.pose, a); s.Hint != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s.Hint, tt.want)
+		}
+	}
+}
+
 func TestASmearedLens(t *testing.T) {
 	p := guidance.Standard()
 	behind := func(detail float32) kiosk.Assessment {
@@ -319,6 +354,8 @@ func TestProfilesThatCannotWorkAreNamed(t *testing.T) {
 		{"far: upside down", func(p *guidance.Profile) { p.Far = guidance.Span{Min: 0.5, Max: 0.3} }},
 		{"near: not nearer", func(p *guidance.Profile) { p.Near = p.Far }},
 		{"off: the whole frame", func(p *guidance.Profile) { p.Off = 0.9 }},
+		{"off_near: the whole frame", func(p *guidance.Profile) { p.OffNear = 0.9 }},
+		{"motion_max: negative", func(p *guidance.Profile) { p.MotionMax = -1 }},
 		{"hold: nothing", func(p *guidance.Profile) { p.Hold = 0 }},
 		{"dwell: for ever", func(p *guidance.Profile) { p.Dwell = time.Hour }},
 	} {
