@@ -4,7 +4,6 @@ import (
 	"image"
 	"image/color"
 
-	"gioui.org/f32"
 	"gioui.org/font"
 	"gioui.org/op"
 	"gioui.org/op/clip"
@@ -22,30 +21,33 @@ const tall = 1.3
 func (f *frame) guiding(p Preview) {
 	margin := f.px(40)
 	if f.upright {
-		mirror := image.Rect(0, 0, f.size.X, f.size.Y-f.px(480))
+		rest := f.bar(image.Rect(margin, 0, f.size.X-margin, f.size.Y-f.px(24)))
+		foot := image.Rect(margin, rest.Max.Y-f.reach(104), f.size.X-margin, rest.Max.Y)
+		note := image.Rect(margin, foot.Min.Y-f.px(52), f.size.X-margin, foot.Min.Y-f.px(12))
+		hint := image.Rect(margin, note.Min.Y-f.px(172), f.size.X-margin, note.Min.Y-f.px(4))
+		mirror := image.Rect(0, 0, f.size.X, hint.Min.Y-f.px(16))
 		f.mirror(mirror, p)
 		f.step(image.Pt(f.px(28), f.px(28)))
-		foot := image.Rect(margin, f.size.Y-margin-f.px(116), f.size.X-margin, f.size.Y-margin)
-		note := image.Rect(margin, foot.Min.Y-f.px(76), f.size.X-margin, foot.Min.Y-f.px(28))
 		f.column(note, giotext.Middle, 0.5, f.attempts())
-		hint := image.Rect(margin, mirror.Max.Y+f.px(20), f.size.X-margin, note.Min.Y-f.px(8))
 		f.hint(hint)
 		r := f.row(foot, 2)
 		f.button(r[0], kiosk.Cancel, quiet)
 		f.button(r[1], kiosk.Help, quiet)
 		return
 	}
-	mirror := image.Rect(0, 0, f.size.X-f.px(500), f.size.Y)
+	beneath := f.bar(image.Rect(margin, 0, f.size.X-f.px(500)-margin, f.size.Y-f.px(24)))
+	mirror := image.Rect(0, 0, f.size.X-f.px(500), beneath.Max.Y)
 	f.mirror(mirror, p)
 	f.step(image.Pt(f.px(28), f.px(28)))
-	side := image.Rect(mirror.Max.X+margin, margin, f.size.X-margin, f.size.Y-margin)
+	side := image.Rect(mirror.Max.X+margin, margin, f.size.X-margin, f.size.Y-f.px(24))
 	f.wordmark(side.Min)
-	foot := image.Rect(side.Min.X, side.Max.Y-f.px(220), side.Max.X, side.Max.Y)
+	tall := f.reach(100)
+	foot := image.Rect(side.Min.X, side.Max.Y-2*tall-f.px(20), side.Max.X, side.Max.Y)
 	note := image.Rect(side.Min.X, foot.Min.Y-f.px(84), side.Max.X, foot.Min.Y-f.px(20))
 	f.column(note, giotext.Start, 0.5, f.attempts())
 	f.hint(image.Rect(side.Min.X, side.Min.Y+f.px(96), side.Max.X, note.Min.Y-f.px(8)))
-	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(100)), kiosk.Help, quiet)
-	f.button(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
+	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+tall), kiosk.Help, quiet)
+	f.button(image.Rect(foot.Min.X, foot.Max.Y-tall, foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
 }
 
 func (f *frame) attempts() item {
@@ -127,15 +129,7 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 		})
 	}
 
-	shapes := f.shapes(oval)
-	paint.FillShape(f.Ops, f.p.Line, clip.Outline{Path: shapes.rim.spec}.Op())
-	if shapes.turn > 0 {
-		ink := f.p.Brand
-		if f.v.Hint == kiosk.GoodHold || shapes.turn == turns {
-			ink = f.p.Good
-		}
-		paint.FillShape(f.Ops, ink, clip.Outline{Path: shapes.ring.spec}.Op())
-	}
+	f.edge(oval, f.v.Hint == kiosk.GoodHold)
 	f.arrow(r, oval)
 }
 
@@ -178,60 +172,4 @@ func (f *frame) arrow(r, oval image.Rectangle) {
 	at.X = min(max(at.X, edge.Min.X), edge.Max.X)
 	at.Y = min(max(at.Y, edge.Min.Y), edge.Max.Y)
 	f.badge(image.Rectangle{Min: at, Max: at}.Inset(-d/2), ic, f.p.Brand, f.p.OnBrand)
-}
-
-// turns is how many steps the ring has: each is recorded once.
-const turns = 100
-
-// ovalShapes are the paths of one oval, kept from frame to frame: they change
-// with the size of the display or the pose only, and the ring with its step.
-type ovalShapes struct {
-	oval image.Rectangle
-	turn int
-	rim  shape // the edge of the oval
-	ring shape // on it, from the top, clockwise, turn of turns
-}
-
-func (f *frame) shapes(oval image.Rectangle) *ovalShapes {
-	s := &f.oval
-	turn := 0
-	if f.v.Ring > 0 {
-		turn = int(min(f.v.Ring, 1)*turns + 0.5)
-	}
-	fresh := s.oval != oval
-	if fresh {
-		s.oval = oval
-		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(6)), 360) })
-	}
-	if turn != s.turn || fresh {
-		s.turn = turn
-		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(14)), 360*float32(turn)/turns) })
-	}
-	return s
-}
-
-// band draws the outline of a band of the given width on the edge of oval,
-// from the top over sweep degrees clockwise, with round ends unless it closes.
-// An outline has far fewer pieces than the stroke that looks the same.
-func band(p *clip.Path, oval image.Rectangle, width, sweep float32) {
-	if sweep <= 0 {
-		return
-	}
-	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
-	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
-	half := f32.Pt(width/2, width/2)
-	arc(p, centre, radius.Add(half), -90, sweep)
-	if sweep >= 360 {
-		p.Close()
-		arc(p, centre, radius.Sub(half), -90, -sweep) // against the sense of the first: a hole
-		p.Close()
-		return
-	}
-	p.LineTo(on(centre, radius.Sub(half), sweep-90))
-	more(p, centre, radius.Sub(half), sweep-90, -sweep)
-	p.Close()
-	for _, end := range []float32{-90, sweep - 90} {
-		arc(p, on(centre, radius, end), half, 0, 360)
-		p.Close()
-	}
 }

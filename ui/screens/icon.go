@@ -2,7 +2,6 @@ package screens
 
 import (
 	"image"
-	"image/color"
 	"math"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"gioui.org/f32"
 	"gioui.org/op"
 	"gioui.org/op/clip"
-	"gioui.org/op/paint"
 
 	"livekiosk/kiosk"
 )
@@ -64,7 +62,14 @@ const (
 	iconStaff  icon = "O 19 19 7.5 8.5 M 4 43 C 4 34 10 31.5 19 31.5 C 28 31.5 34 34 34 43 M 31 5 L 45 5 L 45 17 L 39 17 L 34.5 21.5 L 34.5 17 L 31 17 Z"
 	iconLeave  icon = "M 27 6 L 9 6 L 9 42 L 27 42 M 20 24 L 43 24 M 34 15 L 43 24 L 34 33"
 	iconNotice icon = "O 24 24 19 19 M 24 14 L 24 26 M 24 33.5 L 24 34"
-	iconPaper  icon = "M 11 4 L 29 4 L 38 13 L 38 44 L 11 44 Z M 29 4 L 29 13 L 38 13 M 18 22 L 31 22 M 18 29 L 31 29 M 18 36 L 26 36"
+	iconIdeal  icon = "O 24 20 11.5 15.5 O 20 18 1 1.3 O 28 18 1 1.3 M 20.5 27 C 22 27.6 26 27.6 27.5 27 M 2 50 C 4 44 13 43 24 43 C 35 43 44 44 46 50"
+
+	iconGlobe    icon = "O 24 24 19 19 O 24 24 8 19 M 5 24 L 43 24"
+	iconLarge    icon = "M 3 38 L 15 8 L 27 38 M 7.5 28 L 22.5 28 M 29 38 L 37 19 L 45 38 M 32 32 L 42 32"
+	iconContrast icon = "O 24 24 19 19 M 24 5 L 24 43 M 29 7 L 29 41 M 34 9 L 34 39 M 39 14 L 39 34"
+	iconNoClock  icon = "O 24 24 19 19 M 24 12 L 24 24 L 32 29 M 4 44 L 44 4"
+
+	iconPaper icon = "M 11 4 L 29 4 L 38 13 L 38 44 L 11 44 Z M 29 4 L 29 13 L 38 13 M 18 22 L 31 22 M 18 29 L 31 29 M 18 36 L 26 36"
 )
 
 // hintIcon returns the picture of h, so that no hint needs to be read.
@@ -143,12 +148,6 @@ func hintIcon(h kiosk.Hint) icon {
 // pen is the width of an icon's strokes on its square of 48.
 const pen = 3.4
 
-// An iconKey names a drawn icon. Icons of one size are drawn again and again.
-type iconKey struct {
-	icon icon
-	size int
-}
-
 // A shape is a path recorded once, in operations of its own, and drawn in many
 // frames: the renderer finds it again by itself.
 type shape struct {
@@ -166,24 +165,16 @@ func record(build func(p *clip.Path)) shape {
 	return s
 }
 
-// icon draws ic into the square r.
-func (f *frame) icon(r image.Rectangle, ic icon, ink color.NRGBA) {
-	key := iconKey{ic, r.Dx()}
-	sh, drawn := f.icons[key]
-	if !drawn {
-		if len(f.icons) >= 256 { // sizes change only with the display
-			clear(f.icons)
-		}
-		sh = record(func(p *clip.Path) { trace(p, ic, float32(r.Dx())/48) })
-		f.icons[key] = sh
-	}
-	defer op.Offset(r.Min).Push(f.Ops).Pop()
-	paint.FillShape(f.Ops, ink, clip.Stroke{Path: sh.spec, Width: pen * float32(r.Dx()) / 48}.Op())
+// A tracer takes a path. *clip.Path is one.
+type tracer interface {
+	MoveTo(to f32.Point)
+	LineTo(to f32.Point)
+	CubeTo(c0, c1, to f32.Point)
 }
 
 // trace draws ic's path at the given scale. It stops where the drawing cannot
 // be read; a test reads them all.
-func trace(p *clip.Path, ic icon, scale float32) bool {
+func trace(p tracer, ic icon, scale float32) bool {
 	words := strings.Fields(string(ic))
 	var start f32.Point
 	for len(words) > 0 {
@@ -224,14 +215,14 @@ func trace(p *clip.Path, ic icon, scale float32) bool {
 // arc draws part of an ellipse about centre with the half axes radius, from an
 // angle over sweep degrees, clockwise from three o'clock; a negative sweep
 // runs the other way.
-func arc(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
+func arc(p tracer, centre, radius f32.Point, from, sweep float32) {
 	p.MoveTo(on(centre, radius, from))
 	more(p, centre, radius, from, sweep)
 }
 
 // more is arc from where the pen is, in cubic curves of at most 45 degrees,
 // whose error is far below a pixel.
-func more(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
+func more(p tracer, centre, radius f32.Point, from, sweep float32) {
 	n := max(1, int(math.Ceil(math.Abs(float64(sweep))/45)))
 	step := sweep / float32(n)
 	k := float32(4. / 3 * math.Tan(float64(step)*math.Pi/720))
@@ -248,4 +239,30 @@ func more(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
 func on(centre, radius f32.Point, angle float32) f32.Point {
 	sin, cos := math.Sincos(float64(angle) * math.Pi / 180)
 	return f32.Pt(centre.X+radius.X*float32(cos), centre.Y+radius.Y*float32(sin))
+}
+
+// band draws the outline of a band of the given width on the edge of oval,
+// from the top over sweep degrees clockwise, with round ends unless it closes.
+// An outline has far fewer pieces than the stroke that looks the same.
+func band(p *clip.Path, oval image.Rectangle, width, sweep float32) {
+	if sweep <= 0 {
+		return
+	}
+	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
+	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
+	half := f32.Pt(width/2, width/2)
+	arc(p, centre, radius.Add(half), -90, sweep)
+	if sweep >= 360 {
+		p.Close()
+		arc(p, centre, radius.Sub(half), -90, -sweep) // against the sense of the first: a hole
+		p.Close()
+		return
+	}
+	p.LineTo(on(centre, radius.Sub(half), sweep-90))
+	more(p, centre, radius.Sub(half), sweep-90, -sweep)
+	p.Close()
+	for _, end := range []float32{-90, sweep - 90} {
+		arc(p, on(centre, radius, end), half, 0, 360)
+		p.Close()
+	}
 }
