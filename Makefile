@@ -156,6 +156,11 @@ drain: ## drain an outbox beside a bare client that keeps no state, and compare
 fleet-sim: ## simulate KIOSKS kiosks after an outage: out/fleet
 	$(GO) run ./cmd/fleetsim -kiosks $(KIOSKS)
 
+.PHONY: storybook
+storybook: setup build ## draw the storybook of the README
+	$(BIN)/kioskd -story -sheet kiosk/storybook.png -locale en -scheme LIGHT_MODE -columns 8 -shrink 5 \
+		-states '^([a-z_]+|guiding-(near|starting|move_left)|again-ask|desk-listing|consent-large)$$'
+
 .PHONY: golden
 golden: setup build ## rewrite golden traces and pictures: look at the diff
 	$(GO) test ./kiosk/flow ./ui -update

@@ -40,7 +40,7 @@ func (c *core) show(v kiosk.View) {
 }
 
 func (c *core) options(out string) ui.Options {
-	camera := portrait(image.Pt(320, 180))
+	camera := ui.Person(image.Pt(320, 180))
 	return ui.Options{
 		View: func() kiosk.View {
 			c.mu.Lock()

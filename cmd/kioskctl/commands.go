@@ -138,6 +138,15 @@ staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
 			flags: noFlags(replay),
 		},
 		{
+			name: "story", args: "[-- FLAGS]", summary: "show every screen in every state, language, orientation and scheme",
+			more: `Needs no daemon, but its program: it runs "kioskd -story" with these flags, which
+"kioskctl story -- -h" lists. It opens a window, where the arrow keys leaf
+through states and schemes, L changes the language and O the orientation; a
+theme's file is read again whenever it changes. -sheet FILE writes a contact
+sheet instead.`,
+			flags: noFlags(story),
+		},
+		{
 			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
 			more: `Runs until it is stopped, on a machine of the partner's and not on a kiosk. To
 kiosks in relay mode it is the gateway. It opens images and metadata with the

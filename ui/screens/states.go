@@ -96,7 +96,7 @@ func states(s kiosk.Screen) []State {
 		}
 	case kiosk.SavedScreen:
 		return []State{
-			one("", func(st *State) { st.View.Receipt = "wwww-wwww" }), // the widest
+			one("", func(st *State) { st.View.Receipt = "wwwwwwww" }), // the widest
 			one("bare", nil),
 		}
 	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
