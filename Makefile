@@ -17,7 +17,7 @@ export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
 PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
+        ./queue/... ./ui/screens ./ui/sound ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -73,12 +73,12 @@ SYSTEM := $(DESTDIR)/usr/lib
 .PHONY: install
 install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BIN)/kioskd $(BIN)/kioskctl
-	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path)
+	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path systemd/units/*.timer)
 	install -D -m 644 -t $(SYSTEM)/sysusers.d systemd/sysusers.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -90,13 +90,17 @@ run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
 	@MALLOC_ARENA_MAX=2 $(BIN)/kioskd $(ARGS)
 
 .PHONY: test
-test: setup pure replay-arm64 ## run all tests
+test: setup pure replay-arm64 screens ## run all tests
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: pure
 pure: setup ## build without cgo what must build without it, and test the deterministic core so
 	CGO_ENABLED=0 $(GO) build $(PURE)
 	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel ./camera/trust
+
+.PHONY: screens
+screens: setup ## hold every picture of every screen against its reference (what differs: out/golden)
+	$(GO) test -run '^TestScreensLookAsTheyShould$$' ./ui -every=1
 
 .PHONY: replay-arm64
 replay-arm64: ## the arm64 build replays recorded traces under emulation
@@ -173,6 +177,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: update-test
+update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
+	@.tools/setup image
+	$(GO) test -tags sysupdate -count=1 -v -run '^TestSysupdate' ./systemd/update
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat

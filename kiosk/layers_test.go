@@ -46,7 +46,8 @@ var layers = map[string]struct {
 	"inference/models/fetch":  {may: []string{"inference/models"}},
 	"inference/models/tflite": {},
 	"inference/onnx":          {cgo: true},
-	"ui":                      {may: []string{"kiosk", "ui/screens"}, cgo: true},
+	"ui":                      {may: []string{"kiosk", "ui/screens", "ui/theme"}, cgo: true},
+	"ui/sound":                {may: []string{"kiosk"}},
 	"ui/screens":              {may: []string{"kiosk", "ui/text", "ui/theme"}},
 	"ui/text":                 {may: []string{"kiosk"}},
 	"ui/theme":                {may: []string{"kiosk"}},
@@ -54,7 +55,10 @@ var layers = map[string]struct {
 	"queue/gateway":           {may: []string{"kiosk"}},
 	"kiosk/api":               {may: []string{"kiosk"}},
 	"kiosk/panel":             {may: []string{"kiosk"}},
+	"kiosk/pin":               {may: []string{"kiosk"}},
 	"systemd":                 {},
+	"systemd/power":           {},
+	"systemd/update":          {may: []string{"systemd"}},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

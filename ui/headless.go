@@ -33,6 +33,7 @@ func Headless(ctx context.Context, o Options) error {
 		return err
 	}
 	defer r.Close()
+	o.adjust(r.screens)
 	h := &headlessDisplay{
 		Options: o, r: r,
 		script: script{controls: o.Script, delay: o.ScriptDelay},
@@ -143,6 +144,7 @@ func (h *headlessDisplay) rest(now time.Time) time.Duration {
 }
 
 func (h *headlessDisplay) draw(ctx context.Context, now time.Time, v kiosk.View, p screens.Preview) error {
+	h.r.screens.Wear(h.Theme(v.Session))
 	if err := h.r.draw(now, v, p); err != nil {
 		return err
 	}

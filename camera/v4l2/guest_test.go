@@ -811,6 +811,7 @@ func TestGuestASwapVoidsTheSession(t *testing.T) {
 	}
 	step(time.Second, flow.Launched{Session: "s1", Locale: kiosk.English})
 	step(2*time.Second, flow.Tapped{Session: "s1", Control: kiosk.Agree})
+	step(2*time.Second, flow.Tapped{Session: "s1", Control: kiosk.Ready})
 	frames := make(chan struct{}, 1)
 	cam, err := camera.New(camera.Options{
 		Source: newCamera(t, v4l2.Options{Path: link, Seen: func(_ context.Context, id trust.Identity, trusted bool) {

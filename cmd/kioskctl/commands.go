@@ -110,10 +110,20 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
 			more: drainHelp, flags: drainFlags,
 		},
+		{
+			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			more: updateHelp, flags: updateFlags,
+		},
+		{
+			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
+			more: `Five sessions that fail within three minutes lock the kiosk, until this or until
+staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
+			flags: noFlags(unlock),
+		},
 		{name: "health", args: "[--gate [--timeout TIME]] [flags]", summary: "tell whether the kiosk works", more: healthHelp, flags: healthFlags},
 		{
-			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
-			summary: "look after the device keys, and make those of relays and support",
+			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE | staff] [flags]",
+			summary: "look after the device keys and the PIN of staff, and make the keys of relays and support",
 			more:    keysHelp, flags: keysFlags,
 		},
 		{
@@ -229,9 +239,11 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&l.Token, "token", "", "the user `token`; - reads standard input")
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
 	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
-	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE or NO_PREFERENCE")
+	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
 	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
+	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
+	fs.BoolVar(&l.HighContrast, "high-contrast", false, "begin in high contrast; the visitor can change it")
 	fs.BoolVar(&goOn, "follow", false, "show the session's events until its result")
 	return func(ctx context.Context, c call, args []string) error {
 		if err := words(args); err != nil {
@@ -357,7 +369,7 @@ func bookFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		if err != nil {
 			return launchError(c.explain(err))
 		}
-		return c.print(booked, "booked "+booked.CorrelationID)
+		return c.print(booked, "booked "+booked.CorrelationID+", code "+booked.Code)
 	}
 }
 
@@ -375,6 +387,18 @@ func bookings(ctx context.Context, c call, args []string) error {
 		return c.print(nil, bookingsText(all, c.now()))
 	}
 	return printEach(c, all)
+}
+
+func unlock(ctx context.Context, c call, args []string) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.client().Unlock(ctx); err != nil {
+		return c.explain(err)
+	}
+	return nil
 }
 
 func unbook(ctx context.Context, c call, args []string) error {

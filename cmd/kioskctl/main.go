@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"livekiosk/kiosk/api"
+	"livekiosk/systemd/update"
 )
 
 // version is set by the image build: -ldflags "-X main.version=...".
@@ -72,6 +73,7 @@ type world struct {
 	getenv   func(string) string
 	now      func() time.Time
 	system   string // socket of the system's own daemon
+	board    update.Machine
 }
 
 // complain tells an error on one line. There is nobody to tell if that fails.

@@ -144,7 +144,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Unlocker: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestSession(t *testing.T) {
 		},
 		{
 			name: "a person is booked", args: "book --correlation-id b1 --user-id u1", code: 0,
-			out: "booked b1\n",
+			out: "booked b1, code 58734559\n",
 		},
 		{
 			name: "a person who is booked under another's correlation id", args: "book --correlation-id b1 --user-id u1", code: 64, kiosk: &fakeKiosk{bookErr: kiosk.ErrBooked},
@@ -327,10 +327,10 @@ func TestSession(t *testing.T) {
 				{CorrelationID: "b2", UserID: "SECRET", Booked: now.Add(-70 * 24 * time.Hour), Token: kiosk.UserToken{Expires: now.Add(-time.Hour)}},
 				{CorrelationID: "b3", UserID: "SECRET", Booked: now},
 			}},
-			out: "CORRELATION ID  BOOKED            TOKEN\n" +
-				"branch-17       02:00             fetched, expires 2026-07-03 03:00\n" +
-				"b2              2026-02-23 03:00  expired 02:00\n" +
-				"b3              03:00             not fetched yet\n",
+			out: "CORRELATION ID  CODE      BOOKED            TOKEN\n" +
+				"branch-17       29959068  02:00             fetched, expires 2026-07-03 03:00\n" +
+				"b2              30304494  2026-02-23 03:00  expired 02:00\n" +
+				"b3              64484962  03:00             not fetched yet\n",
 		},
 		{
 			name: "a booking is taken back", args: "unbook b/3", code: 0,
@@ -426,7 +426,7 @@ func TestMalformedCommandLines(t *testing.T) {
 			"a launch with a theme that does not exist",
 			[]string{"launch", "--correlation-id", "c", "--user-id", "u", "--theme", "PINK"},
 			"",
-			"launch: --theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE (2201)",
+			"launch: --theme must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST (2201)",
 		},
 		{"a user id with a space", []string{"launch", "--correlation-id", "c", "--user-id", "SECRET u"}, "", "launch: --user-id has a character that cannot stand in an HTTP header (2201)"},
 		{"a booking of nobody", []string{"book", "--correlation-id", "c"}, "", "book: --user-id is missing (2206)"},

@@ -249,7 +249,7 @@ func bookingsText(all []api.Booked, now time.Time) string {
 		return "nobody is booked"
 	}
 	var rows strings.Builder
-	rows.WriteString("CORRELATION ID\tBOOKED\tTOKEN\n")
+	rows.WriteString("CORRELATION ID\tCODE\tBOOKED\tTOKEN\n")
 	for _, b := range all {
 		token := "not fetched yet"
 		switch {
@@ -260,7 +260,7 @@ func bookingsText(all []api.Booked, now time.Time) string {
 		case b.Fetched:
 			token = "fetched, expires " + clock(b.Expires, now)
 		}
-		fmt.Fprintf(&rows, "%s\t%s\t%s\n", b.CorrelationID, clock(b.Booked, now), token)
+		fmt.Fprintf(&rows, "%s\t%s\t%s\t%s\n", b.CorrelationID, b.Code, clock(b.Booked, now), token)
 	}
 	return table(rows.String())
 }

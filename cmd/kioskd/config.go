@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"image"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +26,7 @@ import (
 	"livekiosk/queue"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/seal"
+	"livekiosk/ui/theme"
 )
 
 // Config is the whole configuration of the daemon. Every key has a default;
@@ -33,12 +37,15 @@ type Config struct {
 	Relay   RelayConfig   `toml:"relay"`
 	Panel   PanelConfig   `toml:"panel"`
 	Display DisplayConfig `toml:"display"`
+	Sound   SoundConfig   `toml:"sound"`
+	Staff   StaffConfig   `toml:"staff"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
 	Keys    KeysConfig    `toml:"keys"`
 	Models  ModelsConfig  `toml:"models"`
 	API     APIConfig     `toml:"api"`
 	Flow    FlowConfig    `toml:"flow"`
+	Power   PowerConfig   `toml:"power"`
 }
 
 // CameraConfig says where frames come from.
@@ -94,14 +101,56 @@ type GatewayConfig struct {
 	PartnerKeyFile  string   `toml:"partner_key_file"`  // PEM: its key
 }
 
+// look reads the installed theme, and warns of what is hard to read.
+func (c DisplayConfig) look(ctx context.Context, log *slog.Logger) (*theme.Theme, error) {
+	if c.Theme == "" {
+		return theme.Default(), nil
+	}
+	t, err := theme.Open(c.Theme)
+	if err != nil {
+		return nil, fmt.Errorf("display.theme: %w", err)
+	}
+	for _, low := range t.Warnings() {
+		log.WarnContext(ctx, "theme is hard to read", slog.String("theme", t.Name), slog.String("pair", low))
+	}
+	return t, nil
+}
+
 // DisplayConfig says what is drawn where.
 type DisplayConfig struct {
 	Mode        string   `toml:"mode"`         // auto, window, headless
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
+	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
+	WidthMM     int      `toml:"width_mm"`     // how wide the picture is, so that no target is under 15 mm; 0: not known
+	Scan        duration `toml:"scan"`         // for one switch: the focus moves on by itself this often; 0s: it does not
+}
+
+// The ranges of what a display can be told. Four targets of 15 mm fit beside
+// each other on the narrowest one.
+const (
+	narrowest, widest = 80, 3000
+	fastest, slowest  = 500 * time.Millisecond, time.Minute
+)
+
+func (c DisplayConfig) validate() error {
+	if c.WidthMM != 0 && (c.WidthMM < narrowest || c.WidthMM > widest) {
+		return fmt.Errorf("display.width_mm: %d is neither 0 nor within %d..%d", c.WidthMM, narrowest, widest)
+	}
+	if v := time.Duration(c.Scan); v != 0 && (v < fastest || v > slowest) {
+		return fmt.Errorf("display.scan: %v is neither 0s nor within %v..%v", v, fastest, slowest)
+	}
+	return nil
+}
+
+// SoundConfig says what is heard.
+type SoundConfig struct {
+	On     bool   `toml:"on"`
+	Dir    string `toml:"dir"`    // of clips: a folder for each language; "": tones only
+	Device string `toml:"device"` // as aplay -L lists it; "": the default one
 }
 
 // StateConfig says where the daemon keeps its files.
@@ -140,6 +189,11 @@ type FlowConfig struct {
 	LiveMin   float32  `toml:"live_min"`
 }
 
+// PowerConfig says when a kiosk that runs on a battery takes no more visitors.
+type PowerConfig struct {
+	Least int `toml:"least"` // percent of charge; 0: never
+}
+
 // A duration is written as "20s" or "1m30s".
 type duration time.Duration
 
@@ -160,11 +214,13 @@ func defaults() Config {
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
+		Sound:   SoundConfig{On: true},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
+		Power:   PowerConfig{Least: 15},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
 	}
 }
@@ -242,9 +298,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("display: %dx%d is outside 320..4096", c.Display.Width, c.Display.Height)
 	}
 	for _, s := range c.Display.Script {
-		switch kiosk.Control(s) {
-		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume:
-		default:
+		if !slices.Contains(kiosk.Controls(), kiosk.Control(s)) {
 			return fmt.Errorf("display.script: %q is no control", s)
 		}
 	}
@@ -272,6 +326,9 @@ func (c Config) Validate() error {
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
+	if err := c.Display.validate(); err != nil {
+		return err
+	}
 	if err := c.Keys.validate(); err != nil {
 		return err
 	}
@@ -280,6 +337,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateRelay(); err != nil {
 		return err
+	}
+	if c.Power.Least < 0 || c.Power.Least > 90 {
+		return fmt.Errorf("power.least: %d is outside 0..90", c.Power.Least)
 	}
 	return c.Flow.validate()
 }

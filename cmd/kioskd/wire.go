@@ -36,7 +36,10 @@ import (
 	"livekiosk/queue/seal"
 	"livekiosk/systemd"
 	"livekiosk/ui"
+	"livekiosk/ui/screens"
+	"livekiosk/ui/sound"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // previewShort is the short side of the preview: what a 720 px wide screen can
@@ -85,8 +88,11 @@ type daemon struct {
 	decoder *camera.Decoder // the analyser's
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
+	voice   *sound.Voice // nil: nothing is heard
+	theme   *theme.Theme
 	clock   *clock
 	metrics *metrics
+	sys     string // where sysfs is; "" but in tests
 
 	analysing atomic.Bool                       // the networks are loaded
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
@@ -102,11 +108,17 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		busy: systemd.NewBusy(c.busyPath()), leave: func() {},
 	}
 	d.dog.Log, d.busy.Log = log, log
+	if c.Sound.On {
+		d.voice = sound.New(sound.Options{Dir: c.Sound.Dir, Sink: sound.ALSA{Device: c.Sound.Device}, Log: log})
+	}
 	defer func() {
 		if err != nil {
 			d.close(ctx)
 		}
 	}()
+	if d.theme, err = c.Display.look(ctx, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
 	var begin flow.State
 	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
 		begin.Model = true
@@ -160,6 +172,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.station, err = station.New(station.Options{
 		Policy: policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
+		Register: newRegister(d.outbox), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(fact),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -196,7 +209,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Doctor: d,
+		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Unlocker: d.station, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -206,7 +219,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 }
 
 func (d *daemon) parts() []part {
-	return []part{
+	all := []part{
 		{"watchdog", d.dog.Run},
 		{"station", d.station.Run},
 		{"panel", d.panel.Run},
@@ -218,7 +231,12 @@ func (d *daemon) parts() []part {
 		{"api", d.server.Run},
 		{"screen", d.draw},
 		{"memory", d.wash},
+		{"power", d.power},
 	}
+	if d.voice != nil {
+		all = append(all, part{"sound", d.voice.Run})
+	}
+	return all
 }
 
 func (d *daemon) close(ctx context.Context) {
@@ -570,10 +588,13 @@ func (d *daemon) emit(e kiosk.Event) {
 // draw shows the screens in a window, or renders them where there is no
 // display.
 func (d *daemon) draw(ctx context.Context) error {
+	staff := &desk{look: func() screens.Desk { return d.inspect(ctx) }}
 	o := ui.Options{
+		Desk: staff.glance, Millimetres: d.c.Display.WidthMM, Scan: time.Duration(d.c.Display.Scan),
 		View:    d.views.current,
 		Drawn:   d.drawn,
 		Changed: d.views.changed,
+		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
 			if err := d.station.Tap(ctx, t); err != nil && ctx.Err() == nil {

@@ -56,6 +56,7 @@ type Options struct {
 	Cameras      Cameras      // nil: the routes of cameras answer 501
 	Commissioner Commissioner // nil: the routes of commissioning answer 501
 	Drainer      Drainer      // nil: the routes of a drain answer 501
+	Unlocker     Unlocker     // nil: the route of the lock answers 501
 	Doctor       Doctor       // nil: the routes of the health report answer 501
 	Log          *Events
 	Status       func() Status // called at each request, from any goroutine; Queue is filled in after it
@@ -133,6 +134,7 @@ func New(o Options) (*Server, error) {
 		{http.MethodGet, "/v1/drain", s.getDrain},
 		{http.MethodPost, "/v1/drain", s.postDrain},
 		{http.MethodDelete, "/v1/drain", s.deleteDrain},
+		{http.MethodDelete, "/v1/lock", s.deleteLock},
 		{http.MethodGet, "/v1/health", s.getReport},
 		{http.MethodPost, "/v1/health", s.postReport},
 		{http.MethodGet, "/metrics", s.getMetrics},

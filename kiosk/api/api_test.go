@@ -340,6 +340,17 @@ func (k *fakeKiosk) Drain(_ context.Context, on bool) error {
 	return k.broken
 }
 
+// Unlock ends a drain, which is what this kiosk has of a lock.
+func (k *fakeKiosk) Unlock(context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken == nil && !k.draining {
+		return kiosk.ErrNotLocked
+	}
+	k.draining = false
+	return k.broken
+}
+
 func (k *fakeKiosk) Drained(context.Context) api.Drain {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -406,7 +417,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Commissioner: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Commissioner: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Unlocker: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -452,7 +463,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Commissioner, o.Panel, o.Drainer, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Commissioner, o.Panel, o.Drainer, o.Unlocker, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -508,7 +519,7 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
-			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE","errorCode":"API","detailedErrorCode":2201,"field":"theme","retriable":false}`,
+			want: `{"message":"theme must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST","errorCode":"API","detailedErrorCode":2201,"field":"theme","retriable":false}`,
 		},
 		{
 			name: "an unknown field", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","local":"en"}`, code: 400,
@@ -609,7 +620,7 @@ func TestAnswers(t *testing.T) {
 
 		{
 			name: "a booking", route: "POST /v1/bookings", body: booking, code: 201,
-			want: `{"correlationId":"b1","booked":"…`,
+			want: `{"correlationId":"b1","code":"58734559","booked":"…`,
 		},
 		{
 			name: "somebody else's booking of the same correlation id", before: booked, route: "POST /v1/bookings", body: `{"correlationId":"b1","userId":"u2"}`, code: 409,
@@ -647,7 +658,7 @@ func TestAnswers(t *testing.T) {
 					}
 				})
 			},
-			want: `[{"correlationId":"b1","booked":"1970-01-01T00:00:00Z","fetched":true,"expires":"1970-01-01T01:00:00Z"},{"correlationId":"b2","booked":"1970-01-01T00:00:00Z","fetched":false},{"correlationId":"b3","booked":"1970-01-01T00:00:00Z","fetched":true}]`,
+			want: `[{"correlationId":"b1","code":"58734559","booked":"1970-01-01T00:00:00Z","fetched":true,"expires":"1970-01-01T01:00:00Z"},{"correlationId":"b2","code":"30304494","booked":"1970-01-01T00:00:00Z","fetched":false},{"correlationId":"b3","code":"64484962","booked":"1970-01-01T00:00:00Z","fetched":true}]`,
 		},
 		{name: "bookings while the outbox is down", before: broken(kiosk.ErrQueueBad), route: "GET /v1/bookings", code: 503, want: `{"message":"the bookings cannot be…`},
 		{name: "bookings where none are kept", drop: bare, route: "GET /v1/bookings", code: 501, want: `{"message":"this kiosk takes no bookings"}`},
@@ -667,6 +678,13 @@ func TestAnswers(t *testing.T) {
 		},
 		{name: "a drain of a daemon that stops is not ended", before: broken(kiosk.ErrQueueBad), route: "DELETE /v1/drain", code: 503, want: `{"message":"the daemon is stopping"}`},
 		{name: "a drain is ended where nobody can", drop: bare, route: "DELETE /v1/drain", code: 501, want: `{"message":"this kiosk cannot be drained"}`},
+		{
+			name: "a lock is ended", route: "DELETE /v1/lock", code: 204,
+			before: func(w *world) { w.ask("POST", "/v1/drain", "") },
+		},
+		{name: "a kiosk that is not locked", route: "DELETE /v1/lock", code: 404, want: `{"message":"the kiosk is not locked"}`},
+		{name: "a lock of a daemon that stops", before: broken(errLater), route: "DELETE /v1/lock", code: 503, want: `{"message":"the daemon is stopping"}`},
+		{name: "a kiosk that cannot be locked", drop: bare, route: "DELETE /v1/lock", code: 501, want: `{"message":"this kiosk cannot be locked"}`},
 		{
 			name: "a healthy kiosk without a network", route: "GET /v1/health", code: 200,
 			want: `{"healthy":true,"checks":[{"name":"camera","finding":"ok","text":"probed: false"},{"name":"screen","finding":"ok","text":"drawn"},{"name":"gateway","finding":"tolerated","text":"out"}]}`,

@@ -80,6 +80,8 @@ func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, e
 		Theme         kiosk.Theme  `json:"theme,omitempty"`
 		Locale        kiosk.Locale `json:"locale,omitempty"`
 		NoTimeLimit   bool         `json:"noTimeLimit,omitempty"`
+		LargeText     bool         `json:"largeText,omitempty"`
+		HighContrast  bool         `json:"highContrast,omitempty"`
 	}(l))
 	if err != nil {
 		return "", fmt.Errorf("encode launch: %w", err)

@@ -182,6 +182,7 @@ func FromQueue(entries []kiosk.Entry, id kiosk.SessionID) (kiosk.Result, bool) {
 // A Booked is a booking as it is listed: without the person and the token.
 type Booked struct {
 	CorrelationID string    `json:"correlationId"`
+	Code          string    `json:"code"`             // what the person may type on the kiosk: see kiosk.Code
 	Booked        time.Time `json:"booked"`           // wall clock
 	Fetched       bool      `json:"fetched"`          // there is a user token
 	Expires       time.Time `json:"expires,omitzero"` // of the token; zero: not told, or there is none

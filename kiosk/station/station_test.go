@@ -197,6 +197,7 @@ func (b *bench) wait(d time.Duration) {
 func (b *bench) capture(id kiosk.SessionID, live float32) {
 	b.t.Helper()
 	b.tap(id, kiosk.Agree)
+	b.tap(id, kiosk.Ready)
 	b.look(1500*time.Millisecond, 0.33, live)
 	b.look(2500*time.Millisecond, 0.53, live)
 	synctest.Wait()
@@ -265,7 +266,7 @@ func TestAWholeSession(t *testing.T) {
 		}
 		synctest.Wait()
 		want := []kiosk.Screen{
-			kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+			kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		}
 		if got := b.screens(); !slices.Equal(got, want) {
 			t.Errorf("screens %v, want %v", got, want)
@@ -335,6 +336,7 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				}
 				id := b.launch(launch())
 				b.tap(id, kiosk.Agree)
+				b.tap(id, kiosk.Ready)
 				b.look(1500*time.Millisecond, 0.33, 0.9)
 				b.wait(300 * time.Millisecond) // to come closer
 				b.look(2500*time.Millisecond, 0.53, 0.9)
@@ -635,6 +637,7 @@ func TestABreachVoidsTheSession(t *testing.T) {
 		{"before consent", func(*bench, kiosk.SessionID) {}, 0},
 		{"with a frame held", func(b *bench, id kiosk.SessionID) {
 			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
 			b.look(500*time.Millisecond, 0.33, 0.9)
 		}, 0},
 		{"with the capture stored", func(b *bench, id kiosk.SessionID) { b.capture(id, 0.9) }, 1},
@@ -687,6 +690,7 @@ func TestAnotherCameraVoidsTheSession(t *testing.T) {
 		b := newBench(t, flow.State{})
 		id := b.launch(launch())
 		b.tap(id, kiosk.Agree)
+		b.tap(id, kiosk.Ready)
 		open := func(camera string, trusted bool) {
 			t.Helper()
 			if err := b.Opened(t.Context(), camera, trusted); err != nil {
@@ -777,6 +781,7 @@ func TestTheCameraIsInTheMetadata(t *testing.T) {
 		b := newBench(t, flow.State{})
 		id := b.launch(launch())
 		b.tap(id, kiosk.Agree)
+		b.tap(id, kiosk.Ready)
 		if err := b.Opened(t.Context(), "driver=a bus=1", true); err != nil {
 			t.Fatal(err)
 		}

@@ -21,8 +21,9 @@ import (
 )
 
 // Format is the version of the trace format that this package writes. It reads
-// 1, too, in which assessments have no quality vector.
-const Format = 2
+// 2, too, in which nobody wishes for anything, and 1, in which assessments have
+// no quality vector either.
+const Format = 3
 
 // ErrFormat reports a file that is no trace, or a trace of another format.
 var ErrFormat = errors.New("not a trace that this version can read")
@@ -213,6 +214,8 @@ func inputName(in flow.Input) string {
 		return "launched"
 	case flow.Tapped:
 		return "tapped"
+	case flow.Typed:
+		return "typed"
 	case flow.Saw:
 		return "saw"
 	case flow.Stored:
@@ -239,6 +242,10 @@ func inputName(in flow.Input) string {
 
 func effectName(e flow.Effect) string {
 	switch e.(type) {
+	case flow.Find:
+		return "find"
+	case flow.Verify:
+		return "verify"
 	case flow.Watch:
 		return "watch"
 	case flow.Consented:
@@ -267,6 +274,8 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return readInput[flow.Launched](body)
 	case "tapped":
 		return readInput[flow.Tapped](body)
+	case "typed":
+		return readInput[flow.Typed](body)
 	case "saw":
 		return readInput[flow.Saw](body)
 	case "stored":

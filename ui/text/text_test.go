@@ -9,7 +9,7 @@ import (
 	"livekiosk/ui/text"
 )
 
-var controls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch}
+var controls = kiosk.Controls()
 
 var faults = append(kiosk.Faults(), kiosk.NoFault)
 
