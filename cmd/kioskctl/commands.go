@@ -111,7 +111,7 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
-			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
 		},
 		{
@@ -149,6 +149,15 @@ out stays as it was recorded; times are in nanoseconds:
 				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
 				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
 			},
+		},
+		{
+			name: "story", args: "[-- FLAGS]", summary: "show every screen in every state, language, orientation and scheme",
+			more: `Needs no daemon, but its program: it runs "kioskd -story" with these flags, which
+"kioskctl story -- -h" lists. It opens a window, where the arrow keys leaf
+through states and schemes, L changes the language and O the orientation; a
+theme's file is read again whenever it changes. -sheet FILE writes a contact
+sheet instead.`,
+			flags: noFlags(story),
 		},
 		{
 			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
