@@ -6,7 +6,6 @@ import (
 	"image"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"livekiosk/kiosk"
@@ -27,7 +26,7 @@ func TestScreensLookAsTheyShould(t *testing.T) {
 			t.Fatal(err)
 		}
 		camera := ui.Person(image.Pt(640, 360))
-		for _, s := range shown() {
+		for _, s := range kiosk.Screens() {
 			name := fmt.Sprintf("%s-%dx%d", s, size.X, size.Y)
 			t.Run(name, func(t *testing.T) {
 				sheet := uitest.NewSheet(t, name, filepath.Join("..", "out", "golden"))
@@ -41,17 +40,6 @@ func TestScreensLookAsTheyShould(t *testing.T) {
 		}
 		r.Close()
 	}
-}
-
-// shown returns every screen that has a state.
-func shown() []kiosk.Screen {
-	var all []kiosk.Screen
-	for _, st := range screens.States() {
-		if !slices.Contains(all, st.View.Screen) {
-			all = append(all, st.View.Screen)
-		}
-	}
-	return all
 }
 
 func look(t *testing.T, r *ui.Renderer, sheet *uitest.Sheet, st screens.State, camera *image.RGBA, size image.Point) {
@@ -89,7 +77,7 @@ func look(t *testing.T, r *ui.Renderer, sheet *uitest.Sheet, st screens.State, c
 // No picture is left of what is not there any more.
 func TestReferencesAreOfScreens(t *testing.T) {
 	known := map[string]bool{}
-	for _, s := range shown() {
+	for _, s := range kiosk.Screens() {
 		known[fmt.Sprintf("%s-720x1280.png", s)], known[fmt.Sprintf("%s-1280x800.png", s)] = true, true
 	}
 	files, err := os.ReadDir("testdata")
