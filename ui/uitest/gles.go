@@ -14,7 +14,7 @@ typedef struct {
 } bare;
 
 static EGLBoolean current(bare *b, EGLContext context) {
-	EGLSurface draw = EGL_NO_SURFACE, read = draw;
+	EGLSurface read = EGL_NO_SURFACE, draw = EGL_NO_SURFACE;
 	return eglMakeCurrent(b->display, draw, read, context);
 }
 
