@@ -16,8 +16,8 @@ LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
+PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
+        ./queue/... ./ui/screens ./ui/sound ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -78,9 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	install -D -m 644 -t $(DOC)/examples/sysupdate.d $(wildcard systemd/sysupdate.d/*.transfer)
-	install -D -m 644 -t $(DOC)/examples/sysupdate.rollout.d $(wildcard systemd/sysupdate.rollout.d/*.transfer)
+	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -92,13 +90,17 @@ run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
 	@MALLOC_ARENA_MAX=2 $(BIN)/kioskd $(ARGS)
 
 .PHONY: test
-test: setup pure replay-arm64 ## run all tests
+test: setup pure replay-arm64 screens ## run all tests
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: pure
 pure: setup ## build without cgo what must build without it, and test the deterministic core so
 	CGO_ENABLED=0 $(GO) build $(PURE)
 	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel ./camera/trust
+
+.PHONY: screens
+screens: setup ## hold every picture of every screen against its reference (what differs: out/golden)
+	$(GO) test -run '^TestScreensLookAsTheyShould$$' ./ui -every=1
 
 .PHONY: replay-arm64
 replay-arm64: ## the arm64 build replays recorded traces under emulation
@@ -133,9 +135,9 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
 
 .PHONY: quality-report
-quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
@@ -169,6 +171,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: update-test
+update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
+	@.tools/setup image
+	$(GO) test -tags sysupdate -count=1 -v -run '^TestSysupdate' ./systemd/update
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat

@@ -4,7 +4,7 @@ package kiosk
 // the out-of-service screen and the operator's log line.
 type Fault string
 
-// The faults. None of them ends the daemon; each but the last two is watched and
+// The faults. None of them ends the daemon; each but the last three is watched and
 // clears itself once its cause is gone. UpdateFault is no failure: somebody asked
 // for it, and ends it.
 const (
@@ -15,12 +15,13 @@ const (
 	ClockFault   Fault = "clock"   // wall clock is not sane
 	PowerFault   Fault = "power"   // the battery is low; ends no running session
 	TamperFault  Fault = "tamper"  // the case was opened; stays until staff clear it
+	LockFault    Fault = "lock"    // too many sessions failed in a row; stays until staff are there
 	UpdateFault  Fault = "update"  // asked to take no new sessions; ends no running one
 )
 
 // Faults returns every fault, the one to show first in front.
 func Faults() []Fault {
-	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, PowerFault, UpdateFault}
+	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, PowerFault, LockFault, UpdateFault}
 }
 
 // A Breach is why what a session captured cannot be trusted. It voids the

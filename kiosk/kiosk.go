@@ -37,12 +37,13 @@ const (
 	English    Locale = "en"
 )
 
-// A Theme is the colour scheme that a launch asks for.
+// A Theme is the colour scheme that a launch, or the visitor, asks for.
 type Theme string
 
-// The gateway's theme values.
+// The gateway's theme values, and the kiosk's own HighContrast.
 const (
 	Dark         Theme = "DARK_MODE"
 	Light        Theme = "LIGHT_MODE"
-	NoPreference Theme = "NO_PREFERENCE"
+	NoPreference Theme = "NO_PREFERENCE" // what the installed theme prefers
+	HighContrast Theme = "HIGH_CONTRAST"
 )

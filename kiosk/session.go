@@ -17,6 +17,8 @@ type Launch struct {
 	Theme         Theme
 	Locale        Locale
 	NoTimeLimit   bool // no attempt times out: for those who need it
+	LargeText     bool // the screens begin so; the visitor can change it
+	HighContrast  bool // likewise
 }
 
 // Validate reports what is wrong with l in words for the caller. It returns a
@@ -48,9 +50,9 @@ func (l Launch) Validate() error {
 		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be id or en"}
 	}
 	switch l.Theme {
-	case Dark, Light, NoPreference:
+	case Dark, Light, NoPreference, HighContrast:
 	default:
-		return &LaunchError{Code: ConfigInvalid, Field: "theme", Reason: "must be DARK_MODE, LIGHT_MODE or NO_PREFERENCE"}
+		return &LaunchError{Code: ConfigInvalid, Field: "theme", Reason: "must be DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST"}
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package kiosk
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -81,6 +84,22 @@ type Booking struct {
 	Locale        Locale
 	Token         UserToken // zero: not fetched yet
 	Booked        time.Time // wall clock
+}
+
+// Code is what the person of the booking with this correlation id may type to
+// start their session: eight digits, always the same for one id, by which
+// nobody finds the id.
+func Code(correlationID string) string {
+	sum := sha256.Sum256([]byte("livekiosk code\n" + correlationID))
+	return fmt.Sprintf("%08d", binary.BigEndian.Uint64(sum[:])%1e8)
+}
+
+// A PausedError reports that too many codes or PINs in a row were wrong: until
+// For has passed none is looked at, not even the right one.
+type PausedError struct{ For time.Duration }
+
+func (e *PausedError) Error() string {
+	return fmt.Sprintf("too many were wrong: none is looked at for %v", e.For.Round(time.Second))
 }
 
 // LogValue keeps the person out of every log.
@@ -214,6 +233,8 @@ var (
 	ErrQueueBusy  = errors.New("outbox is held by another process")
 	ErrQueueBad   = errors.New("outbox file is damaged")
 	ErrQueueNewer = errors.New("outbox file has a format that this version cannot read")
+	ErrWrongPIN   = errors.New("not the PIN")
+	ErrNotLocked  = errors.New("the kiosk is not locked")
 	ErrNoBooking  = errors.New("no such booking")
 	ErrBooked     = errors.New("correlation id is booked or used already")
 	ErrNoRecord   = errors.New("no such record")

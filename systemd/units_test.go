@@ -87,7 +87,10 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
-			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-display.service", "kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service"} {
+			for _, name := range []string{
+				"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-display.service",
+				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service",
+			} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
 				}
@@ -185,7 +188,7 @@ func TestTheDaemonFindsTheDisplay(t *testing.T) {
 	for file, lines := range map[string][]string{
 		"kioskd-display.service":        {"RuntimeDirectory=kioskd-display", "RuntimeDirectoryMode=0750", "User=kiosk-display", "Group=kiosk", "UMask=0007", "Restart=always", "StartLimitIntervalSec=0"},
 		"kioskd.service.d/display.conf": {"Wants=kioskd-display.service", "After=kioskd-display.service", "Environment=WAYLAND_DISPLAY=/run/kioskd-display/wayland-0", "Environment=EGL_PLATFORM=wayland"},
-		"kioskd.service":                {"SupplementaryGroups=video render gpio kiosk"},
+		"kioskd.service":                {"User=kiosk", "Group=kiosk-staff", "SupplementaryGroups=video render gpio audio kiosk"},
 	} {
 		b, err := os.ReadFile(filepath.Join("units", file))
 		if err != nil {
@@ -268,7 +271,7 @@ func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
 func TestTheChipsAreOfAGroupThatTheUnitIsIn(t *testing.T) {
 	for file, want := range map[string]string{
 		"rules.d/60-kioskd.rules": "\nSUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\", GROUP=\"gpio\", MODE=\"0660\"\n",
-		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio kiosk\n",
+		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio audio kiosk\n",
 		"sysusers.d/kioskd.conf":  "\ng gpio        -\n",
 	} {
 		b, err := os.ReadFile(file)

@@ -15,6 +15,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/theme"
 )
 
 // A Renderer draws screens without a display, by EGL: on a GPU where there is
@@ -68,6 +69,9 @@ func forgetFrames() error {
 	return nil
 }
 
+// SetDesk has glance asked what DeskScreen tells staff.
+func (r *Renderer) SetDesk(glance func() screens.Desk) { r.screens.SetDesk(glance) }
+
 // Close frees the renderer's buffers.
 func (r *Renderer) Close() { r.win.Release() }
 
@@ -90,6 +94,9 @@ func (r *Renderer) read(img *image.RGBA) error {
 	}
 	return nil
 }
+
+// Wear draws with t from now on.
+func (r *Renderer) Wear(t *theme.Theme) { r.screens.Wear(t) }
 
 // Render draws v, with preview as the camera image or none if nil, and returns
 // the picture. Equal arguments give equal pictures, whatever was drawn before.

@@ -19,6 +19,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/theme"
 )
 
 // Options are what a display needs. Its functions are called from several
@@ -37,8 +38,18 @@ type Options struct {
 	// for each drawing of any screen, so that the last image of a session can
 	// be erased. Nil: there is no camera.
 	Preview func() (img *image.RGBA, seq uint64)
+	// Theme returns what the screens of a session look like, or with "" those
+	// of no session. A theme that differs from the last is drawn with the next
+	// drawing. Nil: the product's own.
+	Theme func(kiosk.SessionID) *theme.Theme
 	// Tap is told every tap on a control.
 	Tap func(kiosk.Tap)
+	// Desk returns what staff's screen tells, once a second while it is shown.
+	// Nil: nothing.
+	Desk func() screens.Desk
+
+	Millimetres int           // how wide the picture is; 0: not known
+	Scan        time.Duration // the focus moves on by itself this often, for one switch; 0: it does not
 
 	Size      image.Point // of the headless display, pixels; 0: 720x1280
 	FrameRate int         // preview redraws a second at most, 1 to 60; 0: 15
@@ -72,12 +83,15 @@ func (o Options) Validate() error {
 		return fmt.Errorf("ui: size %dx%d is not within 240 and 4096 pixels a side", o.Size.X, o.Size.Y)
 	case o.FrameRate < 0 || o.FrameRate > 60:
 		return fmt.Errorf("ui: frame rate %d is not within 1 and 60", o.FrameRate)
+	case o.Millimetres < 0:
+		return fmt.Errorf("ui: width %d mm is negative", o.Millimetres)
+	case o.Scan < 0:
+		return fmt.Errorf("ui: scan %v is negative", o.Scan)
 	case o.ScriptDelay < 0:
 		return fmt.Errorf("ui: script delay %v is negative", o.ScriptDelay)
 	}
-	known := []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
 	for _, c := range o.Script {
-		if !slices.Contains(known, c) {
+		if !slices.Contains(kiosk.Controls(), c) {
 			return fmt.Errorf("ui: script taps unknown control %q", c)
 		}
 	}
@@ -95,6 +109,12 @@ func (o Options) filled() Options {
 	if o.Preview == nil {
 		o.Preview = func() (*image.RGBA, uint64) { return nil, 0 }
 	}
+	if o.Desk == nil {
+		o.Desk = func() screens.Desk { return screens.Desk{} }
+	}
+	if o.Theme == nil {
+		o.Theme = func(kiosk.SessionID) *theme.Theme { return theme.Default() }
+	}
 	if o.Drawn == nil {
 		o.Drawn = func(kiosk.View) {}
 	}
@@ -108,10 +128,17 @@ func (o Options) filled() Options {
 	return o
 }
 
+// adjust makes s what o asks for.
+func (o Options) adjust(s *screens.Screens) {
+	s.SetDesk(o.Desk)
+	s.SetWidth(o.Millimetres)
+	s.SetScan(o.Scan)
+}
+
 // preview returns the newest camera image if v shows one.
 func (o Options) preview(v kiosk.View) screens.Preview {
 	img, seq := o.Preview() // always: it lets go of the image before
-	if v.Screen != kiosk.GuidingScreen {
+	if !v.Screen.Live() {
 		return screens.Preview{}
 	}
 	return screens.Preview{Image: img, Seq: seq}

@@ -43,6 +43,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("load fonts: %w", err)
 	}
+	o.adjust(s)
 	w := new(app.Window)
 	w.Option(app.Title("livekiosk"), app.Size(unit.Dp(o.Size.X), unit.Dp(o.Size.Y)), app.Decorated(false), app.Fullscreen.Option())
 
@@ -90,6 +91,7 @@ func frames(w *app.Window, s *screens.Screens, o Options) error {
 		case app.FrameEvent:
 			gtx := app.NewContext(&ops, e)
 			v := o.View()
+			s.Wear(o.Theme(v.Session))
 			s.Layout(gtx, v, o.preview(v))
 			c, tap, again := sc.due(gtx.Now, v, shown)
 			switch {
@@ -128,9 +130,9 @@ func pump(ctx context.Context, w *app.Window, o Options) {
 		case <-camera.C:
 		}
 		v := o.View()
-		switch guiding := v.Screen == kiosk.GuidingScreen; {
-		case guiding == (shown.Screen == kiosk.GuidingScreen):
-		case guiding:
+		switch live := v.Screen.Live(); {
+		case live == shown.Screen.Live():
+		case live:
 			camera.Reset(pace)
 		default:
 			camera.Stop()

@@ -219,7 +219,7 @@ partner_key_file  = %q
 	}
 	began := time.Now()
 	if d.kiosk, err = d.start(ctx, "kioskd", "-config", config, "-camera", "clip:"+d.clip, "-state", filepath.Join(d.dir, "state"), "-socket", socket,
-		"-screens", filepath.Join(d.dir, "screens"), "-script", "agree", "-size", d.size); err != nil {
+		"-screens", filepath.Join(d.dir, "screens"), "-script", "agree,ready", "-size", d.size); err != nil {
 		return err
 	}
 	d.client = api.NewClient(socket)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/flow"
 	"livekiosk/kiosk/trace"
 )
 
@@ -100,6 +103,9 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
 		},
 		{
+			name: "commission", args: "[show] [flags]", summary: "find out about this kiosk what its sessions are judged by", more: commissionHelp, flags: commissionFlags,
+		},
+		{
 			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
 			more: drainHelp, flags: drainFlags,
 		},
@@ -107,10 +113,16 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
 		},
+		{
+			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
+			more: `Five sessions that fail within three minutes lock the kiosk, until this or until
+staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
+			flags: noFlags(unlock),
+		},
 		{name: "health", args: "[--gate [--timeout TIME]] [flags]", summary: "tell whether the kiosk works", more: healthHelp, flags: healthFlags},
 		{
-			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE] [flags]",
-			summary: "look after the device keys, and make those of relays and support",
+			name: "keys", args: "[list | create | rotate | retire FINGERPRINT | public | open-export FILE | staff] [flags]",
+			summary: "look after the device keys and the PIN of staff, and make the keys of relays and support",
 			more:    keysHelp, flags: keysFlags,
 		},
 		{
@@ -122,9 +134,19 @@ or compact. Of several records the last that could not be retried counts.`,
 			},
 		},
 		{
-			name: "replay", args: "TRACE... [flags]", summary: "run recorded sessions again and compare every step",
-			more:  "Needs no daemon. A TRACE of - is standard input.",
-			flags: noFlags(replay),
+			name: "replay", args: "TRACE... [--profile FILE] [flags]", summary: "run recorded sessions again and compare every step",
+			more: `Needs no daemon. A TRACE of - is standard input.
+
+With --profile each trace also runs with other thresholds, and what they would
+have changed is told: which values differ, the first frame that is judged
+otherwise and by which limit, the first input that leads elsewhere, and the
+phases of both. The file is a JSON object with the keys of "policy" in a trace's
+first line, of which what is left out stays as it was recorded; times are in
+nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}`,
+			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
+				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
+				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
+			},
 		},
 		{
 			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
@@ -215,9 +237,11 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&l.Token, "token", "", "the user `token`; - reads standard input")
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
 	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
-	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE or NO_PREFERENCE")
+	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
 	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
+	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
+	fs.BoolVar(&l.HighContrast, "high-contrast", false, "begin in high contrast; the visitor can change it")
 	fs.BoolVar(&goOn, "follow", false, "show the session's events until its result")
 	return func(ctx context.Context, c call, args []string) error {
 		if err := words(args); err != nil {
@@ -343,7 +367,7 @@ func bookFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		if err != nil {
 			return launchError(c.explain(err))
 		}
-		return c.print(booked, "booked "+booked.CorrelationID)
+		return c.print(booked, "booked "+booked.CorrelationID+", code "+booked.Code)
 	}
 }
 
@@ -361,6 +385,18 @@ func bookings(ctx context.Context, c call, args []string) error {
 		return c.print(nil, bookingsText(all, c.now()))
 	}
 	return printEach(c, all)
+}
+
+func unlock(ctx context.Context, c call, args []string) error {
+	if err := words(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.client().Unlock(ctx); err != nil {
+		return c.explain(err)
+	}
+	return nil
 }
 
 func unbook(ctx context.Context, c call, args []string) error {
@@ -469,16 +505,24 @@ func events(ctx context.Context, c call, args []string, goOn bool) error {
 	return c.explain(err)
 }
 
-func replay(ctx context.Context, c call, args []string) error {
+func replay(ctx context.Context, c call, profile string, args []string) error {
 	if len(args) == 0 {
 		return usage("TRACE is missing")
+	}
+	one := c.replayOne
+	if profile != "" {
+		other, err := os.ReadFile(profile)
+		if err != nil {
+			return usage("--profile: %w", err)
+		}
+		one = func(name string, in io.Reader) error { return c.compareOne(name, in, filepath.Base(profile), other) }
 	}
 	var worst error
 	for _, name := range args {
 		if ctx.Err() != nil {
 			return &exitError{exitLater, errors.New("interrupted")}
 		}
-		if err := c.replayOne(name); err != nil {
+		if err := c.open(name, one); err != nil {
 			if worst != nil { // only the last is left for run to tell
 				c.complain(worst)
 			}
@@ -488,17 +532,21 @@ func replay(ctx context.Context, c call, args []string) error {
 	return worst
 }
 
-// replayOne replays one trace and tells what came out.
-func (c call) replayOne(name string) error {
-	in := c.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return &exitError{exitData, err}
-		}
-		defer f.Close()
-		in = f
+// open passes a trace to f.
+func (c call) open(name string, f func(name string, in io.Reader) error) error {
+	if name == "-" {
+		return f(name, c.in)
 	}
+	in, err := os.Open(name)
+	if err != nil {
+		return &exitError{exitData, err}
+	}
+	defer in.Close()
+	return f(name, in)
+}
+
+// replayOne replays one trace and tells what came out.
+func (c call) replayOne(name string, in io.Reader) error {
 	sum, err := trace.Replay(in)
 	if err != nil {
 		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
@@ -510,6 +558,26 @@ func (c call) replayOne(name string) error {
 		return &exitError{exitData, fmt.Errorf("%s does not reproduce: %d of %d inputs led elsewhere", name, n, sum.Inputs)}
 	}
 	return nil
+}
+
+// compareOne replays one trace beside itself with what other, the contents of
+// profile, changes.
+func (c call) compareOne(name string, in io.Reader, profile string, other []byte) error {
+	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) {
+		dec := json.NewDecoder(bytes.NewReader(other))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&p); err != nil {
+			return p, usage("--profile: %w", err)
+		}
+		return p, nil
+	})
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err
+	}
+	if err != nil {
+		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
+	}
+	return c.print(compared{Trace: name, Comparison: with}, compareText(name, profile, with))
 }
 
 // printEach writes each value as a line of JSON.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 )
 
@@ -31,6 +32,17 @@ func (d *tub) Drain(_ context.Context, on bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.on = on
+	return nil
+}
+
+// Unlock ends a drain, which is what a tub has of a lock.
+func (d *tub) Unlock(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.on {
+		return kiosk.ErrNotLocked
+	}
+	d.on = false
 	return nil
 }
 
@@ -77,6 +89,8 @@ func TestDrain(t *testing.T) {
 			err: "kioskctl: drain: the drain was ended: the daemon was restarted, or somebody called kioskctl drain --off\n",
 		},
 		{name: "the end of a drain", tub: water{on: true}, args: "drain --off", out: "the kiosk takes sessions again\n"},
+		{name: "the end of a lock", tub: water{on: true}, args: "unlock"},
+		{name: "a kiosk that is not locked", args: "unlock", code: 65, err: "kioskctl: unlock: the kiosk is not locked\n"},
 		{name: "no time", args: "drain --timeout 0s", code: 64, err: "kioskctl: drain: --timeout must be more than zero\n"},
 		{name: "a word too many", args: "drain now", code: 64, err: "kioskctl: drain: …\n"},
 	} {

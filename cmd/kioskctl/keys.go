@@ -43,6 +43,11 @@ Keys that are credentials are made and replaced where the credentials are:
 "open-export" opens what "queue export" sealed for the key in --key. What it
 writes to --out is personal data that nothing protects any more.
 
+"staff" reads a PIN of 6 to 12 digits from standard input, asked for twice on a
+terminal, and writes what the kiosk keeps of it, a slow hash, to --out: by
+default /var/lib/kioskd/staff.pin, in place of the one before. It takes effect at
+once. With --out - it goes to standard output, for a credential named staff.pin.
+
 The exit code is 65 if there is no such key, or it or the export does not open;
 75 if a key to be retired is still needed.`
 
@@ -55,7 +60,7 @@ func keysFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	var k keysCall
 	fs.StringVar(&k.dir, "dir", "", "the key store: default is /var/lib/kioskd/keys, else that of this user's own daemon (`folder`)")
 	fs.StringVar(&k.kem, "kem", "", "create, rotate: `what` the key is: x25519, or mlkem768x25519 against quantum computers to come; default is x25519, or as the current one")
-	fs.StringVar(&k.out, "out", "", "create, public, open-export: `file` to write, which must not exist")
+	fs.StringVar(&k.out, "out", "", "create, public, open-export: `file` to write, which must not exist; staff: where the hash goes")
 	fs.StringVar(&k.key, "key", "", "public, open-export: `file` with a private key")
 	return func(ctx context.Context, c call, args []string) error {
 		what, rest := "list", args
@@ -67,7 +72,7 @@ func keysFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 			with        []string
 		}{
 			{"--kem", k.kem, []string{"create", "rotate"}},
-			{"--out", k.out, []string{"create", "public", "open-export"}},
+			{"--out", k.out, []string{"create", "public", "open-export", "staff"}},
 			{"--key", k.key, []string{"public", "open-export"}},
 		} {
 			if f.value != "" && !slices.Contains(f.with, what) {
@@ -92,8 +97,10 @@ func keysFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 			return k.public(c, rest)
 		case "open-export":
 			return k.openExport(c, rest)
+		case "staff":
+			return k.staff(c, rest)
 		}
-		return usage("there is no %q: list, create, rotate, retire, public or open-export: see kioskctl help keys", what)
+		return usage("there is no %q: list, create, rotate, retire, public, open-export or staff: see kioskctl help keys", what)
 	}
 }
 

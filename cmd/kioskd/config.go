@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"image"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +26,7 @@ import (
 	"livekiosk/queue"
 	"livekiosk/queue/gateway"
 	"livekiosk/queue/seal"
+	"livekiosk/ui/theme"
 )
 
 // Config is the whole configuration of the daemon. Every key has a default;
@@ -33,6 +37,8 @@ type Config struct {
 	Relay   RelayConfig   `toml:"relay"`
 	Panel   PanelConfig   `toml:"panel"`
 	Display DisplayConfig `toml:"display"`
+	Sound   SoundConfig   `toml:"sound"`
+	Staff   StaffConfig   `toml:"staff"`
 	State   StateConfig   `toml:"state"`
 	Queue   QueueConfig   `toml:"queue"`
 	Keys    KeysConfig    `toml:"keys"`
@@ -56,6 +62,7 @@ type CameraConfig struct {
 	Mirror   bool           `toml:"mirror"`
 	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
 	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Profile  string         `toml:"profile"`  // file of what was commissioned; "": profile.json in state.dir
 	Controls ControlsConfig `toml:"controls"` // of real cameras
 }
 
@@ -94,14 +101,56 @@ type GatewayConfig struct {
 	PartnerKeyFile  string   `toml:"partner_key_file"`  // PEM: its key
 }
 
+// look reads the installed theme, and warns of what is hard to read.
+func (c DisplayConfig) look(ctx context.Context, log *slog.Logger) (*theme.Theme, error) {
+	if c.Theme == "" {
+		return theme.Default(), nil
+	}
+	t, err := theme.Open(c.Theme)
+	if err != nil {
+		return nil, fmt.Errorf("display.theme: %w", err)
+	}
+	for _, low := range t.Warnings() {
+		log.WarnContext(ctx, "theme is hard to read", slog.String("theme", t.Name), slog.String("pair", low))
+	}
+	return t, nil
+}
+
 // DisplayConfig says what is drawn where.
 type DisplayConfig struct {
 	Mode        string   `toml:"mode"`         // auto, window, headless
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
+	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
+	WidthMM     int      `toml:"width_mm"`     // how wide the picture is, so that no target is under 15 mm; 0: not known
+	Scan        duration `toml:"scan"`         // for one switch: the focus moves on by itself this often; 0s: it does not
+}
+
+// The ranges of what a display can be told. Four targets of 15 mm fit beside
+// each other on the narrowest one.
+const (
+	narrowest, widest = 80, 3000
+	fastest, slowest  = 500 * time.Millisecond, time.Minute
+)
+
+func (c DisplayConfig) validate() error {
+	if c.WidthMM != 0 && (c.WidthMM < narrowest || c.WidthMM > widest) {
+		return fmt.Errorf("display.width_mm: %d is neither 0 nor within %d..%d", c.WidthMM, narrowest, widest)
+	}
+	if v := time.Duration(c.Scan); v != 0 && (v < fastest || v > slowest) {
+		return fmt.Errorf("display.scan: %v is neither 0s nor within %v..%v", v, fastest, slowest)
+	}
+	return nil
+}
+
+// SoundConfig says what is heard.
+type SoundConfig struct {
+	On     bool   `toml:"on"`
+	Dir    string `toml:"dir"`    // of clips: a folder for each language; "": tones only
+	Device string `toml:"device"` // as aplay -L lists it; "": the default one
 }
 
 // StateConfig says where the daemon keeps its files.
@@ -161,10 +210,11 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production), Controls: ControlsConfig{Exposure: "face"}},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
+		Sound:   SoundConfig{On: true},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
@@ -248,9 +298,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("display: %dx%d is outside 320..4096", c.Display.Width, c.Display.Height)
 	}
 	for _, s := range c.Display.Script {
-		switch kiosk.Control(s) {
-		case kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume:
-		default:
+		if !slices.Contains(kiosk.Controls(), kiosk.Control(s)) {
 			return fmt.Errorf("display.script: %q is no control", s)
 		}
 	}
@@ -277,6 +325,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("queue.max_age: %v is outside %v..%v", time.Duration(c.Queue.MaxAge), shortestAge, longestAge)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
+	}
+	if err := c.Display.validate(); err != nil {
+		return err
 	}
 	if err := c.Keys.validate(); err != nil {
 		return err
@@ -464,6 +515,12 @@ func (c Config) policy() flow.Policy {
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) profilePath() string {
+	if c.Camera.Profile != "" {
+		return c.Camera.Profile
+	}
+	return filepath.Join(c.State.Dir, "profile.json")
+}
 func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }

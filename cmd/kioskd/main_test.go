@@ -117,6 +117,12 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"an unknown key", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera]\nsauce = \"auto\"\n")} }, exitConfig, "unknown key camera.sauce"},
 		{"a torn file", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[camera\n")} }, exitConfig, "line 2"},
 		{"no such file", func(*lab) []string { return []string{"-config", "/nowhere/kioskd.toml"} }, exitConfig, "/nowhere/kioskd.toml"},
+		{"a theme with an unknown key", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", fmt.Sprintf("[display]\ntheme = %q\n", l.file("bank.json", `{"light": {"brnd": "#000000"}}`)))}
+		}, exitConfig, "light.brnd: unknown key"},
+		{"a theme that is not there", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[display]\ntheme = \"/nowhere/bank.json\"\n")}
+		}, exitConfig, "display.theme"},
 		{"an impossible value", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempts = 0\n")} }, exitConfig, "flow.attempts"},
 		{"a duration without a unit", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"20\"\n")} }, exitConfig, "such as"},
 		{"a recorded face for a real gateway", func(*lab) []string { return []string{"-gateway", "https://gateway.example"} }, exitConfig, "loopback"},
@@ -253,6 +259,18 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("checking changed the state folder:\n%s\nafter:\n%s", before, after)
 			}
 		})
+	}
+}
+
+func TestCheckConfigWarnsOfAThemeThatIsHardToRead(t *testing.T) {
+	l := newLab(t)
+	bank := l.file("bank.json", `{"name": "Bank", "light": {"brand": "#8fb8e0"}}`)
+	var log bytes.Buffer
+	if got := run(t.Context(), l.args("-check-config", "-config", l.file("c.toml", fmt.Sprintf("[display]\ntheme = %q\n", bank))), &log); got != exitOK {
+		t.Errorf("exit code %d\n%s", got, log.String())
+	}
+	if want := "LIGHT_MODE, screen idle: brand on card has a contrast of 2.08 to 1, WCAG 2.2 AA wants 4.5 to 1"; !strings.Contains(log.String(), want) {
+		t.Errorf("no %q in\n%s", want, log.String())
 	}
 }
 
@@ -544,7 +562,7 @@ func TestAWholeSessionOnRealParts(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	l := newLab(t)
 	screens := t.TempDir()
-	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree", "-screens", screens,
+	d := l.start("-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready", "-screens", screens,
 		"-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", l.file("c.toml", "[flow]\nattempt_in = \"5m\"\n"))
 	d.await("service", healthy)
 	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "corr-e2e", UserID: "user-e2e", Locale: kiosk.Indonesian, Theme: kiosk.Dark})

@@ -433,7 +433,7 @@ func TestNothingOfAPersonStays(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	tokens := newTokens(t, world.URL)
 	l := newLab(t)
-	d := l.spawn([]string{build(t)}, "-gateway", world.URL, "-partner", tokens.url+"/partner", "-camera", "frames:"+v.dir, "-script", "agree,done")
+	d := l.spawn([]string{build(t)}, "-gateway", world.URL, "-partner", tokens.url+"/partner", "-camera", "frames:"+v.dir, "-script", "agree,ready,done")
 	p := v.pieces(t)
 	d.await("service", healthy)
 

@@ -350,6 +350,9 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if _, err := c.Gateway.network(); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	if _, err := c.Display.look(ctx, log); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	relay, err := c.Relay.open()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)

@@ -143,13 +143,16 @@ func (d *daemon) tampered(ctx context.Context) {
 	d.fault(ctx, kiosk.TamperFault, true)
 }
 
-// pressed acts on a button. That of staff is an event for whoever follows them,
-// and nothing else: there is no screen of theirs.
+// pressed acts on a button. That of staff asks for their PIN where nobody is
+// served, and is an event for whoever follows them in any case.
 func (d *daemon) pressed(ctx context.Context, button kiosk.Role) {
 	d.log.InfoContext(ctx, "button pressed", slog.String("button", string(button)))
 	// A session that ends in this very moment is not the one that is helped.
 	if s := d.station.State(); button == kiosk.HelpLine && s.Session != "" {
 		d.heard(ctx, "help", d.station.Tap(ctx, kiosk.Tap{Session: s.Session, Control: kiosk.Help}))
+	}
+	if button == kiosk.StaffLine {
+		d.heard(ctx, "staff", d.station.Tap(ctx, kiosk.Tap{Control: kiosk.Door}))
 	}
 }
 

@@ -112,7 +112,7 @@ func TestWhatThePanelDoesToASession(t *testing.T) {
 			kiosk.Result{Status: kiosk.NotCompleted, Error: kiosk.HelpClickedError, Detail: kiosk.HelpTapped},
 			flow.Idle,
 		},
-		{"the staff button is an event and nothing else", func(d *daemon, ctx context.Context) { d.pressed(ctx, kiosk.StaffLine) }, kiosk.Result{Status: kiosk.Running}, flow.Idle},
+		{"the staff button asks for their PIN where nobody is served", func(d *daemon, ctx context.Context) { d.pressed(ctx, kiosk.StaffLine) }, kiosk.Result{Status: kiosk.Running}, flow.PIN},
 		{"an open case voids the session", (*daemon).tampered, kiosk.Result{Status: kiosk.Errored, Error: kiosk.SecurityError, Detail: kiosk.Tampered}, flow.OutOfService},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

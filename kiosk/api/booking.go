@@ -96,7 +96,7 @@ func (s *Server) postBooking(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.bookingsDown(w, r, err)
 	default:
-		s.write(w, r, http.StatusCreated, Booked{CorrelationID: b.CorrelationID, Booked: b.Booked})
+		s.write(w, r, http.StatusCreated, Booked{CorrelationID: b.CorrelationID, Code: kiosk.Code(b.CorrelationID), Booked: b.Booked})
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *Server) getBookings(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]Booked, 0, len(all))
 	for _, b := range all {
-		list = append(list, Booked{CorrelationID: b.CorrelationID, Booked: b.Booked, Fetched: b.Token.Value != "" || !b.Token.Expires.IsZero(), Expires: b.Token.Expires})
+		list = append(list, Booked{CorrelationID: b.CorrelationID, Code: kiosk.Code(b.CorrelationID), Booked: b.Booked, Fetched: b.Token.Value != "" || !b.Token.Expires.IsZero(), Expires: b.Token.Expires})
 	}
 	s.write(w, r, http.StatusOK, list)
 }

@@ -69,6 +69,7 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
 		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},
 		"Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
+		"Reading": kiosk.Reading{}, "CommissionLine": api.CommissionLine{}, "Commissioned": kiosk.Commissioned{},
 	} {
 		fields := fieldsOf(reflect.TypeOf(v))
 		properties := schemas.At(name, "properties")
@@ -88,7 +89,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	w := newWorld(t)
 	values := map[string]any{
 		"baseUrl": "https://gateway.example", "correlationId": "all", "token": "t", "userId": "u", "userIdType": "T",
-		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true,
+		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true, "largeText": true, "highContrast": true,
 	}
 	properties := readDocument(t).At("components", "schemas", "Launch", "properties").Keys
 	body := map[string]any{}
@@ -107,7 +108,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	}
 	want := kiosk.Launch{
 		BaseURL: "https://gateway.example", CorrelationID: "all", Token: "t", UserID: "u", UserIDType: "T",
-		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true,
+		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true, LargeText: true, HighContrast: true,
 	}
 	if got := w.kiosk.launches[0]; got != want {
 		t.Errorf("launched differently from what was sent")

@@ -47,6 +47,8 @@ func decodeLaunch(body []byte) (kiosk.Launch, error) {
 		"theme":         &theme,
 		"locale":        &locale,
 		"noTimeLimit":   &l.NoTimeLimit,
+		"largeText":     &l.LargeText,
+		"highContrast":  &l.HighContrast,
 	})
 	if err != nil {
 		return l, err

@@ -62,7 +62,17 @@ type CameraStatus struct {
 	Reopened        uint64  `json:"reopened"`        // after a failure
 	Resets          uint64  `json:"resets"`          // that were asked for
 
+	Exposure ExposureStatus `json:"exposure"`
+
 	CameraSkips
+}
+
+// An ExposureStatus says who sets the exposure: "off", the camera or the
+// configuration alone; "face", a visitor's face corrects the camera's automatic;
+// "frozen", nobody, while a light challenge runs.
+type ExposureStatus struct {
+	Mode  string  `json:"mode"`
+	Stops float64 `json:"stops"` // of correction: positive is brighter
 }
 
 // A Reach says whether a service can be reached.
@@ -172,6 +182,7 @@ func FromQueue(entries []kiosk.Entry, id kiosk.SessionID) (kiosk.Result, bool) {
 // A Booked is a booking as it is listed: without the person and the token.
 type Booked struct {
 	CorrelationID string    `json:"correlationId"`
+	Code          string    `json:"code"`             // what the person may type on the kiosk: see kiosk.Code
 	Booked        time.Time `json:"booked"`           // wall clock
 	Fetched       bool      `json:"fetched"`          // there is a user token
 	Expires       time.Time `json:"expires,omitzero"` // of the token; zero: not told, or there is none

@@ -26,7 +26,11 @@ const (
 	OutOfService Phase = "out_of_service" // a fault stands in the way of serving anybody
 	Idle         Phase = "idle"
 	Resting      Phase = "resting" // idle, and nobody is there: the screen is dark
+	Code         Phase = "code"    // a visitor types the code of a booking
+	PIN          Phase = "pin"     // somebody types what only staff know
+	Desk         Phase = "desk"    // staff look at the kiosk
 	Consent      Phase = "consent" // the camera is off until the visitor agrees
+	Tips         Phase = "tips"    // what helps, before the camera starts
 	Far          Phase = "far"     // guiding and capturing the far pose
 	Near         Phase = "near"    // and the near one
 	Again        Phase = "again"   // an attempt failed, another follows
@@ -58,6 +62,11 @@ type Policy struct {
 	ResultFor time.Duration `json:"result_for"`
 	StaffFor  time.Duration `json:"staff_for"` // outcomes that lead to a person stay longer
 	RestIn    time.Duration `json:"rest_in"`   // how long an idle kiosk that nobody stands at stays lit; 0: for ever
+
+	// Zero in traces that were recorded before there were these.
+	TipsFor  time.Duration `json:"tips_for"` // how long the tips stand unless the visitor goes on; 0: there are none
+	Patience time.Duration `json:"patience"` // how long screens wait for a visitor without time limits; 0: as for everybody
+	LockIn   time.Duration `json:"lock_in"`  // len(State.Failed) failed sessions in this time lock the kiosk; 0: never
 }
 
 // Standard is the policy of a kiosk without a configuration of its own.
@@ -67,9 +76,17 @@ func Standard() Policy {
 		LostFor: time.Second, AwayFor: 15 * time.Second, ReviewIn: time.Second,
 		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second, AskFor: 30 * time.Second,
 		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, OfflineIn: 6 * time.Second, MendIn: 6 * time.Second, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
-		RestIn: time.Minute,
+		RestIn: time.Minute, TipsFor: 12 * time.Second, Patience: 2 * time.Minute, LockIn: 3 * time.Minute,
 	}
 }
+
+// How long a keypad waits for the next entry, staff's screen for the next tap,
+// and wishes that were made while nobody was served for a session.
+const (
+	typeIn  = time.Minute
+	deskFor = 2 * time.Minute
+	wishFor = time.Minute
+)
 
 // Validate names a value that no session could run with.
 func (p Policy) Validate() error {
@@ -85,6 +102,8 @@ func (p Policy) Validate() error {
 		return errors.New("live_n: must be at least 1")
 	case p.RestIn < 0:
 		return errors.New("rest_in: must not be negative")
+	case p.TipsFor < 0 || p.Patience < 0 || p.LockIn < 0:
+		return errors.New("tips_for, patience, lock_in: must not be negative")
 	}
 	for name, d := range map[string]time.Duration{
 		"lost_for": p.LostFor, "away_for": p.AwayFor, "ask_for": p.AskFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
@@ -111,18 +130,31 @@ type State struct {
 	Clock   bool `json:"clock_fault"`
 	Tamper  bool `json:"tamper_fault"`
 	Power   bool `json:"power_fault"`  // no new session: the one that runs goes on
+	Lock    bool `json:"lock_fault"`   // likewise
 	Update  bool `json:"update_fault"` // no new session: the one that runs goes on
+
+	Failed [5]time.Duration `json:"failed"` // when the last sessions failed, the latest at the end; zero: none did
+
+	// Of whoever stands there, in a session or before it.
+	Locale      kiosk.Locale `json:"locale"`
+	NoTimeLimit bool         `json:"no_time_limit"`
+	Large       bool         `json:"large"`
+	Contrast    bool         `json:"contrast"`
+
+	// Of a keypad and of staff's screen.
+	Typing  kiosk.Typing `json:"typing"`
+	Try     int          `json:"try"` // how often something was typed; never goes back
+	Listing bool         `json:"listing"`
 
 	// Of the session; zero between sessions, so that nothing of one visitor
 	// reaches the next.
-	Session     kiosk.SessionID `json:"session"`
-	Locale      kiosk.Locale    `json:"locale"`
-	Theme       kiosk.Theme     `json:"theme"`
-	NoTimeLimit bool            `json:"no_time_limit"`
-	Attempt     int             `json:"attempt"` // from 1
-	Outcome     kiosk.Screen    `json:"outcome"`
-	Record      kiosk.RecordID  `json:"record"` // what this visitor waits for
-	Eye         string          `json:"eye"`    // the camera that it began with; "": none yet
+	Session kiosk.SessionID `json:"session"`
+	Theme   kiosk.Theme     `json:"theme"`
+	Attempt int             `json:"attempt"` // from 1
+	Outcome kiosk.Screen    `json:"outcome"`
+	Record  kiosk.RecordID  `json:"record"` // what this visitor waits for
+	Eye     string          `json:"eye"`    // the camera that it began with; "": none yet
+	Why     kiosk.Hint      `json:"why"`    // what stood in the way of the attempt before
 
 	// Of the attempt.
 	Began time.Duration  `json:"began"` // older frames are of another attempt
@@ -146,18 +178,26 @@ type Candidate struct {
 type Input interface{ isInput() }
 
 type (
-	// Launched starts a session. It means nothing unless the phase is Idle or
-	// Resting.
+	// Launched starts a session. It means nothing unless the phase is Idle,
+	// Resting or Code.
 	Launched struct {
 		Session     kiosk.SessionID `json:"session"`
 		Locale      kiosk.Locale    `json:"locale"`
 		Theme       kiosk.Theme     `json:"theme"`
 		NoTimeLimit bool            `json:"no_time_limit"`
+		Large       bool            `json:"large"`
+		Contrast    bool            `json:"contrast"`
 	}
 	// Tapped is a touch on a control of the screen of one session.
 	Tapped struct {
 		Session kiosk.SessionID `json:"session"`
 		Control kiosk.Control   `json:"control"`
+	}
+	// Typed reports what came of a code or PIN that was typed; NotTyped: it is
+	// the PIN. What was typed is no input: it is secret.
+	Typed struct {
+		Try    int          `json:"try"` // of Find or Verify
+		Typing kiosk.Typing `json:"typing"`
 	}
 	// Saw reports the analysis of one frame.
 	Saw struct{ kiosk.Assessment }
@@ -205,6 +245,7 @@ type (
 
 func (Launched) isInput() {}
 func (Tapped) isInput()   {}
+func (Typed) isInput()    {}
 func (Saw) isInput()      {}
 func (Stored) isInput()   {}
 func (Unstored) isInput() {}
@@ -220,6 +261,14 @@ func (Tick) isInput()     {}
 type Effect interface{ isEffect() }
 
 type (
+	// Find looks for the booking whose code was typed, and launches its session.
+	Find struct {
+		Try int `json:"try"` // an answer names it: one that was given up says nothing later
+	}
+	// Verify compares the PIN that was typed.
+	Verify struct {
+		Try int `json:"try"`
+	}
 	// Watch wakes the camera or puts it to rest.
 	Watch struct {
 		On bool `json:"on"`
@@ -256,6 +305,8 @@ type (
 	Forget struct{}
 )
 
+func (Find) isEffect()      {}
+func (Verify) isEffect()    {}
 func (Watch) isEffect()     {}
 func (Consented) isEffect() {}
 func (Hold) isEffect()      {}
@@ -273,12 +324,11 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 			return s, nil // a stale timer
 		}
 	case Tapped:
-		if in.Session != s.Session || s.Session == "" {
+		if in.Session != s.Session {
 			return s, nil // a finger of the visitor before
 		}
-		if in.Control == kiosk.Switch {
-			s.Locale = other(s.Locale)
-			return s, nil
+		if next, wished := p.wish(s, at, in.Control); wished {
+			return next, nil
 		}
 	case Faulted:
 		return p.fault(s, at, in)
@@ -288,20 +338,26 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		return p.opened(s, at, in)
 	case Presence:
 		return p.presence(s, at, in.Here), nil
-	case Launched, Saw, Stored, Unstored, Deferred, Answered:
+	case Launched, Typed, Saw, Stored, Unstored, Deferred, Answered:
 	}
 	switch s.Phase {
 	case Idle, Resting:
-		switch in := in.(type) {
-		case Launched:
-			return State{
-				Phase: Consent, Until: at + p.ConsentIn, Away: s.Away,
-				Session: in.Session, Locale: in.Locale, Theme: in.Theme, NoTimeLimit: in.NoTimeLimit,
-			}, []Effect{Report{Status: kiosk.Running}}
-		case Tick:
-			s.Phase, s.Until = Resting, 0
+		return p.idle(s, at, in)
+	case OutOfService: // only a cleared fault leads out, and staff
+		if tap, tapped := in.(Tapped); tapped && tap.Control == kiosk.Door {
+			return keypad(s, at, PIN), nil
 		}
-	case OutOfService: // only a cleared fault leads out
+		if _, late := in.(Tick); late {
+			return s.Rested(), nil
+		}
+	case Code:
+		return p.code(s, at, in)
+	case PIN:
+		return p.pin(s, at, in)
+	case Desk:
+		return p.desk(s, at, in)
+	case Tips:
+		return p.tips(s, at, in)
 	case Consent:
 		return p.consent(s, at, in)
 	case Far, Near:
@@ -326,6 +382,10 @@ func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 	case Tick:
 		return p.leave(s, at, kiosk.Decline)
 	case Tapped:
+		if in.Control == kiosk.Agree && p.TipsFor > 0 {
+			s.Phase, s.Until = Tips, at+p.patient(s, p.TipsFor)
+			return s, []Effect{Consented{s.Locale}}
+		}
 		if in.Control == kiosk.Agree {
 			s = p.attempt(s, at)
 			return s, []Effect{Consented{s.Locale}, Watch{On: true}}
@@ -335,10 +395,24 @@ func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 	return s, nil
 }
 
+// tips waits until the visitor is ready, or has had the time to be.
+func (p Policy) tips(s State, at time.Duration, in Input) (State, []Effect) {
+	switch in := in.(type) {
+	case Tick:
+		return p.attempt(s, at), []Effect{Watch{On: true}}
+	case Tapped:
+		if in.Control == kiosk.Ready {
+			return p.attempt(s, at), []Effect{Watch{On: true}}
+		}
+		return p.leave(s, at, in.Control)
+	}
+	return s, nil
+}
+
 // attempt begins the next attempt at the far pose.
 func (p Policy) attempt(s State, at time.Duration) State {
 	s.Attempt++
-	s.Began, s.Seen, s.Ask, s.Record = at, at, false, ""
+	s.Began, s.Seen, s.Ask, s.Record, s.Why = at, at, false, "", kiosk.NoHint
 	s.Phase, s.Until = Far, p.deadline(s)
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s
@@ -363,7 +437,7 @@ func (p Policy) pause(s State, at time.Duration, in Input) (State, []Effect) {
 		}
 		return p.attempt(s, at), []Effect{Watch{On: true}}
 	case Tapped:
-		if s.Ask && in.Control == kiosk.Resume {
+		if in.Control == kiosk.Resume {
 			return p.attempt(s, at), []Effect{Watch{On: true}}
 		}
 		return p.leave(s, at, in.Control)
@@ -492,9 +566,13 @@ func (p Policy) again(s State, at time.Duration, ask bool) (State, []Effect) {
 	if s.broken() {
 		return p.end(s, at, kiosk.StaffScreen, s.faulted())
 	}
-	s.Phase, s.Until, s.Ask = Again, at+p.AgainFor, ask
+	s.Phase, s.Until, s.Ask = Again, at+p.patient(s, p.AgainFor), ask
 	if ask {
-		s.Until = at + p.AskFor
+		s.Until = at + p.patient(s, p.AskFor)
+	}
+	s.Why = s.Guide.Hint
+	if s.Guide.Good() {
+		s.Why = kiosk.NoHint
 	}
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s, []Effect{Drop{}, Watch{On: false}}
@@ -566,12 +644,11 @@ func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
 	case Tick:
 		return p.end(s, at, kiosk.SavedScreen, saved)
 	case Tapped: // the record is safe, whatever the visitor does
-		switch in.Control {
-		case kiosk.Done, kiosk.Cancel:
+		if in.Control == kiosk.Done || in.Control == kiosk.Cancel {
 			return p.end(s, at, kiosk.SavedScreen, saved)
-		case kiosk.Help:
+		}
+		if in.Control == kiosk.Help {
 			return p.end(s, at, kiosk.StaffScreen, saved)
-		case kiosk.Agree, kiosk.Decline, kiosk.Switch, kiosk.Resume:
 		}
 	}
 	return s, nil
@@ -579,12 +656,11 @@ func (p Policy) waiting(s State, at time.Duration, in Input) (State, []Effect) {
 
 // leave carries out the controls that end a session before its capture.
 func (p Policy) leave(s State, at time.Duration, c kiosk.Control) (State, []Effect) {
-	switch c {
-	case kiosk.Cancel, kiosk.Decline:
+	if c == kiosk.Cancel || c == kiosk.Decline {
 		return p.end(s, at, kiosk.CancelledScreen, Report{kiosk.NotCompleted, kiosk.UserCancelledError, kiosk.UserCancelled})
-	case kiosk.Help:
+	}
+	if c == kiosk.Help {
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.HelpClickedError, kiosk.HelpTapped})
-	case kiosk.Agree, kiosk.Done, kiosk.Switch, kiosk.Resume:
 	}
 	return s, nil
 }
@@ -592,26 +668,38 @@ func (p Policy) leave(s State, at time.Duration, c kiosk.Control) (State, []Effe
 // end shows an outcome and lets go of everything but the words on the screen.
 func (p Policy) end(s State, at time.Duration, outcome kiosk.Screen, r Report) (State, []Effect) {
 	stay := p.ResultFor
-	switch outcome {
-	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.SavedScreen:
+	if outcome == kiosk.RefusedScreen || outcome == kiosk.StaffScreen || outcome == kiosk.SavedScreen {
 		stay = p.StaffFor
-	case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-		kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
 	}
-	s.Phase, s.Until, s.Outcome = Outcome, at+stay, outcome
+	if r.Detail == kiosk.VerificationFailed {
+		copy(s.Failed[:], s.Failed[1:])
+		s.Failed[len(s.Failed)-1] = at
+	}
+	s.Phase, s.Until, s.Outcome = Outcome, at+p.patient(s, stay), outcome
 	s.Guide, s.Far, s.Near = guidance.State{}, Candidate{}, Candidate{}
 	return s, []Effect{Drop{}, Watch{On: false}, r}
 }
 
-// rest returns to the state between sessions.
+// rest returns to the state between sessions, or locks the kiosk: too many
+// sessions failed in too short a time.
 func (p Policy) rest(s State, at time.Duration) (State, []Effect) {
+	if first := s.Failed[0]; first != 0 && at-first < p.LockIn {
+		s.Lock = true
+	}
 	return p.doze(s.Rested(), at), []Effect{Forget{}}
 }
 
-// doze sets when an idle kiosk that nobody stands at goes dark.
+// doze sets when an idle kiosk forgets what was wished, or goes dark because
+// nobody stands at it.
 func (p Policy) doze(s State, at time.Duration) State {
-	if s.Phase == Idle && s.Away && p.RestIn > 0 {
+	switch {
+	case s.Phase != Idle && s.Phase != OutOfService:
+	case s.wished():
+		s.Until = at + wishFor
+	case s.Phase == Idle && s.Away && p.RestIn > 0:
 		s.Until = at + p.RestIn
+	default:
+		s.Until = 0
 	}
 	return s
 }
@@ -623,11 +711,9 @@ func (p Policy) presence(s State, at time.Duration, here bool) State {
 		return s
 	}
 	s.Away = !here
-	switch s.Phase {
-	case Idle, Resting:
-		s.Phase, s.Until = Idle, 0
+	if s.Phase == Idle || s.Phase == Resting {
+		s.Phase = Idle
 		return p.doze(s, at)
-	case OutOfService, Consent, Far, Near, Again, Saving, Waiting, Outcome:
 	}
 	return s
 }
@@ -636,9 +722,9 @@ func (p Policy) presence(s State, at time.Duration, here bool) State {
 // already was captured before, and is delivered.
 func (p Policy) void(s State, at time.Duration) (State, []Effect) {
 	switch s.Phase {
-	case Consent, Far, Near, Again, Saving, Waiting:
+	case Consent, Tips, Far, Near, Again, Saving, Waiting:
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.SecurityError, kiosk.Tampered})
-	case Idle, Resting, OutOfService, Outcome:
+	case Idle, Resting, OutOfService, Code, PIN, Desk, Outcome:
 	}
 	return s, nil
 }
@@ -660,7 +746,10 @@ func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 // Rested returns the state between sessions in which only the faults of s
 // stand, and somebody is there or not as before.
 func (s State) Rested() State {
-	next := State{Phase: Idle, Away: s.Away, Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Power: s.Power, Update: s.Update}
+	next := State{
+		Phase: Idle, Away: s.Away, Failed: s.Failed, Try: s.Try,
+		Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Power: s.Power, Lock: s.Lock, Update: s.Update,
+	}
 	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
 	}
@@ -684,12 +773,14 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		s.Tamper = in.Active
 	case kiosk.PowerFault:
 		s.Power = in.Active
+	case kiosk.LockFault:
+		s.Lock, s.Failed = in.Active, [len(s.Failed)]time.Duration{}
 	case kiosk.UpdateFault:
 		s.Update = in.Active
 	case kiosk.NoFault:
 	}
 	switch s.Phase {
-	case Idle, Resting, OutOfService:
+	case Idle, Resting, Code, OutOfService:
 		if s.Phase == OutOfService || len(s.Faults()) > 0 {
 			return p.doze(s.Rested(), at), nil
 		}
@@ -703,11 +794,11 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		if s.Model || s.Storage || s.Clock || s.Tamper {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
-	case Consent, Again:
+	case Consent, Tips, Again:
 		if s.broken() {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
-	case Saving, Waiting, Outcome:
+	case PIN, Desk, Saving, Waiting, Outcome:
 	}
 	return s, nil
 }
@@ -725,6 +816,7 @@ func (s State) Faults() []kiosk.Fault {
 		{kiosk.CameraFault, s.Camera},
 		{kiosk.ClockFault, s.Clock},
 		{kiosk.PowerFault, s.Power},
+		{kiosk.LockFault, s.Lock},
 		{kiosk.UpdateFault, s.Update},
 	} {
 		if f.stands {
@@ -758,7 +850,10 @@ func other(l kiosk.Locale) kiosk.Locale {
 // View is what the display shows in s. It is derived, never stored: what the
 // visitor sees cannot disagree with what the flow knows.
 func (p Policy) View(s State) kiosk.View {
-	v := kiosk.View{Session: s.Session, Locale: s.Locale, Theme: s.Theme, Until: s.Until}
+	v := kiosk.View{
+		Session: s.Session, Locale: s.Locale, Theme: s.Theme, Until: s.Until, Typing: s.Typing,
+		Wishes: kiosk.Wishes{Large: s.Large, Contrast: s.Contrast, NoLimit: s.NoTimeLimit},
+	}
 	if v.Locale == "" {
 		v.Locale = kiosk.Indonesian
 	}
@@ -767,16 +862,24 @@ func (p Policy) View(s State) kiosk.View {
 	}
 	switch s.Phase {
 	case OutOfService:
-		v.Screen = kiosk.OutOfServiceScreen
+		v.Screen, v.Until = kiosk.OutOfServiceScreen, 0
 		if faults := s.Faults(); len(faults) > 0 {
 			v.Fault = faults[0]
 		}
 	case Idle:
-		v.Screen, v.Until = kiosk.IdleScreen, 0 // going dark is no end of anything
+		v.Screen, v.Until = kiosk.IdleScreen, 0 // going dark, or forgetting what was wished, is no end of anything
 	case Resting:
 		v.Screen = kiosk.RestingScreen
+	case Code:
+		v.Screen = kiosk.CodeScreen
+	case PIN:
+		v.Screen = kiosk.PINScreen
+	case Desk:
+		v.Screen, v.Draining, v.Listing = kiosk.DeskScreen, s.Update, s.Listing
 	case Consent:
 		v.Screen = kiosk.ConsentScreen
+	case Tips:
+		v.Screen = kiosk.TipsScreen
 	case Far, Near:
 		v.Screen, v.Pose = kiosk.GuidingScreen, kiosk.Far
 		if s.Phase == Near {
@@ -784,20 +887,18 @@ func (p Policy) View(s State) kiosk.View {
 		}
 		v.Hint, v.Ring, v.FaceGoal = s.Guide.Hint, s.Guide.Ring, p.Guidance.Goal(v.Pose)
 	case Again:
-		v.Screen, v.Hint, v.Ask = kiosk.AgainScreen, kiosk.TryAgain, s.Ask
+		v.Screen, v.Hint, v.Ask, v.Why = kiosk.AgainScreen, kiosk.TryAgain, s.Ask, s.Why
 	case Saving:
 		v.Screen, v.Hint = kiosk.SavingScreen, kiosk.Processing
 	case Waiting:
 		v.Screen, v.Hint = kiosk.WaitingScreen, kiosk.Processing
 	case Outcome:
 		v.Screen = s.Outcome
-		switch s.Outcome {
-		case kiosk.SavedScreen:
+		if s.Outcome == kiosk.SavedScreen {
 			v.Hint, v.Receipt = kiosk.SavedOffline, receipt(s.Record)
-		case kiosk.RefusedScreen, kiosk.StaffScreen:
+		}
+		if s.Outcome == kiosk.RefusedScreen || s.Outcome == kiosk.StaffScreen {
 			v.Hint = kiosk.CallStaff
-		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-			kiosk.WaitingScreen, kiosk.GrantedScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
 		}
 	}
 	return v

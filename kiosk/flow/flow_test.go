@@ -71,16 +71,22 @@ func play(t *testing.T, script string) string {
 		before := s
 		var fx []flow.Effect
 		s, fx = policy.Step(s, at, in)
-		if len(fx) == 0 && s.Phase == before.Phase && s.Guide.Hint == before.Guide.Hint && s.Locale == before.Locale {
+		v, was := policy.View(s), policy.View(before)
+		if len(fx) == 0 && s.Phase == before.Phase && s.Guide.Hint == before.Guide.Hint && s.Locale == before.Locale && v.Wishes == was.Wishes && v.Typing == was.Typing {
 			return
 		}
-		v := policy.View(s)
 		fmt.Fprintf(&out, "  %-5v %s", at, s.Phase)
 		if v.Screen != kiosk.Screen(s.Phase) {
 			fmt.Fprintf(&out, " [%s]", v.Screen)
 		}
 		if v.Hint != "" {
 			fmt.Fprintf(&out, " %s", v.Hint)
+		}
+		if v.Wishes != was.Wishes {
+			fmt.Fprintf(&out, " %+v", v.Wishes)
+		}
+		if v.Typing != "" {
+			fmt.Fprintf(&out, " %s", v.Typing)
 		}
 		for _, e := range fx {
 			fmt.Fprintf(&out, "  %s%v", strings.TrimPrefix(fmt.Sprintf("%T", e), "flow."), e)
@@ -128,7 +134,13 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 	case "launched":
 		return flow.Launched{Session: kiosk.SessionID(args[0]), Locale: kiosk.English, Theme: kiosk.Light, NoTimeLimit: len(args) > 1}
 	case "tapped":
-		return flow.Tapped{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
+		return flow.Tapped{Session: kiosk.SessionID(strings.TrimPrefix(args[0], "-")), Control: kiosk.Control(args[1])}
+	case "typed":
+		try, err := strconv.Atoi(args[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return flow.Typed{Try: try, Typing: kiosk.Typing(strings.TrimPrefix(args[1], "right"))}
 	case "saw", "blinked", "beside":
 		a := kiosk.Assessment{Frame: frame, Size: image.Pt(1280, 720), Luma: 110}
 		if args[0] != "nobody" {
@@ -222,9 +234,15 @@ func (w *walker) input() flow.Input {
 		return flow.Launched{Session: kiosk.SessionID("S" + strconv.Itoa(w.sessions)), Locale: kiosk.Indonesian, NoTimeLimit: w.rng.IntN(5) == 0}
 	case 1, 2:
 		return flow.Tapped{Session: session, Control: kiosk.Agree}
-	case 3:
-		controls := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
-		return flow.Tapped{Session: session, Control: controls[w.rng.IntN(len(controls))]}
+	case 3, 15, 16:
+		controls := kiosk.Controls()
+		c := controls[w.rng.IntN(len(controls))]
+		if w.s.Session == "" && w.rng.IntN(8) > 0 {
+			session = ""
+		}
+		return flow.Tapped{Session: session, Control: c}
+	case 17:
+		return flow.Typed{Try: w.s.Try - w.rng.IntN(8)/7, Typing: []kiosk.Typing{kiosk.NotTyped, kiosk.Unknown, kiosk.Paused, kiosk.Refused}[w.rng.IntN(4)]}
 	case 4, 5, 6:
 		return flow.Stored{Record: record}
 	case 7:
@@ -293,8 +311,12 @@ func (w *walker) step() {
 	switch {
 	case w.s.Phase != flow.Idle && w.s.Phase != flow.Resting && w.s.Phase != flow.OutOfService && w.s.Until == 0:
 		fail("no deadline")
-	case w.s.Phase == flow.Idle && w.s.Away != (w.s.Until != 0):
-		fail("away is %v, and going dark at %v", w.s.Away, w.s.Until)
+	case w.s.Phase == flow.Idle && (w.s.Away || wished(w.s)) != (w.s.Until != 0):
+		fail("away is %v, wished %v, and forgetting or going dark at %v", w.s.Away, wished(w.s), w.s.Until)
+	case w.s.Phase == flow.Desk && before.Phase != flow.Desk && (before.Phase != flow.PIN || before.Typing != kiosk.Checking || in != flow.Typed{Try: before.Try}):
+		fail("staff's screen without their PIN")
+	case (v.Screen == kiosk.CodeScreen || v.Screen == kiosk.PINScreen || v.Screen == kiosk.DeskScreen) && w.s.Session != "":
+		fail("staff's screens in a session")
 	case w.s.Phase == flow.Resting && (!w.s.Away || w.s.Until != 0):
 		fail("dark though somebody is there, or not for good: %+v", w.s)
 	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && len(w.s.Faults()) > 0:
@@ -331,8 +353,37 @@ func (w *walker) step() {
 		}
 	case w.s.Attempt > policy.Attempts:
 		fail("attempt %d of %d", w.s.Attempt, policy.Attempts)
+	case w.s.Session == "" && (v.Session != "" || v.Receipt != "" || v.Hint != "" || v.Why != "" || v.AttemptsLeft != 0 || v.Theme != ""):
+		fail("something of a visitor is on screen: %+v", v)
+	case v.Receipt != "" && (w.submitted[w.s.Record] != w.s.Session || !strings.HasPrefix(string(w.s.Record), v.Receipt)):
+		fail("the receipt of somebody else: %+v", v)
+	case v.Session != w.s.Session:
+		fail("a screen of another session: %+v", v)
+	}
+	if w.rng.IntN(20) == 0 && !w.ends() {
+		fail("nobody touches it, every fault is mended, and it never comes to rest: %+v", w.s)
 	}
 }
+
+// ends reports whether the state comes to rest by itself once everybody has
+// left: no state is without an exit.
+func (w *walker) ends() bool {
+	s, at := w.s, w.at
+	for range 12 {
+		for _, f := range s.Faults() {
+			s, _ = policy.Step(s, at, flow.Faulted{Fault: f})
+		}
+		if s.Phase == flow.Resting || s.Phase == flow.Idle && s.Until == 0 {
+			return true
+		}
+		at = max(at, s.Until)
+		s, _ = policy.Step(s, at, flow.Tick{})
+	}
+	return false
+}
+
+// wished reports whether the kiosk is other than the next visitor must find it.
+func wished(s flow.State) bool { return s.Locale != "" || s.Large || s.Contrast || s.NoTimeLimit }
 
 // voided reports whether in must end a session in s, and end it for good.
 func voided(s flow.State, in flow.Input) bool {
@@ -411,6 +462,7 @@ func TestTheBestFrameOfAHoldGoesOn(t *testing.T) {
 			s := flow.State{Phase: flow.Idle}
 			s, _ = policy.Step(s, 0, flow.Launched{Session: "s"})
 			s, _ = policy.Step(s, 0, flow.Tapped{Session: "s", Control: kiosk.Agree})
+			s, _ = policy.Step(s, 0, flow.Tapped{Session: "s", Control: kiosk.Ready})
 			var kept kiosk.FrameID
 			for i := range 11 {
 				at := time.Duration(i) * 70 * time.Millisecond
@@ -445,6 +497,7 @@ func TestAStaleTapMeansNothing(t *testing.T) {
 func TestAFrameOfAnEarlierAttemptMeansNothing(t *testing.T) {
 	s, _ := policy.Step(flow.State{Phase: flow.Idle}, 0, flow.Launched{Session: "S1", Locale: kiosk.English})
 	s, _ = policy.Step(s, time.Minute, flow.Tapped{Session: "S1", Control: kiosk.Agree})
+	s, _ = policy.Step(s, time.Minute, flow.Tapped{Session: "S1", Control: kiosk.Ready})
 	a := see(1, 0.33, 0.9)
 	a.At = time.Minute - time.Millisecond
 	if after, fx := policy.Step(s, time.Minute+time.Second, flow.Saw{Assessment: a}); after != s || fx != nil {

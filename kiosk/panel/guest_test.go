@@ -330,6 +330,9 @@ func TestGuestTamperVoidsASession(t *testing.T) {
 	if err := st.Tap(t.Context(), kiosk.Tap{Session: id, Control: kiosk.Agree}); err != nil {
 		t.Fatal(err)
 	}
+	if err := st.Tap(t.Context(), kiosk.Tap{Session: id, Control: kiosk.Ready}); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the light", func() bool { return r.Level("RING") })
 	face := []byte("pixels of a face")
 	a := kiosk.Assessment{

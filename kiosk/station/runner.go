@@ -2,7 +2,10 @@ package station
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +29,7 @@ type runner struct {
 	consent kiosk.Consent
 	images  map[kiosk.Pose]*image
 	tape    *tape
+	next    *adopted // for the next session; nil: the same policy
 	puts    sync.WaitGroup
 }
 
@@ -65,6 +69,24 @@ func (r *runner) step(ctx context.Context, m message) {
 	r.tell(ctx, before)
 }
 
+// adopt takes over the policy that was asked for, if no session runs.
+func (r *runner) adopt() {
+	if r.next == nil || r.now.Session != "" {
+		return
+	}
+	facts := maps.Clone(r.o.Facts) // a tape may still hold the old ones
+	if facts == nil {
+		facts = map[string]string{}
+	}
+	if delete(facts, profileFact); r.next.fact != "" {
+		facts[profileFact] = r.next.fact
+	}
+	r.o.Policy, r.o.Facts, r.next = r.next.policy, facts, nil
+}
+
+// profileFact names the fact that tells where the policy comes from.
+const profileFact = "profile"
+
 // breach is why an input that ends a session voids it; "" of other inputs.
 func breach(in flow.Input) kiosk.Breach {
 	switch in := in.(type) {
@@ -80,11 +102,13 @@ func breach(in flow.Input) kiosk.Breach {
 // busy says why no session can start now, or nil.
 func (r *runner) busy() error {
 	switch r.now.Phase {
-	case flow.Idle, flow.Resting:
+	case flow.Idle, flow.Resting, flow.Code:
 		return nil
+	case flow.PIN, flow.Desk:
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "staff are at the kiosk", Busy: true}
 	case flow.OutOfService:
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}
-	case flow.Consent, flow.Far, flow.Near, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
+	case flow.Consent, flow.Tips, flow.Far, flow.Near, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
 	}
 	return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "another session is running", Busy: true}
 }
@@ -101,6 +125,10 @@ func (r *runner) begin(ctx context.Context, in flow.Launched, l *kiosk.Launch, b
 
 func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 	switch e := e.(type) {
+	case flow.Find:
+		r.look(ctx, e.Try, func() error { return r.find(ctx, m.text) })
+	case flow.Verify:
+		r.look(ctx, e.Try, func() error { return r.verify(ctx, m.text) })
 	case flow.Watch:
 		r.o.Watch(e.On)
 	case flow.Consented:
@@ -116,6 +144,52 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 	case flow.Forget:
 		r.forget(ctx)
 	}
+}
+
+// look does what was typed for, beside the station's own goroutine, and tells
+// the flow what came of it.
+func (r *runner) look(ctx context.Context, try int, do func() error) {
+	r.puts.Go(func() {
+		in, err := flow.Typed{Try: try}, do()
+		_, paused := errors.AsType[*kiosk.PausedError](err)
+		switch {
+		case err == nil:
+		case paused:
+			in.Typing = kiosk.Paused
+		case errors.Is(err, kiosk.ErrNoBooking), errors.Is(err, kiosk.ErrWrongPIN):
+			in.Typing = kiosk.Unknown
+		default:
+			in.Typing = kiosk.Refused
+		}
+		if err != nil {
+			r.o.Log.WarnContext(ctx, "what was typed was of no use", slog.Any("err", err))
+		}
+		_ = r.send(ctx, message{in: in}) // only fails when ctx ended
+	})
+}
+
+// find launches the session of the booking that has this code.
+func (r *runner) find(ctx context.Context, code string) error {
+	if r.o.Register == nil {
+		return kiosk.ErrNoBooking
+	}
+	l, err := r.o.Register.Expected(ctx, code)
+	if err != nil {
+		return fmt.Errorf("code: %w", err)
+	}
+	_, err = r.Launch(ctx, l)
+	return err
+}
+
+func (r *runner) verify(ctx context.Context, pin string) error {
+	if r.o.Lock == nil {
+		return fmt.Errorf("%w: none is set", kiosk.ErrWrongPIN)
+	}
+	if err := r.o.Lock.Open(ctx, pin); err != nil {
+		return fmt.Errorf("staff PIN: %w", err)
+	}
+	r.o.Log.InfoContext(ctx, "staff have given their PIN")
+	return nil
 }
 
 // hold keeps the frame just seen as evidence. A frame that cannot be kept is

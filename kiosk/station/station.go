@@ -41,6 +41,20 @@ type Evidence interface {
 	JPEG(f *kiosk.Frame) ([]byte, error)
 }
 
+// A Register knows by what code somebody is expected.
+type Register interface {
+	// Expected returns the launch of the booking that has this code. It returns
+	// kiosk.ErrNoBooking, or a *kiosk.PausedError while too many codes were wrong.
+	Expected(ctx context.Context, code string) (kiosk.Launch, error)
+}
+
+// A Lock knows the PIN of staff.
+type Lock interface {
+	// Open returns nil if that is the PIN, kiosk.ErrWrongPIN if not, or a
+	// *kiosk.PausedError while too many were wrong. It takes as long as a slow hash.
+	Open(ctx context.Context, pin string) error
+}
+
 // Options are what a station needs. All fields without a stated zero value
 // must be set.
 type Options struct {
@@ -48,6 +62,8 @@ type Options struct {
 	Start    flow.State // only its faults count: those that stand until they are told to be gone
 	Outbox   Outbox
 	Evidence Evidence
+	Register Register                  // nil: no session starts by a code
+	Lock     Lock                      // nil: nobody has a PIN
 	Now      func() time.Duration      // since boot
 	Watch    func(on bool)             // wakes the camera or puts it to rest
 	Show     func(kiosk.View)          // called on every change; must not block
@@ -109,7 +125,15 @@ type message struct {
 	launch  *kiosk.Launch   // of a flow.Launched
 	reply   chan<- error    // of a flow.Launched
 	receipt *kiosk.Receipt  // of a flow.Answered
+	adopt   *adopted        // in place of in
+	text    string          // that was typed, of a flow.Tapped; secret
 	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
+}
+
+// An adopted is a policy, and where it comes from.
+type adopted struct {
+	policy flow.Policy
+	fact   string
 }
 
 // New returns a station at rest.
@@ -138,7 +162,7 @@ func (s *Station) Assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fra
 
 // Tap reports a touch on the screen.
 func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
-	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control}})
+	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control}, text: t.Text})
 }
 
 // Fault reports that a fault came or went.
@@ -151,6 +175,30 @@ func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
 func (s *Station) Drain(ctx context.Context, on bool) error {
 	done := make(chan struct{})
 	if err := s.send(ctx, message{in: flow.Faulted{Fault: kiosk.UpdateFault, Active: on}, done: done}); err != nil {
+		return err
+	}
+	<-done // the goroutine that took the message closes it
+	return nil
+}
+
+// Adopt has sessions judged by another policy, from the next one on: the one that
+// runs ends by the policy that stands in its trace. Fact is where it comes from,
+// the fact "profile" of traces and records; "" is none.
+func (s *Station) Adopt(ctx context.Context, p flow.Policy, fact string) error {
+	if err := p.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	return s.send(ctx, message{adopt: &adopted{p, fact}})
+}
+
+// Unlock has a kiosk that failed sessions have locked serve again. It returns
+// kiosk.ErrNotLocked if nothing has. When it returns nil, that is so.
+func (s *Station) Unlock(ctx context.Context) error {
+	if !s.State().Lock {
+		return kiosk.ErrNotLocked
+	}
+	done := make(chan struct{})
+	if err := s.send(ctx, message{in: flow.Faulted{Fault: kiosk.LockFault}, done: done}); err != nil {
 		return err
 	}
 	<-done // the goroutine that took the message closes it
@@ -219,7 +267,9 @@ func (s *Station) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, 
 	}
 	id := kiosk.SessionID(rand.Text())
 	reply := make(chan error, 1)
-	in := flow.Launched{Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit}
+	in := flow.Launched{
+		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast,
+	}
 	if err := s.send(ctx, message{in: in, launch: &l, reply: reply}); err != nil {
 		return "", err
 	}
@@ -326,6 +376,7 @@ func (s *Station) Run(ctx context.Context) error {
 	beat := time.NewTicker(time.Second)
 	defer beat.Stop()
 	for {
+		r.adopt()
 		var late <-chan time.Time
 		if r.now.Until != 0 {
 			late = time.After(r.now.Until - s.o.Now())
@@ -338,6 +389,10 @@ func (s *Station) Run(ctx context.Context) error {
 		case <-late:
 			r.step(ctx, message{in: flow.Tick{}})
 		case m := <-s.inputs:
+			if m.adopt != nil {
+				r.next = m.adopt
+				continue
+			}
 			r.step(ctx, m)
 		}
 	}

@@ -191,6 +191,7 @@ func (b *bench) wait(d time.Duration) {
 func (b *bench) capture(id kiosk.SessionID, live float32) {
 	b.t.Helper()
 	b.tap(id, kiosk.Agree)
+	b.tap(id, kiosk.Ready)
 	b.look(1500*time.Millisecond, 0.33, live)
 	b.look(2500*time.Millisecond, 0.53, live)
 	synctest.Wait()
@@ -259,7 +260,7 @@ func TestAWholeSession(t *testing.T) {
 		}
 		synctest.Wait()
 		want := []kiosk.Screen{
-			kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+			kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		}
 		if got := b.screens(); !slices.Equal(got, want) {
 			t.Errorf("screens %v, want %v", got, want)
@@ -580,6 +581,7 @@ func TestABreachVoidsTheSession(t *testing.T) {
 		{"before consent", func(*bench, kiosk.SessionID) {}, 0},
 		{"with a frame held", func(b *bench, id kiosk.SessionID) {
 			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
 			b.look(500*time.Millisecond, 0.33, 0.9)
 		}, 0},
 		{"with the capture stored", func(b *bench, id kiosk.SessionID) { b.capture(id, 0.9) }, 1},
@@ -632,6 +634,7 @@ func TestAnotherCameraVoidsTheSession(t *testing.T) {
 		b := newBench(t, flow.State{})
 		id := b.launch(launch())
 		b.tap(id, kiosk.Agree)
+		b.tap(id, kiosk.Ready)
 		open := func(camera string, trusted bool) {
 			t.Helper()
 			if err := b.Opened(t.Context(), camera, trusted); err != nil {
@@ -665,12 +668,64 @@ func TestAnotherCameraVoidsTheSession(t *testing.T) {
 	})
 }
 
+// header is the first line of a session's trace.
+func (b *bench) header(id kiosk.SessionID) trace.Header {
+	b.t.Helper()
+	f, err := os.Open(filepath.Join(b.dir, string(id)+".trace"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer f.Close()
+	sum, err := trace.Replay(f)
+	if err != nil || len(sum.Mismatches) > 0 {
+		b.t.Fatalf("replay: %v, %v", err, sum.Mismatches)
+	}
+	return sum.Header
+}
+
+// TestTheNextSessionIsJudgedByAnotherPolicy has the running one end by its own:
+// what stands in a trace is what judged.
+func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		was, next := flow.Standard(), flow.Standard()
+		next.Guidance.Far.Max, next.ConsentIn = 0.39, time.Minute
+		first := b.launch(launch())
+		if err := b.Adopt(t.Context(), next, "of today"); err != nil {
+			t.Fatal(err)
+		}
+		b.wait(90 * time.Second) // longer than consent lasts by the next policy
+		if s := b.State(); s.Phase != flow.Consent {
+			t.Errorf("the running session is in %s", s.Phase)
+		}
+		b.tap(first, kiosk.Decline)
+		b.wait(time.Minute)
+		l := launch()
+		l.CorrelationID = "another"
+		second := b.launch(l)
+		b.wait(2 * time.Minute)
+		for id, want := range map[kiosk.SessionID]struct {
+			policy flow.Policy
+			fact   string
+		}{first: {was, ""}, second: {next, "of today"}} {
+			if h := b.header(id); h.Policy != want.policy || h.Facts["profile"] != want.fact {
+				t.Errorf("trace of %s has far %v and profile %q", id, h.Policy.Guidance.Far, h.Facts["profile"])
+			}
+		}
+		next.Attempts = 0
+		if b.Adopt(t.Context(), next, "") == nil {
+			t.Error("an impossible policy is taken")
+		}
+	})
+}
+
 // TestTheCameraIsInTheMetadata captures with a camera that has an identity.
 func TestTheCameraIsInTheMetadata(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, flow.State{})
 		id := b.launch(launch())
 		b.tap(id, kiosk.Agree)
+		b.tap(id, kiosk.Ready)
 		if err := b.Opened(t.Context(), "driver=a bus=1", true); err != nil {
 			t.Fatal(err)
 		}

@@ -35,6 +35,7 @@ func session(t *testing.T) []byte {
 	}
 	step(flow.Launched{Session: "S1", Locale: kiosk.English, Theme: kiosk.Light})
 	step(flow.Tapped{Session: "S1", Control: kiosk.Agree})
+	step(flow.Tapped{Session: "S1", Control: kiosk.Ready})
 	for i := range 120 {
 		half := 60 + min(i, 58)
 		if s.Phase == flow.Near {
@@ -60,10 +61,10 @@ func TestASessionReproduces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(sum.Mismatches) != 0 || !sum.Whole || sum.Inputs != 126 {
+	if len(sum.Mismatches) != 0 || !sum.Whole || sum.Inputs != 127 {
 		t.Errorf("replay: %d inputs, whole %v, mismatches %v", sum.Inputs, sum.Whole, sum.Mismatches)
 	}
-	want := []flow.Phase{flow.Consent, flow.Far, flow.Near, flow.Saving, flow.Waiting, flow.Outcome, flow.Idle}
+	want := []flow.Phase{flow.Consent, flow.Tips, flow.Far, flow.Near, flow.Saving, flow.Waiting, flow.Outcome, flow.Idle}
 	if got := sum.Phases; !equal(got, want) {
 		t.Errorf("phases %v, want %v", got, want)
 	}
@@ -82,7 +83,7 @@ func equal(a, b []flow.Phase) bool {
 }
 
 // TestRecordedSessions replays real sessions of the daemon, recorded on amd64,
-// one of them in the format before this one. The same files are replayed by the
+// one of them in each format before this one. The same files are replayed by the
 // arm64 build.
 func TestRecordedSessions(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
@@ -102,8 +103,10 @@ func TestRecordedSessions(t *testing.T) {
 		}
 		formats[sum.Header.Format] = true
 	}
-	if !formats[1] || !formats[trace.Format] {
-		t.Errorf("formats %v, want this one and the one before", formats)
+	for n := 1; n <= trace.Format; n++ {
+		if !formats[n] {
+			t.Errorf("formats %v: none of %d", formats, n)
+		}
 	}
 }
 
@@ -127,18 +130,6 @@ func TestAnAlteredTraceIsCaught(t *testing.T) {
 				t.Errorf("mismatches %v, %v", sum.Mismatches, err)
 			}
 		})
-	}
-}
-
-func TestAnotherPolicyTellsWhatItWouldChange(t *testing.T) {
-	p := flow.Standard()
-	p.LiveMin = 0.99
-	sum, err := trace.ReplayWith(bytes.NewReader(session(t)), &p)
-	if err != nil || len(sum.Mismatches) == 0 {
-		t.Fatalf("mismatches %v, %v", sum.Mismatches, err)
-	}
-	if !strings.Contains(sum.Mismatches[0].String(), `"phase":"again"`) {
-		t.Errorf("a stricter policy would ask again, got %s", sum.Mismatches[0])
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // consent draws the text the visitor is asked to agree to, and the choice.
@@ -28,34 +29,38 @@ func (f *frame) consent() {
 		f.wordmark(image.Pt(margin, margin))
 		head := image.Rect(margin, margin+f.px(84), f.size.X-margin, margin+f.px(216))
 		f.column(head, giotext.Start, 0, title, intro)
-		foot := image.Rect(margin, f.size.Y-margin-f.px(252), f.size.X-margin, f.size.Y-margin)
-		f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(124)), kiosk.Agree, main)
-		rest := f.row(image.Rect(foot.Min.X, foot.Max.Y-f.px(108), foot.Max.X, foot.Max.Y), 3)
-		f.button(rest[0], kiosk.Decline, quiet)
-		f.button(rest[1], kiosk.Help, quiet)
-		f.button(rest[2], kiosk.Switch, quiet)
+		rest := f.bar(image.Rect(margin, margin, f.size.X-margin, f.size.Y-f.px(24)))
+		row := image.Rect(margin, rest.Max.Y-f.reach(104), f.size.X-margin, rest.Max.Y)
+		two := f.row(row, 2)
+		f.button(two[0], kiosk.Decline, quiet)
+		f.button(two[1], kiosk.Help, quiet)
+		foot := image.Rect(margin, row.Min.Y-f.px(20)-f.reach(116), f.size.X-margin, row.Min.Y-f.px(20))
+		f.button(foot, kiosk.Agree, main)
 		f.terms(image.Rect(margin, head.Max.Y+f.px(12), f.size.X-margin, foot.Min.Y-f.px(24)))
 		return
 	}
 	panel := image.Rect(0, 0, f.size.X*9/25, f.size.Y)
 	f.fill(panel, f.p.Tint)
-	in := image.Rect(margin, margin, panel.Max.X-margin, f.size.Y-margin)
+	in := image.Rect(margin, margin, panel.Max.X-margin, f.size.Y-f.px(24))
 	f.wordmark(in.Min)
-	foot := image.Rect(in.Min.X, in.Max.Y-f.px(356), in.Max.X, in.Max.Y)
-	f.column(image.Rect(in.Min.X, in.Min.Y+f.px(92), in.Max.X, foot.Min.Y-f.px(24)), giotext.Start, 0.4, title, intro)
-	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(116)), kiosk.Agree, main)
-	f.button(image.Rect(foot.Min.X, foot.Min.Y+f.px(136), foot.Max.X, foot.Min.Y+f.px(236)), kiosk.Decline, quiet)
-	rest := f.row(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), 2)
-	f.button(rest[0], kiosk.Help, quiet)
-	f.button(rest[1], kiosk.Switch, quiet)
-	f.terms(image.Rect(panel.Max.X+margin, margin, f.size.X-margin, f.size.Y-margin))
+	h := f.reach(104)
+	below := func(n int) image.Rectangle { // counted from below
+		y := in.Max.Y - n*(h+f.px(18))
+		return image.Rect(in.Min.X, y-h, in.Max.X, y)
+	}
+	f.column(image.Rect(in.Min.X, in.Min.Y+f.px(92), in.Max.X, below(2).Min.Y-f.px(24)), giotext.Start, 0.4, title, intro)
+	f.button(below(2), kiosk.Agree, main)
+	f.button(below(1), kiosk.Decline, quiet)
+	f.button(below(0), kiosk.Help, quiet)
+	f.terms(f.bar(image.Rect(panel.Max.X+margin, margin, f.size.X-margin, f.size.Y-f.px(24))))
 }
 
 // terms draws the sections of the consent on a card that scrolls by finger,
 // wheel or drag, and says so while there is more below.
 func (f *frame) terms(r image.Rectangle) {
-	radius := f.px(20)
-	f.sheet(r, radius, f.px(2), f.p.Faint, f.p.Card)
+	f = f.dialog(theme.Terms)
+	radius := f.px(f.look.Dialog.Radius)
+	f.sheet(r, radius, f.px(f.look.Dialog.Border), f.p.Faint, f.p.Card)
 	pad := f.px(28)
 	view := image.Rect(r.Min.X+pad, r.Min.Y+f.px(4), r.Max.X-pad, r.Max.Y-f.px(4))
 	width := view.Dx() - f.px(16)
@@ -70,7 +75,7 @@ func (f *frame) terms(r image.Rectangle) {
 			item{gap: gap, text: sec.Heading, size: 30, weight: font.Bold, color: f.p.Ink},
 			item{gap: 6, text: sec.Body, size: 27, color: f.p.Soft})
 	}
-	height, fits := f.measure(image.Rect(0, 0, width, 1<<20), 1, items)
+	height, fits := f.measure(image.Rect(0, 0, width, 1<<20), f.zoom, items)
 	if !fits {
 		f.clipped = append(f.clipped, "consent")
 	}

@@ -19,10 +19,21 @@ func (s *Screens) Scrolled() (offset int, end bool) {
 	return s.scroll.Position.Offset, s.scroll.Position.OffsetLast >= 0
 }
 
+// Key returns where the key of a digit was drawn, or, 10, the one that takes one
+// back.
+func (s *Screens) Key(k int) image.Rectangle { return s.pads[k] }
+
+// Typed returns what was typed.
+func (s *Screens) Typed() string { return string(s.typed) }
+
+// Still reports whether an image of the visitor is beside the ideal one.
+func (s *Screens) Still() bool { return s.still.img != nil }
+
 // Unreadable returns the icons whose drawing cannot be read.
 func Unreadable() []string {
 	icons := []icon{
 		iconMark, iconDown, iconPaper, iconCamera, iconLeave, iconNotice, iconTray, iconClock, iconAgain, iconStaff, iconCheck,
+		iconIdeal, iconGlobe, iconLarge, iconContrast, iconNoClock,
 	}
 	for _, h := range append(kiosk.Hints(), kiosk.NoHint) {
 		icons = append(icons, hintIcon(h))

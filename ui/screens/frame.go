@@ -27,14 +27,30 @@ type frame struct {
 	layout.Context
 
 	v       kiosk.View
-	p       theme.Palette
+	look    theme.Look
+	p       theme.Palette // of look
 	upright bool
 	size    image.Point
 	scale   float32
+	zoom    float32 // of words, as far as there is room
 }
+
+// larger is how much larger large text is.
+const larger = 1.35
 
 // px converts design pixels to pixels of the display.
 func (f *frame) px(d float32) int { return int(d*f.scale + 0.5) }
+
+// em converts a size of type to pixels of the display.
+func (f *frame) em(size, shrink float32) int { return f.px(size * shrink * f.look.Text) }
+
+// dialog returns a frame that draws as the theme wants it on a dialog.
+func (f *frame) dialog(c theme.Card) *frame {
+	d := *f
+	d.look = f.theme.Look(f.v.Theme, f.v.Screen, c)
+	d.p = d.look.Palette
+	return &d
+}
 
 // fill paints r.
 func (f *frame) fill(r image.Rectangle, c color.NRGBA) {
@@ -50,7 +66,7 @@ func (f *frame) round(r image.Rectangle, radius int, c color.NRGBA) {
 // cheaper than a fill and a stroke.
 func (f *frame) sheet(r image.Rectangle, radius, width int, border, back color.NRGBA) {
 	f.round(r, radius, border)
-	f.round(r.Inset(width), radius-width, back)
+	f.round(r.Inset(width), max(radius-width, 0), back)
 }
 
 // disc paints a circle about centre.
@@ -75,12 +91,20 @@ type item struct {
 	draw   func(r image.Rectangle)
 }
 
+// least is how far words shrink at most.
+const least = 0.55
+
+// fits reports whether items fit into r at that size.
+func (f *frame) fits(r image.Rectangle, shrink float32, items ...item) bool {
+	_, fits := f.measure(r, shrink, items)
+	return fits
+}
+
 // column draws items beneath each other in r, placed in it by at: 0 at the
 // top, 0.5 in the middle, 1 at the bottom. If they are too tall or a word is
 // too wide, all of them shrink together; text is never clipped.
 func (f *frame) column(r image.Rectangle, align giotext.Alignment, at float32, items ...item) {
-	const least = 0.55
-	shrink := float32(1)
+	shrink := f.zoom
 	var height int
 	for {
 		var fits bool
@@ -144,7 +168,7 @@ func (f *frame) measure(r image.Rectangle, shrink float32, items []item) (height
 // that if one of its words is.
 func (f *frame) extent(it item, width int, shrink float32) (w, h int) {
 	f.shaper.LayoutString(giotext.Parameters{
-		Font: font.Font{Weight: it.weight}, PxPerEm: fixed.I(f.px(it.size * shrink)), MaxWidth: width,
+		Font: font.Font{Weight: it.weight}, PxPerEm: fixed.I(f.em(it.size, shrink)), MaxWidth: width,
 		WrapPolicy: giotext.WrapWords, LineHeightScale: leading,
 	}, it.text)
 	top, first := 0, true
@@ -183,7 +207,7 @@ func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrin
 	// Sizes are whole pixels already: a metric of one keeps them so.
 	gtx.Metric = unit.Metric{PxPerDp: 1, PxPerSp: 1}
 	widget.Label{Alignment: align, WrapPolicy: giotext.WrapWords, LineHeightScale: leading}.Layout(gtx, f.shaper,
-		font.Font{Weight: it.weight}, unit.Sp(f.px(it.size*shrink)), it.text, ink.Stop())
+		font.Font{Weight: it.weight}, unit.Sp(f.em(it.size, shrink)), it.text, ink.Stop())
 }
 
 // A rank is how much a button asks to be tapped.
@@ -192,26 +216,67 @@ type rank int
 const (
 	quiet rank = iota // outlined
 	main              // filled
+	digit             // outlined, with one large character
 )
 
 // button draws the control in r and tells its taps.
 func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 	b := &f.buttons[slot(c)]
-	for b.Clicked(f.Context) {
-		if f.Now.Sub(f.since) >= Settle {
-			f.tap(kiosk.Tap{Session: f.v.Session, Control: c})
-		}
+	if f.clicked(b) {
+		f.tell(c)
 	}
 	f.bounds[slot(c)] = r
+	f.pad(r, b, f.label(c), k)
+}
+
+// clicked reports whether b was tapped, and not by a finger that was on its
+// way before the screen came up.
+func (f *frame) clicked(b *widget.Clickable) bool {
+	clicked := false
+	for b.Clicked(f.Context) {
+		clicked = clicked || f.Now.Sub(f.since) >= Settle
+	}
+	return clicked
+}
+
+// tell tells a tap, with what was typed where that is sent.
+func (f *frame) tell(c kiosk.Control) {
+	t := kiosk.Tap{Session: f.v.Session, Control: c}
+	if c == kiosk.Enter {
+		if !f.typedEnough() {
+			return
+		}
+		t.Text = string(f.typed)
+		f.erase()
+	}
+	f.tap(t)
+}
+
+// label returns what stands on the button of c.
+func (f *frame) label(c kiosk.Control) string {
+	l := f.v.Locale
+	switch {
+	case c == kiosk.Resume && !f.v.Ask:
+		return text.Phrase(l, text.TryNow)
+	case c == kiosk.Drain && f.v.Draining:
+		return text.Phrase(l, text.Undrain)
+	case c == kiosk.Listing && f.v.Listing:
+		return text.Phrase(l, text.ShowState)
+	}
+	return text.Control(l, c)
+}
+
+// pad draws a button with a label in r.
+func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank) {
+	f.scan.add(b)
 	defer op.Offset(r.Min).Push(f.Ops).Pop()
 	gtx := f.Context
 	gtx.Constraints = layout.Exact(r.Size())
 	box := image.Rectangle{Max: r.Size()}
-	label := text.Control(f.v.Locale, c)
 	b.Layout(gtx, func(gtx layout.Context) layout.Dimensions {
 		semantic.Button.Add(gtx.Ops)
 		semantic.LabelOp(label).Add(gtx.Ops)
-		radius := f.px(20)
+		radius := f.px(f.look.Button.Radius)
 		back, ink := f.p.Card, f.p.Brand
 		switch {
 		case k == main && b.Pressed():
@@ -221,17 +286,21 @@ func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 		case b.Pressed():
 			back = f.p.Tint
 		}
-		if k == quiet {
-			f.sheet(box, radius, f.px(2), f.p.Line, back)
+		if k != main {
+			f.sheet(box, radius, f.px(f.look.Button.Border), f.p.Line, back)
 		} else {
 			f.round(box, radius, back)
 		}
 		if gtx.Focused(b) { // by keyboard: a second line, of the other colour
-			f.sheet(box.Inset(f.px(6)), radius-f.px(6), f.px(4), ink, back)
+			f.sheet(box.Inset(f.px(6)), max(radius-f.px(6), 0), f.px(4), ink, back)
 		}
-		size := float32(30)
-		if k == main {
-			size = 36
+		size := f.look.Button.Quiet
+		switch k {
+		case main:
+			size = f.look.Button.Main
+		case digit:
+			size = 48
+		case quiet:
 		}
 		f.column(box.Inset(f.px(14)), giotext.Middle, 0.5, item{text: label, size: size, weight: font.Bold, color: ink})
 		return layout.Dimensions{Size: r.Size()}
@@ -265,9 +334,13 @@ func (f *frame) mark(r image.Rectangle, ink color.NRGBA) {
 	f.icon(r, iconMark, ink)
 }
 
-// wordmark draws emblem and name with the left upper corner at pt.
+// wordmark draws emblem and name with the left upper corner at pt, or the
+// house's logo.
 func (f *frame) wordmark(pt image.Point) {
 	h := f.px(52)
+	if f.house(image.Rect(pt.X, pt.Y, pt.X+f.px(320), pt.Y+h), 0) {
+		return
+	}
 	f.mark(image.Rectangle{Min: pt, Max: pt.Add(image.Pt(h, h))}, f.p.Brand)
 	r := image.Rect(pt.X+h+f.px(12), pt.Y, pt.X+h+f.px(320), pt.Y+h)
 	f.column(r, giotext.Start, 0.5, item{text: "livekiosk", size: 34, weight: font.Bold, color: f.p.Ink})

@@ -13,6 +13,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
+	"livekiosk/ui/theme"
 )
 
 // tall is the height of the oval divided by its width: that of a face.
@@ -22,30 +23,33 @@ const tall = 1.3
 func (f *frame) guiding(p Preview) {
 	margin := f.px(40)
 	if f.upright {
-		mirror := image.Rect(0, 0, f.size.X, f.size.Y-f.px(480))
+		rest := f.bar(image.Rect(margin, 0, f.size.X-margin, f.size.Y-f.px(24)))
+		foot := image.Rect(margin, rest.Max.Y-f.reach(104), f.size.X-margin, rest.Max.Y)
+		note := image.Rect(margin, foot.Min.Y-f.px(52), f.size.X-margin, foot.Min.Y-f.px(12))
+		hint := image.Rect(margin, note.Min.Y-f.px(172), f.size.X-margin, note.Min.Y-f.px(4))
+		mirror := image.Rect(0, 0, f.size.X, hint.Min.Y-f.px(16))
 		f.mirror(mirror, p)
 		f.step(image.Pt(f.px(28), f.px(28)))
-		foot := image.Rect(margin, f.size.Y-margin-f.px(116), f.size.X-margin, f.size.Y-margin)
-		note := image.Rect(margin, foot.Min.Y-f.px(76), f.size.X-margin, foot.Min.Y-f.px(28))
 		f.column(note, giotext.Middle, 0.5, f.attempts())
-		hint := image.Rect(margin, mirror.Max.Y+f.px(20), f.size.X-margin, note.Min.Y-f.px(8))
 		f.hint(hint)
 		r := f.row(foot, 2)
 		f.button(r[0], kiosk.Cancel, quiet)
 		f.button(r[1], kiosk.Help, quiet)
 		return
 	}
-	mirror := image.Rect(0, 0, f.size.X-f.px(500), f.size.Y)
+	beneath := f.bar(image.Rect(margin, 0, f.size.X-f.px(500)-margin, f.size.Y-f.px(24)))
+	mirror := image.Rect(0, 0, f.size.X-f.px(500), beneath.Max.Y)
 	f.mirror(mirror, p)
 	f.step(image.Pt(f.px(28), f.px(28)))
-	side := image.Rect(mirror.Max.X+margin, margin, f.size.X-margin, f.size.Y-margin)
+	side := image.Rect(mirror.Max.X+margin, margin, f.size.X-margin, f.size.Y-f.px(24))
 	f.wordmark(side.Min)
-	foot := image.Rect(side.Min.X, side.Max.Y-f.px(220), side.Max.X, side.Max.Y)
+	tall := f.reach(100)
+	foot := image.Rect(side.Min.X, side.Max.Y-2*tall-f.px(20), side.Max.X, side.Max.Y)
 	note := image.Rect(side.Min.X, foot.Min.Y-f.px(84), side.Max.X, foot.Min.Y-f.px(20))
 	f.column(note, giotext.Start, 0.5, f.attempts())
 	f.hint(image.Rect(side.Min.X, side.Min.Y+f.px(96), side.Max.X, note.Min.Y-f.px(8)))
-	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+f.px(100)), kiosk.Help, quiet)
-	f.button(image.Rect(foot.Min.X, foot.Max.Y-f.px(100), foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
+	f.button(image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+tall), kiosk.Help, quiet)
+	f.button(image.Rect(foot.Min.X, foot.Max.Y-tall, foot.Max.X, foot.Max.Y), kiosk.Cancel, quiet)
 }
 
 func (f *frame) attempts() item {
@@ -58,7 +62,12 @@ func (f *frame) step(at image.Point) {
 	if f.v.Pose == kiosk.Near {
 		key = text.NearStep
 	}
-	it := item{text: text.Phrase(f.v.Locale, key), size: 28, weight: font.Medium, color: f.p.Ink}
+	f.pill(at, text.Phrase(f.v.Locale, key))
+}
+
+// pill draws words on a pill over the mirror.
+func (f *frame) pill(at image.Point, words string) {
+	it := item{text: words, size: 28, weight: font.Medium, color: f.p.Ink}
 	w, _ := f.extent(it, f.size.X, 1)
 	r := image.Rectangle{Min: at, Max: at.Add(image.Pt(w+f.px(48), f.px(56)))}
 	f.round(r, r.Dy()/2, f.p.Card)
@@ -182,6 +191,7 @@ const turns = 100
 // with the size of the display or the pose only, and the ring with its step.
 type ovalShapes struct {
 	oval image.Rectangle
+	form theme.Oval
 	turn int
 	rim  shape // the edge of the oval
 	ring shape // on it, from the top, clockwise, turn of turns
@@ -193,14 +203,15 @@ func (f *frame) shapes(oval image.Rectangle) *ovalShapes {
 	if f.v.Ring > 0 {
 		turn = int(min(f.v.Ring, 1)*turns + 0.5)
 	}
-	fresh := s.oval != oval
+	form := f.look.Oval
+	fresh := s.oval != oval || s.form != form
 	if fresh {
-		s.oval = oval
-		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(6)), 360) })
+		s.oval, s.form = oval, form
+		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Rim)), 360) })
 	}
 	if turn != s.turn || fresh {
 		s.turn = turn
-		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(14)), 360*float32(turn)/turns) })
+		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Ring)), 360*float32(turn)/turns) })
 	}
 	return s
 }

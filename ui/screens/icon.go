@@ -64,7 +64,14 @@ const (
 	iconStaff  icon = "O 19 19 7.5 8.5 M 4 43 C 4 34 10 31.5 19 31.5 C 28 31.5 34 34 34 43 M 31 5 L 45 5 L 45 17 L 39 17 L 34.5 21.5 L 34.5 17 L 31 17 Z"
 	iconLeave  icon = "M 27 6 L 9 6 L 9 42 L 27 42 M 20 24 L 43 24 M 34 15 L 43 24 L 34 33"
 	iconNotice icon = "O 24 24 19 19 M 24 14 L 24 26 M 24 33.5 L 24 34"
-	iconPaper  icon = "M 11 4 L 29 4 L 38 13 L 38 44 L 11 44 Z M 29 4 L 29 13 L 38 13 M 18 22 L 31 22 M 18 29 L 31 29 M 18 36 L 26 36"
+	iconIdeal  icon = "O 24 20 11.5 15.5 O 20 18 1 1.3 O 28 18 1 1.3 M 20.5 27 C 22 27.6 26 27.6 27.5 27 M 2 50 C 4 44 13 43 24 43 C 35 43 44 44 46 50"
+
+	iconGlobe    icon = "O 24 24 19 19 O 24 24 8 19 M 5 24 L 43 24"
+	iconLarge    icon = "M 3 38 L 15 8 L 27 38 M 7.5 28 L 22.5 28 M 29 38 L 37 19 L 45 38 M 32 32 L 42 32"
+	iconContrast icon = "O 24 24 19 19 M 24 5 L 24 43 M 29 7 L 29 41 M 34 9 L 34 39 M 39 14 L 39 34"
+	iconNoClock  icon = "O 24 24 19 19 M 24 12 L 24 24 L 32 29 M 4 44 L 44 4"
+
+	iconPaper icon = "M 11 4 L 29 4 L 38 13 L 38 44 L 11 44 Z M 29 4 L 29 13 L 38 13 M 18 22 L 31 22 M 18 29 L 31 29 M 18 36 L 26 36"
 )
 
 // hintIcon returns the picture of h, so that no hint needs to be read.

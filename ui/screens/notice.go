@@ -3,6 +3,7 @@ package screens
 import (
 	"image"
 	"image/color"
+	"slices"
 
 	"gioui.org/font"
 	giotext "gioui.org/text"
@@ -20,40 +21,43 @@ func (f *frame) notice() {
 	art, ground, ink := f.emblem()
 	align, at := giotext.Middle, float32(0.3)
 	var panel, words, foot image.Rectangle
-	badge := f.px(200)
-	margin := f.px(40)
+	badge, margin := f.px(200), f.px(40)
 	if f.upright {
 		panel = image.Rect(0, 0, f.size.X, f.size.Y*2/5)
-		foot = image.Rect(margin, f.size.Y-margin-f.px(116), f.size.X-margin, f.size.Y-margin)
+		if f.v.Screen == kiosk.SavedScreen || f.v.Screen == kiosk.WaitingScreen { // these have more to say
+			panel.Max.Y, badge = f.size.Y*3/11, f.px(150)
+		}
+		foot = f.bar(image.Rect(margin, margin, f.size.X-margin, f.size.Y-f.px(24)))
+		foot.Min.Y = foot.Max.Y - f.reach(112)
 		words = image.Rect(f.px(56), panel.Max.Y+f.px(48), f.size.X-f.px(56), foot.Min.Y-f.px(32))
 	} else {
 		align, at = giotext.Start, 0.5
 		panel = image.Rect(0, 0, f.size.X*9/25, f.size.Y)
 		left := panel.Max.X + f.px(72)
-		foot = image.Rect(left, f.size.Y-f.px(56)-f.px(108), f.size.X-f.px(72), f.size.Y-f.px(56))
+		foot = f.bar(image.Rect(left, margin, f.size.X-f.px(72), f.size.Y-f.px(24)))
+		foot.Min.Y = foot.Max.Y - f.reach(108)
 		words = image.Rect(left, f.px(56), f.size.X-f.px(72), foot.Min.Y-f.px(32))
 	}
 	f.fill(panel, f.p.Tint)
 	f.wordmark(panel.Min.Add(image.Pt(margin, margin)))
+	if f.v.Session == "" {
+		f.wayIn(image.Rect(panel.Min.X, panel.Min.Y, panel.Min.X+f.px(340), panel.Min.Y+f.px(140)))
+	}
 	centre := panel.Min.Add(panel.Size().Div(2))
 	if f.upright {
 		centre.Y += f.px(28) // the wordmark weighs on the upper half
 	}
 	box := image.Rectangle{Min: centre, Max: centre}.Inset(-badge / 2)
-	if f.v.Screen == kiosk.IdleScreen {
-		f.mark(box.Inset(-f.px(24)), f.p.Brand)
-	} else {
+	switch {
+	case f.v.Screen != kiosk.IdleScreen:
 		f.badge(box, art, ground, ink)
+	case !f.house(image.Rect(panel.Min.X+margin, box.Min.Y, panel.Max.X-margin, box.Max.Y), 0.5):
+		f.mark(box.Inset(-f.px(24)), f.p.Brand)
 	}
 
 	buttons := f.exits()
 	if len(buttons) == 0 {
-		words.Max.Y = f.size.Y - f.px(72)
-	}
-	if f.v.Screen == kiosk.AgainScreen && f.v.Ask {
-		resume := image.Rect(foot.Min.X, foot.Min.Y-f.px(148), foot.Max.X, foot.Min.Y-f.px(24))
-		words.Max.Y = resume.Min.Y - f.px(32)
-		f.button(resume, kiosk.Resume, main)
+		words.Max.Y = foot.Max.Y
 	}
 	f.column(words, align, at, f.says(align)...)
 
@@ -87,52 +91,32 @@ func (f *frame) says(align giotext.Alignment) []item {
 	case kiosk.OutOfServiceScreen:
 		soft(28, 34, text.Fault(l, f.v.Fault))
 		strong(28, 34, body)
-	case kiosk.AgainScreen:
-		if f.v.Ask {
-			items[0].text = text.Phrase(l, text.StillThere)
-		}
-		soft(28, 34, body)
-		strong(36, 34, text.Remaining(l, f.v.AttemptsLeft))
-		switch {
-		case f.v.Until == 0:
-		case f.v.Ask:
-			soft(12, 28, text.Phrase(l, text.ClosesSoon))
-		default:
-			soft(12, 28, text.Phrase(l, text.MoveOn))
-		}
 	case kiosk.SavedScreen:
 		soft(28, 34, body)
 		if f.v.Receipt != "" {
-			items = append(items, item{gap: 40, height: 176, draw: func(r image.Rectangle) { f.receipt(r, align) }})
+			items = append(items, item{gap: 32, height: 236, draw: func(r image.Rectangle) { f.receipt(r, align) }})
 		}
-	case kiosk.SavingScreen, kiosk.WaitingScreen:
+	case kiosk.WaitingScreen:
+		items = append(items, item{gap: 28, height: 216, draw: f.now})
+		soft(20, 30, text.Phrase(l, text.HowLong))
+		items = append(items, item{gap: 24, height: 40, draw: func(r image.Rectangle) { f.dots(r, align) }})
+	case kiosk.SavingScreen:
 		soft(28, 34, body)
 		items = append(items, item{gap: 48, height: 40, draw: func(r image.Rectangle) { f.dots(r, align) }})
 	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		soft(28, 34, body)
-	case kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen: // have their own arrangement
+	case kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
+		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen: // have their own arrangement
 	}
-	if f.v.Until != 0 {
-		switch f.v.Screen {
-		case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
-			soft(32, 28, text.Phrase(l, text.ClosesSoon))
-		case kiosk.IdleScreen, kiosk.ConsentScreen, kiosk.GuidingScreen, kiosk.AgainScreen, kiosk.SavingScreen,
-			kiosk.WaitingScreen, kiosk.OutOfServiceScreen, kiosk.RestingScreen:
-		}
+	if f.v.Until != 0 && f.ends() {
+		soft(28, 28, text.Phrase(l, text.ClosesSoon))
 	}
 	return items
 }
 
-// receipt draws the code that the visitor may note or photograph.
-func (f *frame) receipt(r image.Rectangle, align giotext.Alignment) {
-	if align == giotext.Start {
-		r.Max.X = min(r.Max.X, r.Min.X+f.px(520))
-	}
-	radius := f.px(20)
-	f.sheet(r, radius, f.px(2), f.p.Line, f.p.Card)
-	f.column(r.Inset(f.px(16)), giotext.Middle, 0.5,
-		item{text: text.Phrase(f.v.Locale, text.Receipt), size: 28, color: f.p.Soft},
-		item{gap: 8, text: text.Code(f.v.Receipt), size: 64, weight: font.Bold, color: f.p.Ink})
+// ends reports whether the screen is the end of a session.
+func (f *frame) ends() bool {
+	return slices.Contains([]kiosk.Screen{kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen}, f.v.Screen)
 }
 
 // emblem returns the picture of the screen and its colours. Only what is done
@@ -142,8 +126,6 @@ func (f *frame) emblem() (art icon, ground, ink color.NRGBA) {
 	switch f.v.Screen {
 	case kiosk.GrantedScreen:
 		return iconCheck, f.p.Good, f.p.OnGood
-	case kiosk.AgainScreen:
-		return brand(iconAgain)
 	case kiosk.SavingScreen:
 		return brand(iconTray)
 	case kiosk.WaitingScreen:
@@ -156,7 +138,8 @@ func (f *frame) emblem() (art icon, ground, ink color.NRGBA) {
 		return iconLeave, f.p.Back, f.p.Brand
 	case kiosk.OutOfServiceScreen:
 		return iconNotice, f.p.Back, f.p.Brand
-	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.ConsentScreen, kiosk.GuidingScreen:
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
+		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen:
 	}
 	return brand(iconPerson)
 }
@@ -169,14 +152,13 @@ type choice struct {
 
 // exits returns the buttons of a notice.
 func (f *frame) exits() []choice {
-	switch f.v.Screen {
-	case kiosk.AgainScreen:
-		return []choice{{kiosk.Cancel, quiet}, {kiosk.Help, quiet}}
-	case kiosk.WaitingScreen:
+	switch {
+	case f.v.Screen == kiosk.IdleScreen:
+		return []choice{{kiosk.Begin, main}}
+	case f.v.Screen == kiosk.WaitingScreen:
 		return []choice{{kiosk.Done, quiet}}
-	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
+	case f.ends():
 		return []choice{{kiosk.Done, main}}
-	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.SavingScreen, kiosk.OutOfServiceScreen, kiosk.ConsentScreen, kiosk.GuidingScreen:
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ import (
 	"gioui.org/widget"
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/gomedium"
+	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/font/gofont/gomonobold"
 	"golang.org/x/image/font/gofont/goregular"
 
 	"livekiosk/kiosk"
@@ -43,7 +45,9 @@ type Preview struct {
 // window; its methods must not be called concurrently.
 type Screens struct {
 	tap    func(kiosk.Tap)
-	shaper *text.Shaper
+	theme  *theme.Theme
+	faces  map[string][]font.FontFace // by family
+	shaper *text.Shaper               // of the theme's family
 
 	session kiosk.SessionID // what the buttons belong to
 	screen  kiosk.Screen
@@ -52,10 +56,21 @@ type Screens struct {
 	buttons *[controls]widget.Clickable
 	bounds  [controls]image.Rectangle // empty: not on screen
 	scroll  layout.List               // the consent text
+	keys    *[keys]widget.Clickable   // of a keypad
+	pads    [keys]image.Rectangle     // where they are; empty: not on screen
+	typed   []byte                    // on it; secret
+	door    door
+	glance  func() Desk
+	millis  int // how wide the display is, mm; 0: not known
+	scan    scan
 
+	logo  logo
 	icons map[iconKey]shape
 	oval  ovalShapes
 
+	imaged   kiosk.SessionID // whose image still and glass may hold
+	still    still
+	code     code
 	glass    mirror
 	video    paint.ImageOp // what glass drew last
 	videoKey videoKey
@@ -67,25 +82,45 @@ type Screens struct {
 // New returns screens that call tap, from within Layout, for every tap on a
 // control that is on screen. tap must not block; it may be nil.
 func New(tap func(kiosk.Tap)) (*Screens, error) {
-	var faces []font.FontFace
-	for _, ttf := range [][]byte{goregular.TTF, gomedium.TTF, gobold.TTF} {
-		f, err := opentype.ParseCollection(ttf)
-		if err != nil {
-			return nil, err
-		}
-		faces = append(faces, f...)
-	}
 	if tap == nil {
 		tap = func(kiosk.Tap) {}
 	}
-	return &Screens{
+	s := &Screens{
 		tap:     tap,
-		shaper:  text.NewShaper(text.NoSystemFonts(), text.WithCollection(faces)),
+		faces:   map[string][]font.FontFace{},
 		buttons: new([controls]widget.Clickable),
+		keys:    new([keys]widget.Clickable),
+		typed:   make([]byte, 0, longest),
+		glance:  func() Desk { return Desk{} },
 		scroll:  layout.List{Axis: layout.Vertical},
 		icons:   map[iconKey]shape{},
 		nothing: paint.NewImageOp(image.NewRGBA(image.Rect(0, 0, 1, 1))),
-	}, nil
+	}
+	for family, files := range map[string][][]byte{
+		theme.Go:     {goregular.TTF, gomedium.TTF, gobold.TTF},
+		theme.GoMono: {gomono.TTF, gomonobold.TTF},
+	} {
+		for _, ttf := range files {
+			f, err := opentype.ParseCollection(ttf)
+			if err != nil {
+				return nil, err
+			}
+			s.faces[family] = append(s.faces[family], f...)
+		}
+	}
+	s.Wear(theme.Default())
+	return s, nil
+}
+
+// Wear draws with t from the next Layout on.
+func (s *Screens) Wear(t *theme.Theme) {
+	if s.theme == t {
+		return
+	}
+	if s.theme == nil || s.theme.Font != t.Font {
+		s.shaper = text.NewShaper(text.NoSystemFonts(), text.WithCollection(s.faces[t.Font]))
+	}
+	s.theme, s.logo = t, logo{}
 }
 
 // Layout draws v, with p behind the oval where v wants guidance, into all of
@@ -99,17 +134,31 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		// A press that began on another screen, or under another visitor's
 		// finger, must not be finished here: new buttons know nothing of it.
 		s.session, s.screen, s.since = v.Session, v.Screen, gtx.Now
-		s.buttons = new([controls]widget.Clickable)
+		s.buttons, s.keys = new([controls]widget.Clickable), new([keys]widget.Clickable)
 		s.scroll.Position = layout.Position{}
+		s.door = door{}
+		s.erase()
 	}
-	guiding := v.Screen == kiosk.GuidingScreen
-	if !guiding {
+	live := v.Screen.Live()
+	again := v.Screen == kiosk.AgainScreen && !v.Ask
+	if !live && !again || v.Session != s.imaged {
 		s.forget()
+		s.imaged = v.Session
 	}
-	s.bounds = [controls]image.Rectangle{}
+	if !again {
+		s.still.clear()
+	}
+	s.bounds, s.pads = [controls]image.Rectangle{}, [keys]image.Rectangle{}
 	s.clipped = s.clipped[:0]
 
-	f := frame{Screens: s, v: v, p: theme.Of(v.Theme), upright: size.Y >= size.X, size: size}
+	if v.Wishes.Contrast {
+		v.Theme = kiosk.HighContrast
+	}
+	look := s.theme.Look(v.Theme, v.Screen, theme.Whole)
+	f := frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
+	if v.Wishes.Large {
+		f.zoom = larger
+	}
 	want := image.Pt(1280, 800)
 	if f.upright {
 		want = image.Pt(720, 1280)
@@ -119,7 +168,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	gtx.Constraints = layout.Exact(size)
 	f.Context = gtx
 	paint.Fill(f.Ops, f.p.Back)
-	if !guiding {
+	if !live && !again {
 		// Every other screen is drawn without textures, and a driver keeps the
 		// one it used last, which has been deleted, until it uses another.
 		pixel := clip.Rect(image.Rect(0, 0, 1, 1)).Push(f.Ops)
@@ -135,10 +184,21 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		f.consent()
 	case kiosk.GuidingScreen:
 		f.guiding(p)
-	case kiosk.IdleScreen, kiosk.AgainScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+	case kiosk.AgainScreen:
+		f.retry(p)
+	case kiosk.TipsScreen:
+		f.tips()
+	case kiosk.CodeScreen, kiosk.PINScreen:
+		f.keypad()
+	case kiosk.DeskScreen:
+		f.desk()
+	case kiosk.CommissionScreen:
+		f.commission(p)
+	case kiosk.IdleScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()
 	}
+	s.scan.step(&f)
 	return layout.Dimensions{Size: size}
 }
 
@@ -167,15 +227,24 @@ func (s *Screens) Reset() {
 // forget lets go of the last camera image, so that nobody's face stays in
 // memory, or in a texture, after guidance ended.
 func (s *Screens) forget() {
+	s.still.clear()
 	if s.video.Size() != (image.Point{}) {
 		s.glass.clear()
 		s.video, s.videoKey = paint.ImageOp{}, videoKey{}
 	}
 }
 
+// SetDesk has glance asked what DeskScreen tells staff, whenever it is drawn.
+// It must not block.
+func (s *Screens) SetDesk(glance func() Desk) { s.glance = glance }
+
+// SetWidth tells how wide the display is, so that no target is smaller than a
+// finger needs: 15 mm. Zero means that it is not known.
+func (s *Screens) SetWidth(mm int) { s.millis = mm }
+
 // controls is the number of slots: one for each control, and slot 0 for an
 // unknown one, which is never drawn.
-const controls = 8
+const controls = 17
 
 func slot(c kiosk.Control) int {
 	switch c {
@@ -193,6 +262,24 @@ func slot(c kiosk.Control) int {
 		return 6
 	case kiosk.Resume:
 		return 7
+	case kiosk.Ready:
+		return 8
+	case kiosk.Begin:
+		return 9
+	case kiosk.Enter:
+		return 10
+	case kiosk.Large:
+		return 11
+	case kiosk.Contrast:
+		return 12
+	case kiosk.NoLimit:
+		return 13
+	case kiosk.Door:
+		return 14
+	case kiosk.Drain:
+		return 15
+	case kiosk.Listing:
+		return 16
 	}
 	return 0
 }

@@ -24,23 +24,31 @@ var (
 	lying   = image.Pt(1280, 800)
 )
 
-var allControls = []kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done, kiosk.Switch, kiosk.Resume}
+var allControls = kiosk.Controls()
 
-// want lists the controls of every screen.
+// wishes are on every screen that a visitor sees.
+var wishes = []kiosk.Control{kiosk.Switch, kiosk.Large, kiosk.Contrast, kiosk.NoLimit}
+
+// want lists the controls of every screen in a session; those of screens
+// without one are in none of it.
 var want = map[kiosk.Screen][]kiosk.Control{
-	kiosk.IdleScreen:         nil,
+	kiosk.IdleScreen:         append([]kiosk.Control{kiosk.Begin}, wishes...),
 	kiosk.RestingScreen:      nil,
-	kiosk.ConsentScreen:      {kiosk.Agree, kiosk.Decline, kiosk.Help, kiosk.Switch},
-	kiosk.GuidingScreen:      {kiosk.Cancel, kiosk.Help},
-	kiosk.AgainScreen:        {kiosk.Cancel, kiosk.Help},
-	kiosk.SavingScreen:       nil,
-	kiosk.WaitingScreen:      {kiosk.Done},
-	kiosk.GrantedScreen:      {kiosk.Done},
-	kiosk.RefusedScreen:      {kiosk.Done},
-	kiosk.SavedScreen:        {kiosk.Done},
-	kiosk.StaffScreen:        {kiosk.Done},
-	kiosk.CancelledScreen:    {kiosk.Done},
-	kiosk.OutOfServiceScreen: nil,
+	kiosk.CodeScreen:         append([]kiosk.Control{kiosk.Cancel, kiosk.Enter}, wishes...),
+	kiosk.ConsentScreen:      append([]kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Help}, wishes...),
+	kiosk.TipsScreen:         append([]kiosk.Control{kiosk.Ready, kiosk.Cancel, kiosk.Help}, wishes...),
+	kiosk.GuidingScreen:      append([]kiosk.Control{kiosk.Cancel, kiosk.Help}, wishes...),
+	kiosk.AgainScreen:        append([]kiosk.Control{kiosk.Resume, kiosk.Cancel, kiosk.Help}, wishes...),
+	kiosk.SavingScreen:       wishes,
+	kiosk.WaitingScreen:      append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.GrantedScreen:      append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.RefusedScreen:      append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.SavedScreen:        append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.StaffScreen:        append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.CancelledScreen:    append([]kiosk.Control{kiosk.Done}, wishes...),
+	kiosk.OutOfServiceScreen: wishes,
+	kiosk.PINScreen:          {kiosk.Cancel, kiosk.Enter},
+	kiosk.DeskScreen:         {kiosk.Drain, kiosk.Listing, kiosk.Done},
 }
 
 // A display is screens without a window or a GPU: a router that takes fingers.
@@ -103,6 +111,24 @@ func (d *display) middle(c kiosk.Control) image.Point {
 	return b.Min.Add(b.Max).Div(2)
 }
 
+// dial types digits with a finger.
+func (d *display) dial(digits string) string {
+	for _, r := range digits {
+		d.touch(d.key(int(r - '0')))
+	}
+	return digits
+}
+
+// key is the middle of the key of a digit; 10 takes one back.
+func (d *display) key(k int) image.Point {
+	d.t.Helper()
+	b := d.s.Key(k)
+	if b.Empty() {
+		d.t.Fatalf("%s has no key %d", d.view.Screen, k)
+	}
+	return b.Min.Add(b.Max).Div(2)
+}
+
 func view(s kiosk.Screen) kiosk.View {
 	return kiosk.View{
 		Session: "7f3a", Screen: s, Locale: kiosk.Indonesian, Pose: kiosk.Far, Hint: kiosk.MoveLeft,
@@ -116,8 +142,12 @@ func TestEachControlSendsExactlyItsTap(t *testing.T) {
 			for _, c := range controls {
 				t.Run(string(screen)+" "+string(c)+" "+size.String(), func(t *testing.T) {
 					d := open(t, size, view(screen))
+					typed := ""
+					if c == kiosk.Enter {
+						typed = d.dial("86420975")
+					}
 					d.touch(d.middle(c))
-					if w := []kiosk.Tap{{Session: "7f3a", Control: c}}; !slices.Equal(d.taps, w) {
+					if w := []kiosk.Tap{{Session: "7f3a", Control: c, Text: typed}}; !slices.Equal(d.taps, w) {
 						t.Errorf("taps %v, want %v", d.taps, w)
 					}
 				})
@@ -137,6 +167,21 @@ func TestScreensShowTheirControlsAndNoOthers(t *testing.T) {
 			for _, c := range allControls {
 				if _, shown := d.s.Bounds(c); shown != slices.Contains(controls, c) {
 					t.Errorf("%s %v: %s shown is %v", s, size, c, shown)
+				}
+			}
+		}
+	}
+}
+
+// A visitor who finds an installer's screen cannot do anything with it, and no
+// passer-by can end it.
+func TestCommissioningTakesNoTaps(t *testing.T) {
+	for _, size := range []image.Point{upright, lying} {
+		for _, step := range kiosk.Steps() {
+			d := open(t, size, kiosk.View{Screen: kiosk.CommissionScreen, Step: step})
+			for _, c := range allControls {
+				if _, shown := d.s.Bounds(c); shown {
+					t.Errorf("%s %v: %s is there", step, size, c)
 				}
 			}
 		}
@@ -293,29 +338,15 @@ func TestNoTextIsClipped(t *testing.T) {
 	for _, size := range sizes {
 		for _, l := range text.Locales() {
 			d := open(t, size, kiosk.View{Screen: kiosk.IdleScreen, Locale: l})
-			check := func(what string, v kiosk.View) {
-				t.Helper()
-				v.Locale = l
-				d.view = v
-				d.frame()
-				if c := d.s.Clipped(); len(c) > 0 {
-					t.Errorf("%v %s %s: does not fit: %q", size, l, what, c)
-				}
-			}
-			for _, s := range kiosk.Screens() {
+			for _, st := range screens.States() {
 				for _, left := range []int{0, 1, 2} {
-					v := view(s)
-					v.AttemptsLeft, v.Receipt = left, "wwww-wwww"
-					check(string(s), v)
+					d.view = st.View
+					d.view.Locale, d.view.AttemptsLeft = l, left
+					d.frame()
+					if c := d.s.Clipped(); len(c) > 0 {
+						t.Errorf("%v %s %s, %d left: does not fit: %q", size, l, st.Name, left, c)
+					}
 				}
-			}
-			for _, h := range kiosk.Hints() {
-				v := view(kiosk.GuidingScreen)
-				v.Hint = h
-				check(string(h), v)
-			}
-			for _, f := range append(kiosk.Faults(), kiosk.NoFault) {
-				check("fault "+string(f), kiosk.View{Screen: kiosk.OutOfServiceScreen, Fault: f})
 			}
 		}
 	}
@@ -377,7 +408,7 @@ func TestRandomUseNeverPanicsNorTapsWhatIsNotThere(t *testing.T) {
 				d.size = sizes[rng.IntN(len(sizes))]
 			}
 			d.view.Locale = []kiosk.Locale{kiosk.Indonesian, kiosk.English, "xx"}[rng.IntN(3)]
-			d.view.Theme = []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.NoPreference, ""}[rng.IntN(4)]
+			d.view.Theme = []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.NoPreference, kiosk.HighContrast, ""}[rng.IntN(5)]
 			d.view.AttemptsLeft = rng.IntN(5) - 1
 		}
 		d.wait(time.Duration(rng.IntN(500)) * time.Millisecond)

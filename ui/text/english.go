@@ -86,7 +86,7 @@ func hintEnglish(h kiosk.Hint) string {
 
 func titleEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Welcome"
@@ -112,16 +112,24 @@ func titleEnglish(s kiosk.Screen) string {
 		return "The session has ended"
 	case kiosk.OutOfServiceScreen:
 		return "Not in service right now"
+	case kiosk.CodeScreen:
+		return "Enter your code"
+	case kiosk.TipsScreen:
+		return "Before the camera starts"
+	case kiosk.PINScreen:
+		return "Staff PIN"
+	case kiosk.DeskScreen:
+		return "Kiosk status"
 	}
 	return ""
 }
 
 func bodyEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
-		return "Our staff will start the face verification for you."
+		return "Our staff will start the face verification for you. If you have an appointment code, enter it here."
 	case kiosk.ConsentScreen:
 		return "Please read this before the camera is switched on."
 	case kiosk.GuidingScreen:
@@ -144,6 +152,14 @@ func bodyEnglish(s kiosk.Screen) string {
 		return "Recording has stopped. Our staff can help you in another way."
 	case kiosk.OutOfServiceScreen:
 		return "Please come to the service desk."
+	case kiosk.CodeScreen:
+		return "The eight digits on your invitation or appointment slip."
+	case kiosk.TipsScreen:
+		return "So that the first photo works:"
+	case kiosk.PINScreen:
+		return "For staff only."
+	case kiosk.DeskScreen:
+		return "For staff only. There is no customer data on this screen."
 	}
 	return ""
 }
@@ -164,6 +180,24 @@ func controlEnglish(c kiosk.Control) string {
 		return "Yes, I am here"
 	case kiosk.Switch:
 		return "Bahasa Indonesia"
+	case kiosk.Ready:
+		return "I am ready"
+	case kiosk.Begin:
+		return "Enter a code"
+	case kiosk.Enter:
+		return "Continue"
+	case kiosk.Large:
+		return "Large text"
+	case kiosk.Contrast:
+		return "High contrast"
+	case kiosk.NoLimit:
+		return "No time limit"
+	case kiosk.Door:
+		return "Staff"
+	case kiosk.Drain:
+		return "Stop new sessions"
+	case kiosk.Listing:
+		return "Show the queue"
 	}
 	return ""
 }
@@ -186,6 +220,8 @@ func faultEnglish(f kiosk.Fault) string {
 		return "The battery of this device is low."
 	case kiosk.UpdateFault:
 		return "This device is being updated and will be back soon."
+	case kiosk.LockFault:
+		return "This device waits for our staff to unlock it."
 	}
 	return ""
 }
@@ -208,6 +244,70 @@ func phraseEnglish(k Key) string {
 		return "Are you still there?"
 	case MoveOn:
 		return "We start again in a moment."
+	case ReceiptNote:
+		return "Keep this code or take a photo of it. Our staff can look it up for you."
+	case TryNow:
+		return "Try again now"
+	case YourPhoto:
+		return "Your photo"
+	case GoodPhoto:
+		return "How it should look"
+	case TipCovers:
+		return "Take off a mask, a hat or sunglasses. A headscarf can stay on."
+	case TipLight:
+		return "Let the light fall on your face from the front."
+	case TipLook:
+		return "Look straight at the camera with a relaxed face."
+	case TipAlone:
+		return "Only you should be in view. You may stay seated."
+	case StartsSoon:
+		return "The camera starts by itself in a moment."
+	case NowStored:
+		return "Your photos are stored safely"
+	case NowChecked:
+		return "The verification service is checking them"
+	case NowResult:
+		return "The result will appear on this screen"
+	case HowLong:
+		return "This usually takes a few seconds. If it takes longer, you need not wait here."
+	case Looking:
+		return "Checking"
+	case CodeUnknown:
+		return "We cannot find this code. Please check it, or ask our staff."
+	case PINWrong:
+		return "This is not the PIN."
+	case TypePaused:
+		return "Too many tries. Please try again in a few minutes."
+	case CodeRefused:
+		return "The session cannot start now. Please see our staff."
+	case Erase:
+		return "Delete"
+	case Undrain:
+		return "Take sessions again"
+	case ShowState:
+		return "Show the state"
+	case RowService:
+		return "Service"
+	case RowNetwork:
+		return "Network"
+	case RowQueue:
+		return "Not sent yet"
+	case RowAside:
+		return "To be looked at"
+	case RowCamera:
+		return "Camera"
+	case RowVersion:
+		return "Version"
+	case InService:
+		return "Ready to serve"
+	case Draining:
+		return "Taking no new sessions"
+	case Working:
+		return "Working"
+	case NotAsked:
+		return "Not asked yet"
+	case NoneThere:
+		return "Nothing is stored."
 	}
 	return ""
 }

@@ -86,7 +86,7 @@ func hintIndonesian(h kiosk.Hint) string {
 
 func titleIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Selamat datang"
@@ -112,16 +112,24 @@ func titleIndonesian(s kiosk.Screen) string {
 		return "Sesi telah diakhiri"
 	case kiosk.OutOfServiceScreen:
 		return "Layanan belum dapat digunakan"
+	case kiosk.CodeScreen:
+		return "Masukkan kode Anda"
+	case kiosk.TipsScreen:
+		return "Sebelum kamera menyala"
+	case kiosk.PINScreen:
+		return "PIN petugas"
+	case kiosk.DeskScreen:
+		return "Status perangkat"
 	}
 	return ""
 }
 
 func bodyIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
-		return "Petugas kami akan memulai verifikasi wajah untuk Anda."
+		return "Petugas kami akan memulai verifikasi wajah untuk Anda. Jika Anda memiliki kode janji temu, masukkan di sini."
 	case kiosk.ConsentScreen:
 		return "Mohon dibaca sebelum kamera dinyalakan."
 	case kiosk.GuidingScreen:
@@ -144,6 +152,14 @@ func bodyIndonesian(s kiosk.Screen) string {
 		return "Perekaman telah dihentikan. Petugas kami siap membantu Anda dengan cara lain."
 	case kiosk.OutOfServiceScreen:
 		return "Silakan temui petugas kami di meja layanan."
+	case kiosk.CodeScreen:
+		return "Delapan angka pada undangan atau bukti janji temu Anda."
+	case kiosk.TipsScreen:
+		return "Agar foto Anda langsung berhasil:"
+	case kiosk.PINScreen:
+		return "Khusus petugas."
+	case kiosk.DeskScreen:
+		return "Khusus petugas. Tidak ada data nasabah di layar ini."
 	}
 	return ""
 }
@@ -164,6 +180,24 @@ func controlIndonesian(c kiosk.Control) string {
 		return "Ya, saya di sini"
 	case kiosk.Switch:
 		return "English"
+	case kiosk.Ready:
+		return "Saya siap"
+	case kiosk.Begin:
+		return "Masukkan kode"
+	case kiosk.Enter:
+		return "Lanjutkan"
+	case kiosk.Large:
+		return "Teks besar"
+	case kiosk.Contrast:
+		return "Kontras tinggi"
+	case kiosk.NoLimit:
+		return "Tanpa batas waktu"
+	case kiosk.Door:
+		return "Layanan petugas"
+	case kiosk.Drain:
+		return "Hentikan sesi baru"
+	case kiosk.Listing:
+		return "Lihat antrean"
 	}
 	return ""
 }
@@ -186,6 +220,8 @@ func faultIndonesian(f kiosk.Fault) string {
 		return "Daya baterai perangkat ini hampir habis."
 	case kiosk.UpdateFault:
 		return "Perangkat ini sedang diperbarui dan akan segera kembali."
+	case kiosk.LockFault:
+		return "Perangkat ini dikunci sementara dan perlu dibuka oleh petugas kami."
 	}
 	return ""
 }
@@ -208,6 +244,70 @@ func phraseIndonesian(k Key) string {
 		return "Apakah Anda masih di sini?"
 	case MoveOn:
 		return "Kita mulai lagi sebentar lagi."
+	case ReceiptNote:
+		return "Simpan atau foto kode ini. Petugas dapat mencarinya untuk Anda."
+	case TryNow:
+		return "Coba lagi sekarang"
+	case YourPhoto:
+		return "Foto Anda"
+	case GoodPhoto:
+		return "Contoh yang baik"
+	case TipCovers:
+		return "Lepaskan masker, topi, atau kacamata hitam. Kerudung tidak perlu dilepas."
+	case TipLight:
+		return "Pastikan cahaya mengenai wajah Anda dari depan."
+	case TipLook:
+		return "Lihat lurus ke kamera dengan wajah rileks."
+	case TipAlone:
+		return "Hanya Anda yang terlihat oleh kamera. Anda boleh sambil duduk."
+	case StartsSoon:
+		return "Kamera akan menyala sendiri sebentar lagi."
+	case NowStored:
+		return "Foto Anda sudah tersimpan dengan aman"
+	case NowChecked:
+		return "Layanan verifikasi sedang memeriksanya"
+	case NowResult:
+		return "Hasilnya akan tampil di layar ini"
+	case HowLong:
+		return "Biasanya hanya beberapa detik. Jika lebih lama, Anda tidak perlu menunggu di sini."
+	case Looking:
+		return "Sedang diperiksa"
+	case CodeUnknown:
+		return "Kode tidak ditemukan. Mohon periksa lagi atau minta bantuan petugas."
+	case PINWrong:
+		return "PIN tidak sesuai."
+	case TypePaused:
+		return "Terlalu banyak percobaan. Silakan coba lagi dalam beberapa menit."
+	case CodeRefused:
+		return "Sesi belum dapat dimulai. Silakan temui petugas kami."
+	case Erase:
+		return "Hapus"
+	case Undrain:
+		return "Terima sesi lagi"
+	case ShowState:
+		return "Tampilkan status"
+	case RowService:
+		return "Layanan"
+	case RowNetwork:
+		return "Jaringan"
+	case RowQueue:
+		return "Belum terkirim"
+	case RowAside:
+		return "Perlu ditinjau"
+	case RowCamera:
+		return "Kamera"
+	case RowVersion:
+		return "Versi"
+	case InService:
+		return "Siap melayani"
+	case Draining:
+		return "Tidak menerima sesi baru"
+	case Working:
+		return "Berfungsi"
+	case NotAsked:
+		return "Belum dihubungi"
+	case NoneThere:
+		return "Tidak ada data yang tersimpan."
 	}
 	return ""
 }

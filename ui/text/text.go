@@ -27,7 +27,8 @@ func Hint(l kiosk.Locale, h kiosk.Hint) string {
 }
 
 // Title returns the heading of s, or for IdleScreen and GuidingScreen the
-// welcome and the name of the step. It is "" for RestingScreen.
+// welcome and the name of the step. It is "" for RestingScreen
+// and CommissionScreen, whose words are those of its step.
 func Title(l kiosk.Locale, s kiosk.Screen) string {
 	if l == kiosk.English {
 		return titleEnglish(s)
@@ -76,19 +77,57 @@ type Key string
 
 // The phrases.
 const (
-	FarStep    Key = "far_step"    // which of the two captures this is
-	NearStep   Key = "near_step"   // the second capture
-	Starting   Key = "starting"    // in place of the camera image before the first one
-	ScrollOn   Key = "scroll_on"   // more of the consent text below
-	Receipt    Key = "receipt"     // over the receipt code
-	ClosesSoon Key = "closes_soon" // an outcome screen that ends by itself
-	MoveOn     Key = "move_on"     // the next attempt that begins by itself
-	StillThere Key = "still_there" // title of an attempt that waits for the visitor's word
+	FarStep     Key = "far_step"     // which of the two captures this is
+	NearStep    Key = "near_step"    // the second capture
+	Starting    Key = "starting"     // in place of the camera image before the first one
+	ScrollOn    Key = "scroll_on"    // more of the consent text below
+	Receipt     Key = "receipt"      // over the receipt code
+	ReceiptNote Key = "receipt_note" // beneath it: what it is for
+	ClosesSoon  Key = "closes_soon"  // an outcome screen that ends by itself
+	MoveOn      Key = "move_on"      // the next attempt that begins by itself
+	TryNow      Key = "try_now"      // button: the next attempt at once
+	StillThere  Key = "still_there"  // title of an attempt that waits for the visitor's word
+	YourPhoto   Key = "your_photo"   // under the image of an attempt that failed
+	GoodPhoto   Key = "good_photo"   // under a drawing of what is wanted
+	TipCovers   Key = "tip_covers"   // what helps, one after another
+	TipLight    Key = "tip_light"
+	TipLook     Key = "tip_look"
+	TipAlone    Key = "tip_alone"
+	StartsSoon  Key = "starts_soon" // the camera that starts by itself
+	NowStored   Key = "now_stored"  // what happens while the visitor waits, step by step
+	NowChecked  Key = "now_checked"
+	NowResult   Key = "now_result"
+	HowLong     Key = "how_long" // and for how long
+	Looking     Key = "looking"  // what became of a code or PIN
+	CodeUnknown Key = "code_unknown"
+	PINWrong    Key = "pin_wrong"
+	TypePaused  Key = "type_paused"
+	CodeRefused Key = "code_refused"
+	Erase       Key = "erase"       // key of a keypad: the last digit
+	Undrain     Key = "undrain"     // button: take sessions again
+	ShowState   Key = "show_state"  // button: the state, in place of the records
+	RowService  Key = "row_service" // staff's screen: whether the kiosk serves
+	RowNetwork  Key = "row_network" // services beyond the network
+	RowQueue    Key = "row_queue"   // records that wait to be delivered
+	RowAside    Key = "row_aside"   // records that staff has to look at
+	RowCamera   Key = "row_camera"
+	RowVersion  Key = "row_version"
+	InService   Key = "in_service" // what the rows say
+	Draining    Key = "draining"
+	Working     Key = "working"
+	NotAsked    Key = "not_asked"
+	NoneThere   Key = "none_there" // no records
 )
 
 // Keys returns every phrase's key.
 func Keys() []Key {
-	return []Key{FarStep, NearStep, Starting, ScrollOn, Receipt, ClosesSoon, MoveOn, StillThere}
+	return []Key{
+		FarStep, NearStep, Starting, ScrollOn, Receipt, ReceiptNote, ClosesSoon, MoveOn,
+		TryNow, StillThere, YourPhoto, GoodPhoto, TipCovers, TipLight, TipLook, TipAlone,
+		StartsSoon, NowStored, NowChecked, NowResult, HowLong, Looking, CodeUnknown, PINWrong,
+		TypePaused, CodeRefused, Erase, Undrain, ShowState, RowService, RowNetwork, RowQueue,
+		RowAside, RowCamera, RowVersion, InService, Draining, Working, NotAsked, NoneThere,
+	}
 }
 
 // Attempts returns how many attempts are left after the present one. Negative

@@ -1,14 +1,28 @@
-// Package theme holds the colours of the screens, light and dark.
+// Package theme says what the screens look like: colours in three schemes,
+// type, corners, buttons, dialogs, the oval and its ring, and a logo.
+//
+// A theme is a JSON document, which theme.schema.json describes; the one that
+// the product brings is default.json. Whatever a theme leaves out is as there.
+// Reading one is strict: an unknown key or an impossible value is an error that
+// names it.
 //
 // Every pair of colours that is ever drawn one on the other is listed by Pairs
-// with the contrast it owes (WCAG 2.2, 1.4.3 and 1.4.11), so that a test, and
-// later a theme of a partner's own, can be held to it. Nothing on a screen is
+// with the contrast it owes (WCAG 2.2, 1.4.3 and 1.4.11). A theme that fails
+// one is told so by Warnings and shown all the same. Nothing on a screen is
 // told by colour alone.
 package theme
 
 import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"image"
 	"image/color"
-	"math"
+	"image/png"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
 
 	"livekiosk/kiosk"
 )
@@ -33,94 +47,156 @@ type Palette struct {
 	Scrim     color.NRGBA // over the camera image outside the oval
 }
 
-// Of returns the palette of t; anything but Dark is light.
-func Of(t kiosk.Theme) Palette {
-	if t == kiosk.Dark {
-		return Palette{
-			Back: rgb(0x0d1522), Card: rgb(0x18243a), Tint: rgb(0x16233a), Ink: rgb(0xf3f6fb), Soft: rgb(0xc3cddb),
-			Line: rgb(0x7f92ad), Faint: rgb(0x2a3a55),
-			Brand: rgb(0x7db8ff), BrandDown: rgb(0xa9d0ff), OnBrand: rgb(0x06213f),
-			Good: rgb(0x6fd6a0), OnGood: rgb(0x04301b), Warn: rgb(0xf5c26b), OnWarn: rgb(0x3a2600),
-			Scrim: color.NRGBA{0x0d, 0x15, 0x22, 0xc0},
-		}
+// A Look is what one screen, or one dialog on it, looks like in one scheme.
+// Lengths are in design pixels (see package screens).
+type Look struct {
+	Palette
+
+	Text   float32 // factor on the size of all type
+	Button Button
+	Dialog Dialog
+	Oval   Oval
+}
+
+// A Button is the form of the buttons.
+type Button struct {
+	Radius float32 // of the corners
+	Border float32 // of one that is not the main one
+	Main   float32 // size of the main one's type
+	Quiet  float32 // size of the others'
+}
+
+// A Dialog is the form of what lies on a screen: the terms, the receipt.
+type Dialog struct{ Radius, Border float32 }
+
+// An Oval is the widths of the edge that a face is to fill, and of the ring on it.
+type Oval struct{ Rim, Ring float32 }
+
+// A Card names a dialog that may have a look of its own.
+type Card string
+
+// The dialogs.
+const (
+	Whole   Card = ""        // none: the screen itself
+	Terms   Card = "terms"   // the consent's text
+	Receipt Card = "receipt" // the code to take away
+)
+
+// Cards returns every dialog, without Whole.
+func Cards() []Card { return []Card{Terms, Receipt} }
+
+// The bundled families of type.
+const (
+	Go     = "go"
+	GoMono = "go-mono"
+)
+
+// A Theme is a document that was read. It does not change.
+type Theme struct {
+	Name string
+	Font string // Go or GoMono
+
+	prefers kiosk.Theme
+	light   image.Image // the logo; nil: none
+	dark    image.Image
+	looks   map[place]Look
+}
+
+// A place is where a look holds.
+type place struct {
+	scheme kiosk.Theme
+	screen kiosk.Screen
+	card   Card
+}
+
+// Schemes returns the colour schemes that every screen is drawn in.
+func Schemes() []kiosk.Theme { return []kiosk.Theme{kiosk.Light, kiosk.Dark, kiosk.HighContrast} }
+
+//go:embed default.json
+var builtIn []byte
+
+// Default returns the product's own theme.
+var Default = sync.OnceValue(func() *Theme { //nolint:gochecknoglobals // read once, and never changes
+	t, err := parse(builtIn, nil, nil)
+	if err != nil { // the tests read it
+		panic(fmt.Sprintf("theme: default.json: %v", err))
 	}
-	return Palette{
-		Back: rgb(0xf7f9fc), Card: rgb(0xffffff), Tint: rgb(0xe6eef8), Ink: rgb(0x12233d), Soft: rgb(0x43546d),
-		Line: rgb(0x6d7f99), Faint: rgb(0xd9e2ee),
-		Brand: rgb(0x0b57a8), BrandDown: rgb(0x083f7a), OnBrand: rgb(0xffffff),
-		Good: rgb(0x0f6b43), OnGood: rgb(0xffffff), Warn: rgb(0x8a4f00), OnWarn: rgb(0xffffff),
-		Scrim: color.NRGBA{0xf7, 0xf9, 0xfc, 0xc4},
+	return t
+})
+
+// Of returns the colours of the product's own theme in a scheme.
+func Of(scheme kiosk.Theme) Palette { return Default().Look(scheme, kiosk.IdleScreen, Whole).Palette }
+
+// Open reads a theme. Its logos lie in the folder of its file, or below.
+func Open(path string) (*Theme, error) {
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read theme: %w", err)
 	}
-}
-
-// A Pair is one colour drawn on another, and the least contrast it may have.
-type Pair struct {
-	Name       string
-	Fore, Back color.NRGBA
-	Least      float64
-}
-
-// Pairs returns every pair of p that the screens draw. Text owes 4.5 to 1, the
-// shapes that carry meaning 3 to 1. Over the camera image the worst case
-// counts: the scrim on pure black and on pure white.
-func (p Palette) Pairs() []Pair {
-	const words, shape = 4.5, 3
-	dark, bright := Over(p.Scrim, rgb(0)), Over(p.Scrim, rgb(0xffffff))
-	return []Pair{
-		{"ink on screen", p.Ink, p.Back, words},
-		{"ink on card", p.Ink, p.Card, words},
-		{"ink on tint", p.Ink, p.Tint, words},
-		{"soft on screen", p.Soft, p.Back, words},
-		{"soft on card", p.Soft, p.Card, words},
-		{"soft on tint", p.Soft, p.Tint, words},
-		{"brand on screen", p.Brand, p.Back, words},
-		{"brand on card", p.Brand, p.Card, words},
-		{"brand on tint", p.Brand, p.Tint, words},
-		{"label on brand", p.OnBrand, p.Brand, words},
-		{"label on pressed brand", p.OnBrand, p.BrandDown, words},
-		{"label on good", p.OnGood, p.Good, words},
-		{"label on warn", p.OnWarn, p.Warn, words},
-		{"good on screen", p.Good, p.Back, shape},
-		{"warn on screen", p.Warn, p.Back, shape},
-		{"outline on screen", p.Line, p.Back, shape},
-		{"outline on card", p.Line, p.Card, shape},
-		{"ink on scrim over black", p.Ink, dark, words},
-		{"ink on scrim over white", p.Ink, bright, words},
-		{"ring on scrim over black", p.Brand, dark, shape},
-		{"ring on scrim over white", p.Brand, bright, shape},
-		{"full ring on scrim over black", p.Good, dark, shape},
-		{"full ring on scrim over white", p.Good, bright, shape},
+	t, err := Parse(doc, os.DirFS(filepath.Dir(path)))
+	if err != nil {
+		return nil, fmt.Errorf("theme %s: %w", path, err)
 	}
+	return t, nil
 }
 
-// Contrast returns the contrast ratio of two opaque colours, 1 to 21, as
-// WCAG 2.2 defines it.
-func Contrast(a, b color.NRGBA) float64 {
-	la, lb := luminance(a), luminance(b)
-	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
-}
+// Parse reads a theme whose logos lie in dir; nil: it can have none.
+func Parse(doc []byte, dir fs.FS) (*Theme, error) { return parse(doc, dir, Default()) }
 
-// Over returns top drawn on the opaque colour under, blended as the values
-// stand, which is how the scrim is laid over the camera image.
-func Over(top, under color.NRGBA) color.NRGBA {
-	mix := func(t, u uint8) uint8 {
-		return uint8((int(t)*int(top.A) + int(u)*(255-int(top.A)) + 127) / 255)
+// Look returns what a dialog on a screen looks like, or with Whole the screen
+// itself. NoPreference, and what is no scheme, is what the theme prefers.
+func (t *Theme) Look(scheme kiosk.Theme, screen kiosk.Screen, card Card) Look {
+	if l, known := t.looks[place{scheme, screen, card}]; known {
+		return l
 	}
-	return color.NRGBA{mix(top.R, under.R), mix(top.G, under.G), mix(top.B, under.B), 0xff}
+	return t.looks[place{t.prefers, screen, card}]
 }
 
-func luminance(c color.NRGBA) float64 {
-	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
-}
-
-func linear(v uint8) float64 {
-	s := float64(v) / 255
-	if s <= 0.04045 {
-		return s / 12.92
+// Logo returns the picture that stands for the house in a scheme; nil if there
+// is none. It is the same value at each call.
+func (t *Theme) Logo(scheme kiosk.Theme) image.Image {
+	if scheme != kiosk.Light && scheme != kiosk.Dark && scheme != kiosk.HighContrast {
+		scheme = t.prefers
 	}
-	return math.Pow((s+0.055)/1.055, 2.4)
+	if scheme == kiosk.Light {
+		return t.light
+	}
+	return t.dark
 }
 
-func rgb(hex uint32) color.NRGBA {
-	return color.NRGBA{uint8(hex >> 16), uint8(hex >> 8), uint8(hex), 0xff}
+// The largest logo that is taken, in bytes and in pixels a side: it is drawn
+// 52 design pixels high, and a display has at most 4096 pixels.
+const (
+	logoBytes = 1 << 20
+	logoSide  = 2048
+)
+
+// logo reads a picture; its header is judged before its pixels take memory.
+func logo(dir fs.FS, name string) (image.Image, error) {
+	if dir == nil {
+		return nil, fmt.Errorf("%s: there is no folder to read a logo from", name)
+	}
+	info, err := fs.Stat(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > logoBytes {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), logoBytes)
+	}
+	data, err := fs.ReadFile(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := png.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if c.Width > logoSide || c.Height > logoSide {
+		return nil, fmt.Errorf("%s is %dx%d pixels, more than %d a side", name, c.Width, c.Height, logoSide)
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return img, nil
 }

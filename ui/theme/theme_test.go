@@ -10,7 +10,7 @@ import (
 )
 
 func TestEveryPairHasItsContrast(t *testing.T) {
-	for _, th := range []kiosk.Theme{kiosk.Light, kiosk.Dark} {
+	for _, th := range theme.Schemes() {
 		for _, p := range theme.Of(th).Pairs() {
 			if got := theme.Contrast(p.Fore, p.Back); got < p.Least {
 				t.Errorf("%s: %s has contrast %.2f, want %.1f", th, p.Name, got, p.Least)
