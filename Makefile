@@ -78,7 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown rauc sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -112,7 +112,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* buildroot/fetch.sh buildroot/board/common/post-build.sh
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot buildroot/fetch.sh buildroot/board/common/post-build.sh
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
@@ -172,6 +172,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
 
+.PHONY: image
+image: setup build ## make the disk and the updates of an emulated board with Debian 13: out/image (root; see buildroot/test/image/README.md)
+	@.tools/setup image
+	buildroot/test/image/build out/image
+
 .PHONY: update-test
 update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
 	@.tools/setup image
@@ -190,6 +195,11 @@ drain: ## drain an outbox beside a bare client that keeps no state, and compare
 .PHONY: fleet-sim
 fleet-sim: ## simulate KIOSKS kiosks after an outage: out/fleet
 	$(GO) run ./cmd/fleetsim -kiosks $(KIOSKS)
+
+.PHONY: storybook
+storybook: setup build ## draw the storybook of the README
+	$(BIN)/kioskd -story -sheet kiosk/storybook.png -locale en -scheme LIGHT_MODE -columns 8 -shrink 5 \
+		-states '^([a-z_]+|guiding-(near|starting|move_left)|again-ask|desk-listing|consent-large)$$'
 
 .PHONY: golden
 golden: setup build ## rewrite golden traces and pictures: look at the diff

@@ -26,7 +26,7 @@ func BenchmarkDraw(b *testing.B) {
 				defer r.Close()
 				cams := [3]*image.RGBA{}
 				for i := range cams {
-					cams[i] = portrait(image.Pt(640, 360))
+					cams[i] = ui.Person(image.Pt(640, 360))
 				}
 				dot := image.NewRGBA(image.Rect(0, 0, 1, 1))
 				now, seq := time.Unix(0, 0), uint64(0)
@@ -71,7 +71,7 @@ func BenchmarkGuidance(b *testing.B) {
 			defer r.Close()
 			cams := [3]*image.RGBA{}
 			for i := range cams {
-				cams[i] = portrait(image.Pt(1280, 720))
+				cams[i] = ui.Person(image.Pt(1280, 720))
 			}
 			bare, err := uitest.OpenBare(size, cams[0].Rect.Size())
 			if err != nil {

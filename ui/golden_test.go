@@ -25,7 +25,7 @@ func TestScreensLookAsTheyShould(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		camera := portrait(image.Pt(640, 360))
+		camera := ui.Person(image.Pt(640, 360))
 		for _, s := range kiosk.Screens() {
 			name := fmt.Sprintf("%s-%dx%d", s, size.X, size.Y)
 			t.Run(name, func(t *testing.T) {
@@ -44,10 +44,6 @@ func TestScreensLookAsTheyShould(t *testing.T) {
 
 func look(t *testing.T, r *ui.Renderer, sheet *uitest.Sheet, st screens.State, camera *image.RGBA, size image.Point) {
 	t.Helper()
-	if !st.Camera {
-		camera = nil
-	}
-	r.SetDesk(func() screens.Desk { return st.Desk })
 	schemes := theme.Schemes()
 	if st.Minor {
 		schemes = schemes[:1]
@@ -62,7 +58,7 @@ func look(t *testing.T, r *ui.Renderer, sheet *uitest.Sheet, st screens.State, c
 			}
 			var first *image.RGBA
 			for range 3 {
-				got, err := r.Render(v, camera)
+				got, err := r.Picture(st, v, camera)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,7 +127,7 @@ func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {
 		}
 	}
 
-	marked := portrait(image.Pt(640, 360)) // red stripe at the left
+	marked := ui.Person(image.Pt(640, 360)) // red stripe at the left
 	got, err := r.Render(sample(kiosk.GuidingScreen, kiosk.English), marked)
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func (c *core) show(v kiosk.View) {
 }
 
 func (c *core) options(out string) ui.Options {
-	camera := portrait(image.Pt(320, 180))
+	camera := ui.Person(image.Pt(320, 180))
 	return ui.Options{
 		View: func() kiosk.View {
 			c.mu.Lock()
@@ -238,5 +238,27 @@ func TestPicturesNeedADirectory(t *testing.T) {
 	}
 	if err := ui.Headless(t.Context(), newCore(kiosk.View{}).options(file)); err == nil {
 		t.Error("wrote pictures into a file")
+	}
+}
+
+func TestAScreenWithoutMotionIsDrawnOnce(t *testing.T) {
+	c := newCore(sample(kiosk.IdleScreen, kiosk.English))
+	o := c.options("")
+	drawn := make(chan kiosk.Screen, 100)
+	o.Drawn = func(v kiosk.View) { drawn <- v.Screen }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- ui.Headless(ctx, o) }()
+	<-drawn
+	for range 3 { // a second each: the display lives, and camera images go by
+		<-c.beats
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(drawn); n > 0 {
+		t.Errorf("the idle screen was drawn %d times more", n)
 	}
 }

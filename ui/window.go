@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.adjust(s)
 	w := new(app.Window)
-	w.Option(app.Title("livekiosk"), app.Size(unit.Dp(o.Size.X), unit.Dp(o.Size.Y)), app.Decorated(false), app.Fullscreen.Option())
+	w.Option(app.Title("livekiosk"), app.Size(unit.Dp(o.Size.X), unit.Dp(o.Size.Y)), app.Decorated(false))
 
 	gone := make(chan error, 1)
 	go func() { gone <- frames(w, s, o) }()
@@ -76,6 +76,7 @@ func Run(ctx context.Context, o Options) error {
 // frames answers the window's events until it is gone.
 func frames(w *app.Window, s *screens.Screens, o Options) error {
 	var ops op.Ops
+	full := false
 	sc := script{controls: o.Script, delay: o.ScriptDelay}
 	shown := func(c kiosk.Control) bool {
 		_, on := s.Bounds(c)
@@ -102,6 +103,12 @@ func frames(w *app.Window, s *screens.Screens, o Options) error {
 				gtx.Execute(op.InvalidateCmd{At: again})
 			}
 			e.Frame(gtx.Ops)
+			if !full {
+				// Under Wayland a window that is to be full from the start has
+				// no size yet when Gio makes its surface, which then fails.
+				full = true
+				w.Option(app.Fullscreen.Option())
+			}
 			o.Drawn(v)
 		}
 	}

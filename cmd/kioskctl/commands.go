@@ -15,6 +15,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/commission"
 	"livekiosk/kiosk/flow"
 	"livekiosk/kiosk/trace"
 )
@@ -110,7 +111,7 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
-			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
 		},
 		{
@@ -142,11 +143,21 @@ have changed is told: which values differ, the first frame that is judged
 otherwise and by which limit, the first input that leads elsewhere, and the
 phases of both. The file is a JSON object with the keys of "policy" in a trace's
 first line, of which what is left out stays as it was recorded; times are in
-nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}`,
+nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}. The profile of a kiosk that
+was commissioned is such a file, too.`,
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
 				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
 				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
 			},
+		},
+		{
+			name: "story", args: "[-- FLAGS]", summary: "show every screen in every state, language, orientation and scheme",
+			more: `Needs no daemon, but its program: it runs "kioskd -story" with these flags, which
+"kioskctl story -- -h" lists. It opens a window, where the arrow keys leaf
+through states and schemes, L changes the language and O the orientation; a
+theme's file is read again whenever it changes. -sheet FILE writes a contact
+sheet instead.`,
+			flags: noFlags(story),
 		},
 		{
 			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
@@ -564,6 +575,11 @@ func (c call) replayOne(name string, in io.Reader) error {
 // profile, changes.
 func (c call) compareOne(name string, in io.Reader, profile string, other []byte) error {
 	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) {
+		commissioned, err := commission.Decode(other)
+		if err == nil {
+			p.Guidance, err = commissioned.Apply(p.Guidance)
+			return p, err
+		}
 		dec := json.NewDecoder(bytes.NewReader(other))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&p); err != nil {

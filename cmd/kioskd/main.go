@@ -114,6 +114,9 @@ func exitCode(err error) int {
 }
 
 func start(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	if mode, is := storytelling(args); is {
+		return tell(ctx, mode, args[1:], os.Stdout, log)
+	}
 	c, do, err := configure(args, out)
 	if err != nil {
 		return err
@@ -130,6 +133,8 @@ func configure(args []string, out io.Writer) (c Config, do func(context.Context,
 	checks := flags.Bool("check-config", false, "check configuration, models, clip and outbox, then exit")
 	self := flags.Bool("self-test", false, "check models, and serve a composed visitor without camera, display and network, then exit")
 	// Found here, it was given with others or by hand.
+	told := flags.Bool(storyFlag[1:], false, "as the first argument: show every state of every screen; -story -h tells how")
+	reported := flags.Bool(reportFlag[1:], false, "as the first argument: measure what drawing each of them costs; -frame-report -h tells how")
 	child := flags.Bool(preflightFlag[1:], false, "internal: kioskd starts itself so to have a child read the outbox first; exit codes 65, 76: damaged, of another format")
 	over := map[string]func(string){}
 	set := func(name, usage string, apply func(string)) {
@@ -164,6 +169,9 @@ func configure(args []string, out io.Writer) (c Config, do func(context.Context,
 	}
 	if *child {
 		return c, nil, fmt.Errorf("%w: %s is for kioskd itself", errUsage, preflightFlag)
+	}
+	if *told || *reported {
+		return c, nil, fmt.Errorf("%w: %s and %s stand first, or not at all", errUsage, storyFlag, reportFlag)
 	}
 	if flags.NArg() > 0 {
 		return c, nil, fmt.Errorf("%w: unexpected argument %q", errUsage, flags.Arg(0))

@@ -12,7 +12,6 @@ import (
 	"gioui.org/op/clip"
 	"gioui.org/op/paint"
 	giotext "gioui.org/text"
-	"gioui.org/unit"
 	"gioui.org/widget"
 	"golang.org/x/image/math/fixed"
 
@@ -58,21 +57,11 @@ func (f *frame) fill(r image.Rectangle, c color.NRGBA) {
 }
 
 // round paints r with rounded corners.
-func (f *frame) round(r image.Rectangle, radius int, c color.NRGBA) {
-	paint.FillShape(f.Ops, c, clip.UniformRRect(r, radius).Op(f.Ops))
-}
-
-// sheet paints r with rounded corners and a border inside it. Two fills are
-// cheaper than a fill and a stroke.
-func (f *frame) sheet(r image.Rectangle, radius, width int, border, back color.NRGBA) {
-	f.round(r, radius, border)
-	f.round(r.Inset(width), max(radius-width, 0), back)
-}
+func (f *frame) round(r image.Rectangle, radius int, c color.NRGBA) { f.sheet(r, radius, 0, c, c) }
 
 // disc paints a circle about centre.
 func (f *frame) disc(centre image.Point, radius int, c color.NRGBA) {
-	r := image.Rectangle{Min: centre, Max: centre}.Inset(-radius)
-	paint.FillShape(f.Ops, c, clip.Ellipse(r).Op(f.Ops))
+	f.round(image.Rectangle{Min: centre, Max: centre}.Inset(-radius), radius, c)
 }
 
 // leading is the distance of lines as a multiple of the type size.
@@ -197,19 +186,6 @@ func (f *frame) evenly(it item, width, height int, shrink float32) int {
 	return hi
 }
 
-// words sets it's text into r, whose height extent has given.
-func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrink float32) {
-	defer op.Offset(r.Min).Push(f.Ops).Pop()
-	gtx := f.Context
-	gtx.Constraints = layout.Constraints{Min: image.Pt(r.Dx(), 0), Max: r.Size()}
-	ink := op.Record(f.Ops)
-	paint.ColorOp{Color: it.color}.Add(f.Ops)
-	// Sizes are whole pixels already: a metric of one keeps them so.
-	gtx.Metric = unit.Metric{PxPerDp: 1, PxPerSp: 1}
-	widget.Label{Alignment: align, WrapPolicy: giotext.WrapWords, LineHeightScale: leading}.Layout(gtx, f.shaper,
-		font.Font{Weight: it.weight}, unit.Sp(f.em(it.size, shrink)), it.text, ink.Stop())
-}
-
 // A rank is how much a button asks to be tapped.
 type rank int
 
@@ -311,7 +287,9 @@ func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank
 func (f *frame) row(r image.Rectangle, n int) []image.Rectangle {
 	gap := f.px(20)
 	w := (r.Dx() - gap*(n-1)) / n
-	boxes := make([]image.Rectangle, n)
+	start := len(f.boxes)
+	f.boxes = append(f.boxes, make([]image.Rectangle, n)...)
+	boxes := f.boxes[start:]
 	for i := range boxes {
 		x := r.Min.X + i*(w+gap)
 		boxes[i] = image.Rect(x, r.Min.Y, x+w, r.Max.Y)

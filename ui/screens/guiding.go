@@ -4,7 +4,6 @@ import (
 	"image"
 	"image/color"
 
-	"gioui.org/f32"
 	"gioui.org/font"
 	"gioui.org/op"
 	"gioui.org/op/clip"
@@ -13,7 +12,6 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/text"
-	"livekiosk/ui/theme"
 )
 
 // tall is the height of the oval divided by its width: that of a face.
@@ -53,7 +51,17 @@ func (f *frame) guiding(p Preview) {
 }
 
 func (f *frame) attempts() item {
-	return item{text: text.Attempts(f.v.Locale, f.v.AttemptsLeft), size: 28, color: f.p.Soft}
+	if a := &f.left; a.text == "" || a.locale != f.v.Locale || a.left != f.v.AttemptsLeft {
+		*a = attempts{f.v.Locale, f.v.AttemptsLeft, text.Attempts(f.v.Locale, f.v.AttemptsLeft)}
+	}
+	return item{text: f.left.text, size: 28, color: f.p.Soft}
+}
+
+// Attempts are how many are left, in words, as they were told last.
+type attempts struct {
+	locale kiosk.Locale
+	left   int
+	text   string
 }
 
 // step tells which of the two captures this is, on a pill over the mirror.
@@ -131,15 +139,7 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 		})
 	}
 
-	shapes := f.shapes(oval)
-	paint.FillShape(f.Ops, f.p.Line, clip.Outline{Path: shapes.rim.spec}.Op())
-	if shapes.turn > 0 {
-		ink := f.p.Brand
-		if f.v.Hint == kiosk.GoodHold || shapes.turn == turns {
-			ink = f.p.Good
-		}
-		paint.FillShape(f.Ops, ink, clip.Outline{Path: shapes.ring.spec}.Op())
-	}
+	f.edge(oval, f.v.Hint == kiosk.GoodHold)
 	f.arrow(r, oval)
 }
 
@@ -182,62 +182,4 @@ func (f *frame) arrow(r, oval image.Rectangle) {
 	at.X = min(max(at.X, edge.Min.X), edge.Max.X)
 	at.Y = min(max(at.Y, edge.Min.Y), edge.Max.Y)
 	f.badge(image.Rectangle{Min: at, Max: at}.Inset(-d/2), ic, f.p.Brand, f.p.OnBrand)
-}
-
-// turns is how many steps the ring has: each is recorded once.
-const turns = 100
-
-// ovalShapes are the paths of one oval, kept from frame to frame: they change
-// with the size of the display or the pose only, and the ring with its step.
-type ovalShapes struct {
-	oval image.Rectangle
-	form theme.Oval
-	turn int
-	rim  shape // the edge of the oval
-	ring shape // on it, from the top, clockwise, turn of turns
-}
-
-func (f *frame) shapes(oval image.Rectangle) *ovalShapes {
-	s := &f.oval
-	turn := 0
-	if f.v.Ring > 0 {
-		turn = int(min(f.v.Ring, 1)*turns + 0.5)
-	}
-	form := f.look.Oval
-	fresh := s.oval != oval || s.form != form
-	if fresh {
-		s.oval, s.form = oval, form
-		s.rim = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Rim)), 360) })
-	}
-	if turn != s.turn || fresh {
-		s.turn = turn
-		s.ring = record(func(p *clip.Path) { band(p, oval, float32(f.px(form.Ring)), 360*float32(turn)/turns) })
-	}
-	return s
-}
-
-// band draws the outline of a band of the given width on the edge of oval,
-// from the top over sweep degrees clockwise, with round ends unless it closes.
-// An outline has far fewer pieces than the stroke that looks the same.
-func band(p *clip.Path, oval image.Rectangle, width, sweep float32) {
-	if sweep <= 0 {
-		return
-	}
-	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
-	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
-	half := f32.Pt(width/2, width/2)
-	arc(p, centre, radius.Add(half), -90, sweep)
-	if sweep >= 360 {
-		p.Close()
-		arc(p, centre, radius.Sub(half), -90, -sweep) // against the sense of the first: a hole
-		p.Close()
-		return
-	}
-	p.LineTo(on(centre, radius.Sub(half), sweep-90))
-	more(p, centre, radius.Sub(half), sweep-90, -sweep)
-	p.Close()
-	for _, end := range []float32{-90, sweep - 90} {
-		arc(p, on(centre, radius, end), half, 0, 360)
-		p.Close()
-	}
 }

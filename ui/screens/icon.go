@@ -2,7 +2,6 @@ package screens
 
 import (
 	"image"
-	"image/color"
 	"math"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"gioui.org/f32"
 	"gioui.org/op"
 	"gioui.org/op/clip"
-	"gioui.org/op/paint"
 
 	"livekiosk/kiosk"
 )
@@ -150,12 +148,6 @@ func hintIcon(h kiosk.Hint) icon {
 // pen is the width of an icon's strokes on its square of 48.
 const pen = 3.4
 
-// An iconKey names a drawn icon. Icons of one size are drawn again and again.
-type iconKey struct {
-	icon icon
-	size int
-}
-
 // A shape is a path recorded once, in operations of its own, and drawn in many
 // frames: the renderer finds it again by itself.
 type shape struct {
@@ -173,24 +165,16 @@ func record(build func(p *clip.Path)) shape {
 	return s
 }
 
-// icon draws ic into the square r.
-func (f *frame) icon(r image.Rectangle, ic icon, ink color.NRGBA) {
-	key := iconKey{ic, r.Dx()}
-	sh, drawn := f.icons[key]
-	if !drawn {
-		if len(f.icons) >= 256 { // sizes change only with the display
-			clear(f.icons)
-		}
-		sh = record(func(p *clip.Path) { trace(p, ic, float32(r.Dx())/48) })
-		f.icons[key] = sh
-	}
-	defer op.Offset(r.Min).Push(f.Ops).Pop()
-	paint.FillShape(f.Ops, ink, clip.Stroke{Path: sh.spec, Width: pen * float32(r.Dx()) / 48}.Op())
+// A tracer takes a path. *clip.Path is one.
+type tracer interface {
+	MoveTo(to f32.Point)
+	LineTo(to f32.Point)
+	CubeTo(c0, c1, to f32.Point)
 }
 
 // trace draws ic's path at the given scale. It stops where the drawing cannot
 // be read; a test reads them all.
-func trace(p *clip.Path, ic icon, scale float32) bool {
+func trace(p tracer, ic icon, scale float32) bool {
 	words := strings.Fields(string(ic))
 	var start f32.Point
 	for len(words) > 0 {
@@ -231,14 +215,14 @@ func trace(p *clip.Path, ic icon, scale float32) bool {
 // arc draws part of an ellipse about centre with the half axes radius, from an
 // angle over sweep degrees, clockwise from three o'clock; a negative sweep
 // runs the other way.
-func arc(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
+func arc(p tracer, centre, radius f32.Point, from, sweep float32) {
 	p.MoveTo(on(centre, radius, from))
 	more(p, centre, radius, from, sweep)
 }
 
 // more is arc from where the pen is, in cubic curves of at most 45 degrees,
 // whose error is far below a pixel.
-func more(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
+func more(p tracer, centre, radius f32.Point, from, sweep float32) {
 	n := max(1, int(math.Ceil(math.Abs(float64(sweep))/45)))
 	step := sweep / float32(n)
 	k := float32(4. / 3 * math.Tan(float64(step)*math.Pi/720))
@@ -255,4 +239,30 @@ func more(p *clip.Path, centre, radius f32.Point, from, sweep float32) {
 func on(centre, radius f32.Point, angle float32) f32.Point {
 	sin, cos := math.Sincos(float64(angle) * math.Pi / 180)
 	return f32.Pt(centre.X+radius.X*float32(cos), centre.Y+radius.Y*float32(sin))
+}
+
+// band draws the outline of a band of the given width on the edge of oval,
+// from the top over sweep degrees clockwise, with round ends unless it closes.
+// An outline has far fewer pieces than the stroke that looks the same.
+func band(p *clip.Path, oval image.Rectangle, width, sweep float32) {
+	if sweep <= 0 {
+		return
+	}
+	centre := f32.Pt(float32(oval.Min.X+oval.Max.X)/2, float32(oval.Min.Y+oval.Max.Y)/2)
+	radius := f32.Pt(float32(oval.Dx())/2, float32(oval.Dy())/2)
+	half := f32.Pt(width/2, width/2)
+	arc(p, centre, radius.Add(half), -90, sweep)
+	if sweep >= 360 {
+		p.Close()
+		arc(p, centre, radius.Sub(half), -90, -sweep) // against the sense of the first: a hole
+		p.Close()
+		return
+	}
+	p.LineTo(on(centre, radius.Sub(half), sweep-90))
+	more(p, centre, radius.Sub(half), sweep-90, -sweep)
+	p.Close()
+	for _, end := range []float32{-90, sweep - 90} {
+		arc(p, on(centre, radius, end), half, 0, 360)
+		p.Close()
+	}
 }

@@ -21,6 +21,8 @@ type mirror struct {
 	cur int
 
 	column []sample // for each x of the display
+	wide   []uint64 // one row of the source, for line
+	from   int      // where it begins in the source's row
 	row    []sample // for each y
 	open   []span   // for each y: the inside of the oval
 	lines  [2][]uint64
@@ -101,10 +103,13 @@ func (m *mirror) line(src *image.RGBA, y int) []uint64 {
 	m.at[slot] = y
 	line := m.lines[slot]
 	from := src.PixOffset(src.Rect.Min.X, src.Rect.Min.Y+y)
-	px := src.Pix[from : from+4*src.Rect.Dx()]
+	px := src.Pix[from : from+4*src.Rect.Dx()][4*m.from:]
+	for i := range m.wide {
+		m.wide[i] = lanes(binary.LittleEndian.Uint32(px[:4]))
+		px = px[4:]
+	}
 	for x, c := range m.column {
-		a := lanes(binary.LittleEndian.Uint32(px[4*c.at:]))
-		b := lanes(binary.LittleEndian.Uint32(px[4*(c.at+c.step):]))
+		a, b := m.wide[c.at], m.wide[c.at+c.step]
 		line[x] = (a*(256-c.part) + b*c.part) >> 8 & laneMask
 	}
 	return line
@@ -123,6 +128,13 @@ func (m *mirror) prepare(key mirrorKey) {
 	k := cover(key.src, key.dst)
 	for x := range m.column {
 		m.column[x] = between(float64(key.src.X)/2-(float64(x)+0.5-float64(key.dst.X)/2)/k-0.5, key.src.X)
+	}
+	// Only what is seen of a row is worth spreading; the display's left is its right.
+	last := m.column[0]
+	m.from = m.column[key.dst.X-1].at
+	m.wide = make([]uint64, last.at+last.step+1-m.from)
+	for x := range m.column {
+		m.column[x].at -= m.from
 	}
 	for y := range m.row {
 		m.row[y] = between(float64(key.src.Y)/2+(float64(y)+0.5-float64(key.dst.Y)/2)/k-0.5, key.src.Y)
@@ -146,6 +158,7 @@ func (m *mirror) clear() {
 		}
 		clear(m.lines[i])
 	}
+	clear(m.wide)
 	*m = mirror{}
 }
 

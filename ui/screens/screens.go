@@ -25,6 +25,7 @@ import (
 	"golang.org/x/image/font/gofont/gomono"
 	"golang.org/x/image/font/gofont/gomonobold"
 	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/sfnt"
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/theme"
@@ -46,7 +47,8 @@ type Preview struct {
 type Screens struct {
 	tap    func(kiosk.Tap)
 	theme  *theme.Theme
-	faces  map[string][]font.FontFace // by family
+	faces  map[string][]font.FontFace // by family: to set words
+	fonts  map[string][]*sfnt.Font    // the same, from light to bold: to draw them
 	shaper *text.Shaper               // of the theme's family
 
 	session kiosk.SessionID // what the buttons belong to
@@ -64,9 +66,10 @@ type Screens struct {
 	millis  int // how wide the display is, mm; 0: not known
 	scan    scan
 
-	logo  logo
-	icons map[iconKey]shape
-	oval  ovalShapes
+	logo   logo
+	stamps stamps
+	prints prints
+	hoop   hoop
 
 	imaged   kiosk.SessionID // whose image still and glass may hold
 	still    still
@@ -75,6 +78,10 @@ type Screens struct {
 	video    paint.ImageOp // what glass drew last
 	videoKey videoKey
 	nothing  paint.ImageOp // one transparent pixel
+
+	frame frame             // the one at hand: made anew, it would be garbage 15 times a second
+	boxes []image.Rectangle // what row gave out in it
+	left  attempts
 
 	clipped []string // texts that did not fit, for the tests
 }
@@ -88,12 +95,12 @@ func New(tap func(kiosk.Tap)) (*Screens, error) {
 	s := &Screens{
 		tap:     tap,
 		faces:   map[string][]font.FontFace{},
+		fonts:   map[string][]*sfnt.Font{},
 		buttons: new([controls]widget.Clickable),
 		keys:    new([keys]widget.Clickable),
 		typed:   make([]byte, 0, longest),
 		glance:  func() Desk { return Desk{} },
 		scroll:  layout.List{Axis: layout.Vertical},
-		icons:   map[iconKey]shape{},
 		nothing: paint.NewImageOp(image.NewRGBA(image.Rect(0, 0, 1, 1))),
 	}
 	for family, files := range map[string][][]byte{
@@ -106,6 +113,11 @@ func New(tap func(kiosk.Tap)) (*Screens, error) {
 				return nil, err
 			}
 			s.faces[family] = append(s.faces[family], f...)
+			drawn, err := sfnt.Parse(ttf)
+			if err != nil {
+				return nil, err
+			}
+			s.fonts[family] = append(s.fonts[family], drawn)
 		}
 	}
 	s.Wear(theme.Default())
@@ -121,6 +133,7 @@ func (s *Screens) Wear(t *theme.Theme) {
 		s.shaper = text.NewShaper(text.NoSystemFonts(), text.WithCollection(s.faces[t.Font]))
 	}
 	s.theme, s.logo = t, logo{}
+	s.prints.clear()
 }
 
 // Layout draws v, with p behind the oval where v wants guidance, into all of
@@ -137,6 +150,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.buttons, s.keys = new([controls]widget.Clickable), new([keys]widget.Clickable)
 		s.scroll.Position = layout.Position{}
 		s.door = door{}
+		s.prints.clear()
 		s.erase()
 	}
 	live := v.Screen.Live()
@@ -149,13 +163,14 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.still.clear()
 	}
 	s.bounds, s.pads = [controls]image.Rectangle{}, [keys]image.Rectangle{}
-	s.clipped = s.clipped[:0]
+	s.clipped, s.boxes = s.clipped[:0], s.boxes[:0]
 
 	if v.Wishes.Contrast {
 		v.Theme = kiosk.HighContrast
 	}
 	look := s.theme.Look(v.Theme, v.Screen, theme.Whole)
-	f := frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
+	f := &s.frame
+	*f = frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
 	if v.Wishes.Large {
 		f.zoom = larger
 	}
@@ -198,7 +213,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()
 	}
-	s.scan.step(&f)
+	s.scan.step(f)
 	return layout.Dimensions{Size: size}
 }
 

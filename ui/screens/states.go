@@ -28,7 +28,7 @@ type State struct {
 // with every arrangement that it has, every hint and every fault.
 func States() []State {
 	var all []State
-	for _, s := range append(kiosk.Screens(), kiosk.CommissionScreen) {
+	for _, s := range kiosk.Screens() {
 		some := states(s)
 		all = append(all, some...)
 		if s == kiosk.RestingScreen || s == kiosk.PINScreen || s == kiosk.DeskScreen || s == kiosk.CommissionScreen {
@@ -81,7 +81,9 @@ func states(s kiosk.Screen) []State {
 			one("flash", func(st *State) { st.View.Step, st.View.Note, st.View.Flash = kiosk.LatencyStep, "", true }),
 		}
 		for _, step := range kiosk.Steps() {
-			all = append(all, one(string(step), func(st *State) { st.View.Step, st.View.Note, st.View.Figure, st.Minor, st.Camera = step, "", 1234, true, true }))
+			all = append(all, one(string(step), func(st *State) {
+				st.View.Step, st.View.Note, st.View.Figure, st.Minor, st.Camera = step, "", 1234, true, true
+			}))
 		}
 		for _, note := range kiosk.Notes() {
 			all = append(all, one(string(note), func(st *State) { st.View.Note, st.View.Figure, st.Minor, st.Camera = note, 1234, true, true }))
@@ -109,7 +111,7 @@ func states(s kiosk.Screen) []State {
 		}
 	case kiosk.SavedScreen:
 		return []State{
-			one("", func(st *State) { st.View.Receipt = "wwww-wwww" }), // the widest
+			one("", func(st *State) { st.View.Receipt = "wwwwwwww" }), // the widest
 			one("bare", nil),
 		}
 	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,

@@ -23,11 +23,11 @@ const (
 	// MaxDelta is how far a channel may be from the reference, of 255: GPUs and
 	// versions of a software renderer round differently, and a reference has
 	// fewer steps.
-	MaxDelta = 6
+	MaxDelta = 10
 	// MaxOutliers is how many pixels of one picture may be further off.
 	MaxOutliers = 16
 
-	step = 5 // channels of a reference are multiples of it: half the bytes
+	step = 15 // channels of a reference are multiples of it: 17 steps, and half the bytes
 )
 
 // A Sheet holds many pictures of one size against one reference, in which each
