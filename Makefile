@@ -137,8 +137,14 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 .PHONY: quality-report
 quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
+	$(GO) test -count=1 -timeout 30m -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
+
+.PHONY: walk-ups
+walk-ups: setup ## walk 200 simulated visitors up to the kiosk, on composed pictures: out/walk-ups/report.md
+	@rm -rf out/walk-ups && mkdir -p out/walk-ups
+	$(GO) test -count=1 -timeout 40m -run '^TestWalkUps$$' ./kiosk/guidance/guidancetest -pictures 200 -report $(CURDIR)/out/walk-ups
+	@cat out/walk-ups/report.md
 
 .PHONY: bench-outbox
 bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table

@@ -8,8 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +117,13 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: updateHelp, flags: updateFlags,
 		},
 		{
+			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
+			more: `CONTROL is one of switch (the other language), large, contrast, no_limit, ready,
+decline, cancel, help, done. One that is not on screen does nothing. Nobody can
+agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
+			flags: noFlags(touch),
+		},
+		{
 			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
 			more: `Five sessions that fail within three minutes lock the kiosk, until this or until
 staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
@@ -141,10 +150,10 @@ staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
 With --profile each trace also runs with other thresholds, and what they would
 have changed is told: which values differ, the first frame that is judged
 otherwise and by which limit, the first input that leads elsewhere, and the
-phases of both. The file is a JSON object with the keys of "policy" in a trace's
-first line, of which what is left out stays as it was recorded; times are in
-nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}. The profile of a kiosk that
-was commissioned is such a file, too.`,
+phases of both. The file is a kiosk's profile, as commission writes it, or a JSON
+object with the keys of "policy" in a trace's first line, of which what is left
+out stays as it was recorded; times are in nanoseconds:
+{"guidance":{"angle_max":8},"live_min":0.7}`,
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
 				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
 				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
@@ -398,6 +407,26 @@ func bookings(ctx context.Context, c call, args []string) error {
 	return printEach(c, all)
 }
 
+func touch(ctx context.Context, c call, args []string) error {
+	if err := words(args, "SESSION", "CONTROL"); err != nil {
+		return err
+	}
+	t := kiosk.Tap{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
+	if !slices.Contains(api.Touchable(), t.Control) {
+		return usage("%q is no control that staff may use: see kioskctl help tap", args[1])
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := c.client().Tap(ctx, t)
+	if r, is := errors.AsType[*api.RefusalError](err); is && r.HTTP == http.StatusConflict {
+		return &exitError{exitData, err}
+	}
+	if err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
 func unlock(ctx context.Context, c call, args []string) error {
 	if err := words(args); err != nil {
 		return err
@@ -574,19 +603,7 @@ func (c call) replayOne(name string, in io.Reader) error {
 // compareOne replays one trace beside itself with what other, the contents of
 // profile, changes.
 func (c call) compareOne(name string, in io.Reader, profile string, other []byte) error {
-	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) {
-		commissioned, err := commission.Decode(other)
-		if err == nil {
-			p.Guidance, err = commissioned.Apply(p.Guidance)
-			return p, err
-		}
-		dec := json.NewDecoder(bytes.NewReader(other))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&p); err != nil {
-			return p, usage("--profile: %w", err)
-		}
-		return p, nil
-	})
+	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) { return judgedBy(p, other) })
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
@@ -594,6 +611,29 @@ func (c call) compareOne(name string, in io.Reader, profile string, other []byte
 		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
 	}
 	return c.print(compared{Trace: name, Comparison: with}, compareText(name, profile, with))
+}
+
+// judgedBy returns p with what a profile, or a part of another policy, changes.
+func judgedBy(p flow.Policy, other []byte) (flow.Policy, error) {
+	var head struct {
+		Steps json.RawMessage `json:"steps"`
+	}
+	if err := json.Unmarshal(other, &head); err == nil && head.Steps != nil {
+		profile, err := commission.Decode(other)
+		if err == nil {
+			p.Guidance, err = profile.Apply(p.Guidance)
+		}
+		if err != nil {
+			return p, usage("--profile: %w", err)
+		}
+		return p, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(other))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return p, usage("--profile: %w", err)
+	}
+	return p, nil
 }
 
 // printEach writes each value as a line of JSON.
