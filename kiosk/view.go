@@ -36,11 +36,11 @@ const (
 // Live reports whether s shows the camera's image.
 func (s Screen) Live() bool { return s == GuidingScreen || s == CommissionScreen }
 
-// Screens returns every screen of visitors.
+// Screens returns every screen.
 func Screens() []Screen {
 	return []Screen{
 		IdleScreen, RestingScreen, CodeScreen, ConsentScreen, TipsScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
-		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen,
+		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen, CommissionScreen,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,14 +39,13 @@ const childEnv = "LIVEKIOSK_DISPLAY_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) == "" {
-		os.Exit(m.Run())
+		os.Exit(m.Run()) //nolint:forbidigo // as TestMain has to
 	}
 	go func() {
 		if err := child(); err != nil {
-			fmt.Println("failed:", err)
-			os.Exit(1)
+			panic(err)
 		}
-		os.Exit(0)
+		os.Exit(0) //nolint:forbidigo // the window system never gives its goroutine back
 	}()
 	ui.Main()
 }
@@ -63,7 +63,7 @@ func child() error {
 	say := func(format string, args ...any) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Printf(format+"\n", args...)
+		_, _ = fmt.Fprintf(os.Stdout, format+"\n", args...)
 	}
 	o := c.options("")
 	o.Size = image.Pt(720, 1280)
@@ -120,11 +120,11 @@ func TestWindowUnderX11(t *testing.T) {
 }
 
 func TestWindowUnderWayland(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sway") // where anybody may pass
+	dir, err := os.MkdirTemp("", "sway") //nolint:usetesting // where anybody may pass
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if os.Getuid() == 0 {
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestWindowUnderWayland(t *testing.T) {
 		var err error
 		names, err = os.ReadFile(socket)
 		return err == nil
-	}, cmd.Stderr.(fmt.Stringer))
+	}, stringer(func() string { return fmt.Sprint(cmd.Stderr) }))
 	f := strings.Fields(string(names))
 	perform(t, wayland{dir, f[0], f[1], plug(t, filepath.Join(dir, f[0]))})
 }
@@ -177,7 +177,7 @@ func perform(t *testing.T, s stage) {
 	}
 	l := listen(out)
 	defer func() {
-		in.Close()
+		_ = in.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the display ended badly: %v\n%s%s", err, l, &trouble)
 		}
@@ -205,14 +205,14 @@ func perform(t *testing.T, s stage) {
 		t.Fatal(err)
 	}
 	l.wait(t, "beat", l.count("beat")+2, &trouble) // the display lives
-	fmt.Fprintln(in, kiosk.GrantedScreen)
+	tell(t, in, kiosk.GrantedScreen)
 	if err := s.power(true); err != nil {
 		t.Fatal(err)
 	}
 	l.wait(t, "drawn granted", 1, &trouble)
 	sees(t, s, "granted", func(m *image.RGBA) bool { return near(m.RGBAAt(360, 230), p.Good) || near(m.RGBAAt(300, 284), p.Good) })
 	// A screen without motion is drawn, and then nothing is.
-	fmt.Fprintln(in, kiosk.IdleScreen)
+	tell(t, in, kiosk.IdleScreen)
 	l.wait(t, "drawn idle", 1, &trouble)
 	sees(t, s, "idle", func(m *image.RGBA) bool { return near(m.RGBAAt(10, 1000), p.Back) && near(m.RGBAAt(10, 300), p.Tint) })
 	l.wait(t, "beat", l.count("beat")+2, &trouble) // the server may have asked for one more
@@ -220,6 +220,14 @@ func perform(t *testing.T, s stage) {
 	l.wait(t, "beat", l.count("beat")+3, &trouble)
 	if n := l.count("drawn idle") - before; n > 0 {
 		t.Errorf("the idle screen was drawn %d times for nothing", n)
+	}
+}
+
+// tell has the display show a screen.
+func tell(t *testing.T, in io.Writer, s kiosk.Screen) {
+	t.Helper()
+	if _, err := fmt.Fprintln(in, s); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -396,7 +404,7 @@ func (s x11) env() []string { return []string{"DISPLAY=" + s.display, "WAYLAND_D
 func (s x11) run(name string, args ...string) error { return run(s.env(), name, args...) }
 
 func (s x11) tap(at image.Point) error {
-	return s.run("xdotool", "mousemove", fmt.Sprint(at.X), fmt.Sprint(at.Y), "click", "1")
+	return s.run("xdotool", "mousemove", strconv.Itoa(at.X), strconv.Itoa(at.Y), "click", "1")
 }
 
 func (s x11) power(on bool) error {
@@ -453,7 +461,7 @@ func plug(t *testing.T, path string) *mouse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(10 * patience)); err != nil {
 		t.Fatal(err)
 	}
@@ -519,7 +527,7 @@ func (s wayland) shot() (*image.RGBA, error) {
 	var width, height, most int
 	r := bytes.NewReader(b)
 	if _, err := fmt.Fscanf(r, "P6\n%d %d\n%d\n", &width, &height, &most); err != nil || r.Len() < 3*width*height {
-		return nil, fmt.Errorf("grim wrote no picture: %v", err)
+		return nil, fmt.Errorf("grim wrote no picture: %w", err)
 	}
 	px := b[len(b)-r.Len():]
 	m := image.NewRGBA(image.Rect(0, 0, width, height))

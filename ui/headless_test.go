@@ -240,3 +240,25 @@ func TestPicturesNeedADirectory(t *testing.T) {
 		t.Error("wrote pictures into a file")
 	}
 }
+
+func TestAScreenWithoutMotionIsDrawnOnce(t *testing.T) {
+	c := newCore(sample(kiosk.IdleScreen, kiosk.English))
+	o := c.options("")
+	drawn := make(chan kiosk.Screen, 100)
+	o.Drawn = func(v kiosk.View) { drawn <- v.Screen }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- ui.Headless(ctx, o) }()
+	<-drawn
+	for range 3 { // a second each: the display lives, and camera images go by
+		<-c.beats
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(drawn); n > 0 {
+		t.Errorf("the idle screen was drawn %d times more", n)
+	}
+}

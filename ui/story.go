@@ -112,7 +112,7 @@ func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.The
 				if !is || k.State != key.Press {
 					continue
 				}
-				switch k.Name {
+				switch k.Name { //nolint:exhaustive // the filters let no others through
 				case key.NameRightArrow:
 					state++
 				case key.NameLeftArrow:

@@ -8,8 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,8 +113,15 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
-			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
+		},
+		{
+			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
+			more: `CONTROL is one of switch (the other language), large, contrast, no_limit, ready,
+decline, cancel, help, done. One that is not on screen does nothing. Nobody can
+agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
+			flags: noFlags(touch),
 		},
 		{
 			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
@@ -396,6 +405,26 @@ func bookings(ctx context.Context, c call, args []string) error {
 		return c.print(nil, bookingsText(all, c.now()))
 	}
 	return printEach(c, all)
+}
+
+func touch(ctx context.Context, c call, args []string) error {
+	if err := words(args, "SESSION", "CONTROL"); err != nil {
+		return err
+	}
+	t := kiosk.Tap{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
+	if !slices.Contains(api.Touchable(), t.Control) {
+		return usage("%q is no control that staff may use: see kioskctl help tap", args[1])
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := c.client().Tap(ctx, t)
+	if r, is := errors.AsType[*api.RefusalError](err); is && r.HTTP == http.StatusConflict {
+		return &exitError{exitData, err}
+	}
+	if err != nil {
+		return c.explain(err)
+	}
+	return nil
 }
 
 func unlock(ctx context.Context, c call, args []string) error {

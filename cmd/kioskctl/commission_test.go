@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/commission"
 )
 
 // A site is where a kiosk is commissioned.
@@ -139,6 +141,25 @@ func TestCommission(t *testing.T) {
 				t.Errorf("it does not say what to do:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestAReplayIsJudgedByAnotherKiosksProfile has the mark so near that the visitor
+// of the recorded session never comes close enough.
+func TestAReplayIsJudgedByAnotherKiosksProfile(t *testing.T) {
+	b, err := commission.Profile{}.With("c", "v", time.Time{}, kiosk.Reading{
+		Step: kiosk.DistanceStep, Figures: map[string]float64{"far_min": 0.55, "far_max": 0.7, "near_min": 0.72, "near_max": 0.9},
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "profile.json")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := kioskctl(t.Context(), nil, "", "replay", "../../kiosk/trace/testdata/portrait.trace", "--profile", path)
+	if code != 0 || errs != "" || !strings.Contains(out, "guidance.far.min") || !strings.Contains(out, "face_too_far") {
+		t.Errorf("exit %d: %s\n%s", code, errs, out)
 	}
 }
 

@@ -35,6 +35,14 @@ func (d *tub) Drain(_ context.Context, on bool) error {
 	return nil
 }
 
+// Tap has a tub drain, which is what it has of a screen.
+func (d *tub) Tap(_ context.Context, t kiosk.Tap) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.on = t.Control == kiosk.Large
+	return nil
+}
+
 // Unlock ends a drain, which is what a tub has of a lock.
 func (d *tub) Unlock(context.Context) error {
 	d.mu.Lock()
@@ -89,6 +97,9 @@ func TestDrain(t *testing.T) {
 			err: "kioskctl: drain: the drain was ended: the daemon was restarted, or somebody called kioskctl drain --off\n",
 		},
 		{name: "the end of a drain", tub: water{on: true}, args: "drain --off", out: "the kiosk takes sessions again\n"},
+		{name: "a control for a visitor who cannot", args: "tap session-1 large", on: true},
+		{name: "a control for a visitor who is not there", args: "tap nobody large", code: 65, err: "kioskctl: tap: no such session\n"},
+		{name: "a control that is the visitor's own", args: "tap s1 agree", code: 64, err: "kioskctl: tap: …\n"},
 		{name: "the end of a lock", tub: water{on: true}, args: "unlock"},
 		{name: "a kiosk that is not locked", args: "unlock", code: 65, err: "kioskctl: unlock: the kiosk is not locked\n"},
 		{name: "no time", args: "drain --timeout 0s", code: 64, err: "kioskctl: drain: --timeout must be more than zero\n"},

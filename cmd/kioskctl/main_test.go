@@ -144,7 +144,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Unlocker: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Toucher: &k.tub, Unlocker: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}

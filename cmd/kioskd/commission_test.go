@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
 	"io"
 	"log/slog"
 	"net/http"
@@ -32,23 +34,27 @@ const patience = 5 * time.Minute
 // the one before was looked at: however slow the machine is, what is seen is the
 // same.
 type paced struct {
-	clip   *replay.Source
-	encode *jpeg.Encoder
-	from   time.Duration // of the clip: where each stream begins
-	at     time.Duration // since boot: rises over all streams
+	clip *replay.Source
+	from time.Duration  // of the clip: where each stream begins
+	at   time.Duration  // since boot: rises over all streams
+	made map[int][]byte // JPEG images by their number in a stream
+	size image.Point
 }
 
 func (p *paced) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
 	for n := 0; ctx.Err() == nil; n++ {
-		img := p.clip.Compose(p.from + time.Duration(n)*200*time.Millisecond)
-		data, err := p.encode.Encode(nil, img, 85)
-		if err != nil {
-			return err
+		if p.made[n] == nil {
+			img := p.clip.Compose(p.from + time.Duration(n)*200*time.Millisecond)
+			data, err := jpeg.NewEncoder().Encode(nil, img, 85)
+			if err != nil {
+				return err
+			}
+			p.made[n], p.size = data, img.Rect.Size()
 		}
 		p.at += 200 * time.Millisecond
 		looked := make(chan struct{})
 		put(kiosk.NewFrame(kiosk.Frame{
-			ID: kiosk.FrameID(n + 1), At: p.at, Sequence: uint32(n), Format: kiosk.MJPEG, Size: img.Rect.Size(), Data: data,
+			ID: kiosk.FrameID(n + 1), At: p.at, Sequence: uint32(n), Format: kiosk.MJPEG, Size: p.size, Data: bytes.Clone(p.made[n]),
 		}, func() { close(looked) }))
 		select {
 		case <-looked:
@@ -75,7 +81,7 @@ func (l *lab) startPaced(clip string, from time.Duration, more ...string) *daemo
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	d.source.clip = &paced{clip: src, encode: jpeg.NewEncoder(), from: from, at: time.Minute}
+	d.source.clip = &paced{clip: src, from: from, at: time.Minute, made: map[int][]byte{}}
 	g, running := errgroup.WithContext(ctx)
 	for _, p := range d.parts() {
 		g.Go(func() error { return p.run(running) })
@@ -111,8 +117,8 @@ func (d *daemonUnderTest) commission(ctx context.Context, task kiosk.Task, told 
 // found out.
 func TestTheClipIsCommissioned(t *testing.T) {
 	l := newLab(t)
-	// From 3 s on they come near enough, step to the middle, and hold there.
-	d := l.startPaced(replay.Portrait, 3*time.Second, "-config", l.file("c.toml", "[display]\nscript = [\"decline\", \"done\"]\nscript_delay = \"500ms\"\n"))
+	// They step to the middle, and hold there from 6 s on.
+	d := l.startPaced(replay.Portrait, 5400*time.Millisecond, "-config", l.file("c.toml", "[display]\nscript = [\"decline\", \"done\"]\nscript_delay = \"500ms\"\n"))
 	d.await("the daemon", func(s api.Status) bool { return s.Ready })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -203,11 +203,11 @@ func (s story) report(r *ui.Renderer, out io.Writer) error {
 		return err
 	}
 	const budget = time.Second / 15 // the preview's rate
-	fmt.Fprintf(out, "Processor time of all threads, ms, at %dx%d. A frame of the preview has %.1f.\n\n", s.size.X, s.size.Y, budget.Seconds()*1e3)
+	_, _ = fmt.Fprintf(out, "Processor time of all threads, ms, at %dx%d. A frame of the preview has %.1f.\n\n", s.size.X, s.size.Y, budget.Seconds()*1e3)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "state\tfirst\tnext\tof a frame\t")
+	_, _ = fmt.Fprintln(t, "state\tfirst\tnext\tof a frame\t")
 	for _, c := range costs {
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.0f %%\t\n", c.State, c.First.Seconds()*1e3, c.Next.Seconds()*1e3, 100*c.Next.Seconds()/budget.Seconds())
+		_, _ = fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.0f %%\t\n", c.State, c.First.Seconds()*1e3, c.Next.Seconds()*1e3, 100*c.Next.Seconds()/budget.Seconds())
 	}
 	return t.Flush()
 }

@@ -209,7 +209,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Unlocker: d.station, Doctor: d,
+		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Toucher: d.station, Unlocker: d.station, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {

@@ -56,6 +56,7 @@ type Options struct {
 	Cameras      Cameras      // nil: the routes of cameras answer 501
 	Commissioner Commissioner // nil: the routes of commissioning answer 501
 	Drainer      Drainer      // nil: the routes of a drain answer 501
+	Toucher      Toucher      // nil: the route of taps answers 501
 	Unlocker     Unlocker     // nil: the route of the lock answers 501
 	Doctor       Doctor       // nil: the routes of the health report answer 501
 	Log          *Events
@@ -109,6 +110,7 @@ func New(o Options) (*Server, error) {
 		{http.MethodPost, "/v1/sessions", s.postSession},
 		{http.MethodGet, "/v1/sessions/{id}", s.getSession},
 		{http.MethodGet, "/v1/sessions/{id}/events", s.getSessionEvents},
+		{http.MethodPost, "/v1/sessions/{id}/taps/{control}", s.postTap},
 		{http.MethodGet, "/v1/events", s.getEvents},
 		{http.MethodGet, "/v1/bookings", s.getBookings},
 		{http.MethodPost, "/v1/bookings", s.postBooking},

@@ -27,6 +27,7 @@ import (
 // A fakeKiosk behaves like the station: one session at a time, each
 // correlation id once.
 type fakeKiosk struct {
+	taps     []kiosk.Tap
 	mu       sync.Mutex
 	launches []kiosk.Launch
 	results  map[kiosk.SessionID]kiosk.Result
@@ -340,6 +341,14 @@ func (k *fakeKiosk) Drain(_ context.Context, on bool) error {
 	return k.broken
 }
 
+// Tap implements api.Toucher.
+func (k *fakeKiosk) Tap(_ context.Context, t kiosk.Tap) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.taps = append(k.taps, t)
+	return k.broken
+}
+
 // Unlock ends a drain, which is what this kiosk has of a lock.
 func (k *fakeKiosk) Unlock(context.Context) error {
 	k.mu.Lock()
@@ -417,7 +426,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Commissioner: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Unlocker: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Commissioner: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Toucher: w.kiosk, Unlocker: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -463,7 +472,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Commissioner, o.Panel, o.Drainer, o.Unlocker, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Commissioner, o.Panel, o.Drainer, o.Toucher, o.Unlocker, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -598,6 +607,18 @@ func TestAnswers(t *testing.T) {
 			name: "whether a session ever was cannot be said while the outbox cannot be read", before: broken(kiosk.ErrQueueBad),
 			route: "GET /v1/sessions/{id}", path: "/v1/sessions/s3", code: 503, want: `{"message":"the outbox cannot be reached now: see the kiosk's log"}`,
 		},
+		{name: "staff use a control", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/large", code: 204},
+		{name: "nobody agrees for a visitor", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/agree", code: 400, want: `{"message":"no control that staff may use for a visitor"}`},
+		{name: "a control of nobody's session", route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/nobody/taps/large", code: 404, want: `{"message":"no such session"}`},
+		{
+			name: "a control of a session that has ended", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "POST /v1/sessions/{id}/taps/{control}",
+			path: "/v1/sessions/s1/taps/large", code: 409, want: `{"message":"the session has ended"}`,
+		},
+		{
+			name: "a control of a daemon that stops", route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/help", code: 503, want: `{"message":"the daemon is stopping"}`,
+			before: func(w *world) { running(w); broken(errLater)(w) },
+		},
+		{name: "a control where nobody may", drop: bare, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/large", code: 501, want: `{"message":"this kiosk lets nobody use its screen from afar"}`},
 		{name: "a session that never was", route: "GET /v1/sessions/{id}", path: "/v1/sessions/nobody", code: 404, want: `{"message":"no such session: it stored no capture, or it was long ago"}`},
 
 		{name: "the events of a session that ended", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "GET /v1/sessions/{id}/events", path: "/v1/sessions/s1/events", code: 200, want: `{"seq":1,…`},

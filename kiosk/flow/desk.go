@@ -67,10 +67,11 @@ func (p Policy) wish(s State, at time.Duration, c kiosk.Control) (State, bool) {
 // not find chosen.
 func (s State) wished() bool { return s.Locale != "" || s.NoTimeLimit || s.Large || s.Contrast }
 
-// patient returns how long a screen waits for the visitor.
+// patient returns how long a screen waits for the visitor: ten times as long
+// for one without time limits (WCAG 2.2, 2.2.1), but no longer than Patience.
 func (p Policy) patient(s State, usual time.Duration) time.Duration {
 	if s.NoTimeLimit {
-		return max(usual, p.Patience)
+		return max(usual, min(10*usual, p.Patience))
 	}
 	return usual
 }
@@ -84,7 +85,10 @@ func (p Policy) retime(s State, at time.Duration) State {
 	case Tips:
 		s.Until = at + p.patient(s, p.TipsFor)
 	case Again:
-		s.Until = at + p.patient(s, p.AskFor)
+		s.Until = at + p.patient(s, p.AgainFor)
+		if s.Ask {
+			s.Until = at + p.patient(s, p.AskFor)
+		}
 	case Far, Near:
 		switch {
 		case s.Camera: // it has a time of its own to come back
@@ -94,7 +98,7 @@ func (p Policy) retime(s State, at time.Duration) State {
 			s.Until = at + p.AttemptIn
 		}
 	case Outcome:
-		s.Until = max(s.Until, at+p.patient(s, 0))
+		s.Until = max(s.Until, at+p.patient(s, p.ResultFor))
 	case Idle, Resting, OutOfService, Code, PIN, Desk, Saving, Waiting:
 	}
 	return s

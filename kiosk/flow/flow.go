@@ -65,7 +65,7 @@ type Policy struct {
 
 	// Zero in traces that were recorded before there were these.
 	TipsFor  time.Duration `json:"tips_for"` // how long the tips stand unless the visitor goes on; 0: there are none
-	Patience time.Duration `json:"patience"` // how long screens wait for a visitor without time limits; 0: as for everybody
+	Patience time.Duration `json:"patience"` // how long screens wait at most for a visitor without time limits; 0: as for everybody
 	LockIn   time.Duration `json:"lock_in"`  // len(State.Failed) failed sessions in this time lock the kiosk; 0: never
 }
 

@@ -201,7 +201,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	for _, screen := range kiosk.Screens() {
-		if reached[screen] == 0 {
+		if reached[screen] == 0 && screen != kiosk.CommissionScreen { // which lies over the flow's
 			t.Errorf("no walk ever reached screen %s", screen)
 		}
 	}

@@ -287,7 +287,9 @@ func (f *frame) pad(r image.Rectangle, b *widget.Clickable, label string, k rank
 func (f *frame) row(r image.Rectangle, n int) []image.Rectangle {
 	gap := f.px(20)
 	w := (r.Dx() - gap*(n-1)) / n
-	boxes := make([]image.Rectangle, n)
+	start := len(f.boxes)
+	f.boxes = append(f.boxes, make([]image.Rectangle, n)...)
+	boxes := f.boxes[start:]
 	for i := range boxes {
 		x := r.Min.X + i*(w+gap)
 		boxes[i] = image.Rect(x, r.Min.Y, x+w, r.Max.Y)

@@ -51,7 +51,17 @@ func (f *frame) guiding(p Preview) {
 }
 
 func (f *frame) attempts() item {
-	return item{text: text.Attempts(f.v.Locale, f.v.AttemptsLeft), size: 28, color: f.p.Soft}
+	if a := &f.left; a.text == "" || a.locale != f.v.Locale || a.left != f.v.AttemptsLeft {
+		*a = attempts{f.v.Locale, f.v.AttemptsLeft, text.Attempts(f.v.Locale, f.v.AttemptsLeft)}
+	}
+	return item{text: f.left.text, size: 28, color: f.p.Soft}
+}
+
+// Attempts are how many are left, in words, as they were told last.
+type attempts struct {
+	locale kiosk.Locale
+	left   int
+	text   string
 }
 
 // step tells which of the two captures this is, on a pill over the mirror.

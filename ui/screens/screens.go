@@ -79,6 +79,10 @@ type Screens struct {
 	videoKey videoKey
 	nothing  paint.ImageOp // one transparent pixel
 
+	frame frame             // the one at hand: made anew, it would be garbage 15 times a second
+	boxes []image.Rectangle // what row gave out in it
+	left  attempts
+
 	clipped []string // texts that did not fit, for the tests
 }
 
@@ -159,13 +163,14 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.still.clear()
 	}
 	s.bounds, s.pads = [controls]image.Rectangle{}, [keys]image.Rectangle{}
-	s.clipped = s.clipped[:0]
+	s.clipped, s.boxes = s.clipped[:0], s.boxes[:0]
 
 	if v.Wishes.Contrast {
 		v.Theme = kiosk.HighContrast
 	}
 	look := s.theme.Look(v.Theme, v.Screen, theme.Whole)
-	f := frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
+	f := &s.frame
+	*f = frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
 	if v.Wishes.Large {
 		f.zoom = larger
 	}
@@ -208,7 +213,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()
 	}
-	s.scan.step(&f)
+	s.scan.step(f)
 	return layout.Dimensions{Size: size}
 }
 

@@ -34,6 +34,7 @@ var wishes = []kiosk.Control{kiosk.Switch, kiosk.Large, kiosk.Contrast, kiosk.No
 var want = map[kiosk.Screen][]kiosk.Control{
 	kiosk.IdleScreen:         append([]kiosk.Control{kiosk.Begin}, wishes...),
 	kiosk.RestingScreen:      nil,
+	kiosk.CommissionScreen:   nil,
 	kiosk.CodeScreen:         append([]kiosk.Control{kiosk.Cancel, kiosk.Enter}, wishes...),
 	kiosk.ConsentScreen:      append([]kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Help}, wishes...),
 	kiosk.TipsScreen:         append([]kiosk.Control{kiosk.Ready, kiosk.Cancel, kiosk.Help}, wishes...),
@@ -211,7 +212,7 @@ func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 func TestEveryScreenOfASessionHasAnExit(t *testing.T) {
 	exits := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done}
 	for _, s := range kiosk.Screens() {
-		if s == kiosk.IdleScreen || s == kiosk.RestingScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen {
+		if s == kiosk.IdleScreen || s == kiosk.RestingScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen || s == kiosk.CommissionScreen {
 			continue
 		}
 		v := view(s)

@@ -130,7 +130,8 @@ func over(px []byte, c color.NRGBA, share uint8) {
 var light = func() (l struct { //nolint:gochecknoglobals // a constant
 	of   [256]int
 	back [4096]uint8
-}) {
+},
+) {
 	for i := range l.of {
 		s := float64(i) / 255
 		v := s / 12.92
@@ -209,8 +210,10 @@ type lines struct {
 	at  f32.Point
 }
 
+// MoveTo begins another line.
 func (l *lines) MoveTo(to f32.Point) { l.at = to }
 
+// LineTo adds a straight piece.
 func (l *lines) LineTo(to f32.Point) {
 	l.all = append(l.all, [2]f32.Point{l.at, to})
 	l.at = to

@@ -28,8 +28,8 @@ type wordsKey struct {
 	align  giotext.Alignment
 }
 
-// A print is the picture of a text, and where it begins in its box.
-type print struct {
+// A printed text is the picture of a text, and where it begins in its box.
+type printed struct {
 	img *image.RGBA
 	op  paint.ImageOp
 	at  image.Point
@@ -38,7 +38,7 @@ type print struct {
 // prints are the texts of one screen of one session: some of them are nobody
 // else's to see, so that they are erased with it.
 type prints struct {
-	all   map[wordsKey]print
+	all   map[wordsKey]printed
 	bytes int
 	faces map[faceKey]xfont.Face
 }
@@ -52,7 +52,7 @@ func (p *prints) clear() {
 	for _, one := range p.all {
 		clear(one.img.Pix)
 	}
-	*p = prints{all: map[wordsKey]print{}, faces: map[faceKey]xfont.Face{}}
+	*p = prints{all: map[wordsKey]printed{}, faces: map[faceKey]xfont.Face{}}
 }
 
 // words sets it's text into r, whose height extent has given.
@@ -64,7 +64,7 @@ func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrin
 		if f.prints.all == nil || f.prints.bytes > mostWords {
 			f.prints.clear()
 		}
-		p = f.print(key)
+		p = f.set(key)
 		f.prints.all[key] = p
 		f.prints.bytes += len(p.img.Pix)
 	}
@@ -72,8 +72,8 @@ func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrin
 	f.stamp(image.Rectangle{Min: at, Max: at.Add(p.img.Rect.Size())}, p.op, image.Point{})
 }
 
-// print draws a text as the shaper lays it out.
-func (f *frame) print(k wordsKey) print {
+// set draws a text as the shaper lays it out.
+func (f *frame) set(k wordsKey) printed {
 	f.shaper.LayoutString(giotext.Parameters{
 		Font: font.Font{Weight: k.weight}, PxPerEm: fixed.I(k.size), MinWidth: k.width, MaxWidth: k.width, Alignment: k.align,
 		WrapPolicy: giotext.WrapWords, LineHeightScale: leading,
@@ -115,14 +115,14 @@ func (f *frame) print(k wordsKey) print {
 			draw.DrawMask(ink, to, image.Opaque, image.Point{}, mask, from, draw.Over)
 		}
 	}
-	p := print{img: tint(ink, k.ink), at: box.Min.Sub(image.Pt(0, top))}
+	p := printed{img: tint(ink, k.ink), at: box.Min.Sub(image.Pt(0, top))}
 	p.op = paint.NewImageOp(p.img)
 	p.op.Filter = paint.FilterNearest
 	return p
 }
 
 // face returns the theme's family in a size and weight.
-func (f *frame) face(k faceKey) xfont.Face {
+func (f *frame) face(k faceKey) xfont.Face { //nolint:ireturn // as the package has it
 	face, kept := f.prints.faces[k]
 	if !kept {
 		fonts := f.fonts[f.theme.Font]

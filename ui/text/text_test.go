@@ -20,8 +20,8 @@ func catalogue(l kiosk.Locale) map[string]string {
 		all["hint "+string(h)] = text.Hint(l, h)
 	}
 	for _, s := range kiosk.Screens() {
-		if s == kiosk.RestingScreen {
-			continue // says nothing
+		if s == kiosk.RestingScreen || s == kiosk.CommissionScreen {
+			continue // says nothing; says what its step does
 		}
 		all["title "+string(s)] = text.Title(l, s)
 		all["body "+string(s)] = text.Body(l, s)

@@ -13,6 +13,11 @@ typedef struct {
 	int width, height;
 } bare;
 
+static EGLBoolean current(bare *b, EGLContext context) {
+	EGLSurface none = EGL_NO_SURFACE;
+	return eglMakeCurrent(b->display, none, none, context);
+}
+
 static GLuint shader(GLenum kind, const char *text) {
 	GLuint s = glCreateShader(kind);
 	glShaderSource(s, 1, &text, NULL);
@@ -42,7 +47,7 @@ static int bare_open(bare *b, int tw, int th) {
 	eglBindAPI(EGL_OPENGL_ES_API);
 	EGLint version[] = {EGL_CONTEXT_CLIENT_VERSION, 2, EGL_NONE};
 	b->context = eglCreateContext(b->display, config, EGL_NO_CONTEXT, version);
-	if (b->context == EGL_NO_CONTEXT || !eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, b->context)) return 3;
+	if (b->context == EGL_NO_CONTEXT || !current(b, b->context)) return 3;
 	b->target = texture();
 	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA, b->width, b->height, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
 	glGenFramebuffers(1, &b->frame);
@@ -61,13 +66,13 @@ static int bare_open(bare *b, int tw, int th) {
 	GLint linked = 0;
 	glGetProgramiv(b->program, GL_LINK_STATUS, &linked);
 	if (!linked) return 5;
-	eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+	current(b, EGL_NO_CONTEXT);
 	return 0;
 }
 
 static int bare_draw(bare *b, const void *pixels, int tw, int th) {
 	static const GLfloat corners[] = {-1, -1, 1, -1, -1, 1, 1, 1};
-	if (!eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, b->context)) return 1;
+	if (!current(b, b->context)) return 1;
 	glBindFramebuffer(GL_FRAMEBUFFER, b->frame);
 	glViewport(0, 0, b->width, b->height);
 	glUseProgram(b->program);
@@ -78,16 +83,16 @@ static int bare_draw(bare *b, const void *pixels, int tw, int th) {
 	glDrawArrays(GL_TRIANGLE_STRIP, 0, 4);
 	glFinish();
 	int failed = glGetError() != GL_NO_ERROR;
-	eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+	current(b, EGL_NO_CONTEXT);
 	return failed;
 }
 
 // The colour of one pixel, counted from the lower left corner.
 static void bare_pixel(bare *b, int x, int y, unsigned char *rgba) {
-	eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, b->context);
+	current(b, b->context);
 	glBindFramebuffer(GL_FRAMEBUFFER, b->frame);
 	glReadPixels(x, y, 1, 1, GL_RGBA, GL_UNSIGNED_BYTE, rgba);
-	eglMakeCurrent(b->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+	current(b, EGL_NO_CONTEXT);
 }
 
 // The display stays: others in the process use it, too.
@@ -96,6 +101,7 @@ static void bare_close(bare *b) { eglDestroyContext(b->display, b->context); }
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -125,7 +131,7 @@ func (b *Bare) Draw(m *image.RGBA) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if C.bare_draw(&b.c, unsafe.Pointer(unsafe.SliceData(m.Pix)), C.int(m.Rect.Dx()), C.int(m.Rect.Dy())) != 0 {
-		return fmt.Errorf("draw by bare OpenGL ES")
+		return errors.New("draw by bare OpenGL ES")
 	}
 	return nil
 }
