@@ -336,6 +336,7 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				}
 				id := b.launch(launch())
 				b.tap(id, kiosk.Agree)
+				b.tap(id, kiosk.Ready)
 				b.look(1500*time.Millisecond, 0.33, 0.9)
 				b.wait(300 * time.Millisecond) // to come closer
 				b.look(2500*time.Millisecond, 0.53, 0.9)

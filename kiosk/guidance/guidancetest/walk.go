@@ -62,6 +62,7 @@ func Run(seed uint64, p flow.Policy, rate float64, assess func(Sight) kiosk.Asse
 	const session = "walk"
 	r.step(start, flow.Launched{Session: session, Locale: kiosk.English, Theme: kiosk.Light})
 	r.step(start, flow.Tapped{Session: session, Control: kiosk.Agree})
+	r.step(start, flow.Tapped{Session: session, Control: kiosk.Ready}) // they know the tips
 	period := time.Duration(float64(time.Second) / rate)
 	for at := start + shutter; r.s.Phase != flow.Saving && r.s.Phase != flow.Outcome; at += period {
 		s := see(v.At(at-shutter), v.At(at), at)
