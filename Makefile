@@ -16,8 +16,8 @@ LINT   := $(GO) tool -modfile=.tools/golangci-lint.mod golangci-lint
 export CGO_ENABLED = 1
 
 # The packages that must build without cgo (kiosk/layers_test.go holds the rule).
-PURE := ./kiosk/... ./camera ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
-        ./queue/... ./ui/screens ./ui/sound ./ui/text ./ui/theme ./systemd ./cmd/kioskctl ./cmd/guest ./buildroot/...
+PURE := ./kiosk/... ./camera ./camera/exposure ./camera/pixel ./camera/replay ./camera/trust ./inference ./inference/pad ./inference/quality ./inference/models/... \
+        ./queue/... ./ui/screens ./ui/sound ./ui/text ./ui/theme ./systemd/... ./cmd/kioskctl ./cmd/guest ./buildroot/...
 
 .NOTPARALLEL:
 
@@ -38,6 +38,34 @@ build: ## build the programs into bin/
 	@mkdir -p $(BIN)
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ ./cmd/...
 
+# The architecture of the board, and what goes before commands that build or run
+# for another one than this machine's.
+BOARD := $(or $(ARCH),$(shell $(GO) env GOARCH))
+ifneq ($(BOARD),$(shell $(GO) env GOARCH))
+CROSS := .tools/$(BOARD)
+endif
+
+.PHONY: kioskd
+kioskd: ## build what a board runs into bin/ARCH/ (ARCH=arm64)
+	@.tools/setup $(if $(CROSS),cross)
+	@mkdir -p $(BIN)/$(BOARD)
+	$(CROSS) $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/$(BOARD)/ ./cmd/kioskd ./cmd/kioskctl
+
+.PHONY: self-test
+self-test: kioskd ## whether that works: models, golden vectors, a composed visitor (ARCH=arm64 under emulation)
+	$(if $(CROSS),$(CROSS) run) $(BIN)/$(BOARD)/kioskd -self-test
+
+# Rises with every commit.
+DEB_VERSION ?= $(shell TZ=UTC git log -1 --format=0.%cd.%h --date=format-local:%Y%m%d.%H%M%S)
+.PHONY: deb
+deb: kioskd ## pack what a board runs as bin/kioskd_VERSION_ARCH.deb (ARCH=arm64)
+	@.tools/deb $(BOARD) $(DEB_VERSION) $(BIN)
+
+.PHONY: deb-test
+deb-test: ## build the package of HEAD twice, install, use, upgrade and purge it on a bare Debian (root; WHOLE=1: nothing cached)
+	@.tools/setup cross
+	@.tools/deb-test $(if $(WHOLE),whole)
+
 # What a board gets, and nothing that needs the network or a running system:
 # users, device rules and units take effect by systemd-sysusers, udevadm and systemctl there.
 DOC    := $(DESTDIR)/usr/share/doc/kioskd
@@ -45,10 +73,12 @@ SYSTEM := $(DESTDIR)/usr/lib
 .PHONY: install
 install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BIN)/kioskd $(BIN)/kioskctl
-	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path)
+	install -D -m 644 -t $(SYSTEM)/systemd/system $(wildcard systemd/units/*.service systemd/units/*.path systemd/units/*.timer)
 	install -D -m 644 -t $(SYSTEM)/sysusers.d systemd/sysusers.d/kioskd.conf
+	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
-	install -D -m 644 -t $(DOC)/examples/kioskd.service.d $(wildcard systemd/units/kioskd.service.d/*.conf)
+	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -82,7 +112,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p*
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
@@ -105,9 +135,9 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 	$(GO) test -run '^$$' -bench Share -benchtime 400x ./inference
 
 .PHONY: quality-report
-quality-report: setup ## compose 50 variations of each scene and write what hints they provoke: out/quality/report.md
+quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality/report.md
+	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
 
 .PHONY: bench-outbox
@@ -141,6 +171,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: update-test
+update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
+	@.tools/setup image
+	$(GO) test -tags sysupdate -count=1 -v -run '^TestSysupdate' ./systemd/update
 
 .PHONY: soak
 soak: setup build ## sessions, outages and restarts in a loop for FOR; memory and descriptors stay flat

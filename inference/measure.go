@@ -49,7 +49,7 @@ func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, luma *image.Gra
 	if !ok { // no background in sight, no contrast to it
 		behind = quality.Background{Luma: l.light.Mean, Uniformity: quality.Missing()}
 	}
-	r.Background = behind.Luma
+	r.Background, r.Detail = behind.Luma, behind.Detail
 
 	w, h := float32(img.Rect.Dx()), float32(img.Rect.Dy())
 	t, eyesY := a.mesh.T(), (right.Y+left.Y)/2

@@ -13,6 +13,7 @@ const (
 	ModelFault   Fault = "model"   // inference runtime or weights missing or damaged
 	StorageFault Fault = "storage" // outbox busy, damaged, full or read-only
 	ClockFault   Fault = "clock"   // wall clock is not sane
+	PowerFault   Fault = "power"   // the battery is low; ends no running session
 	TamperFault  Fault = "tamper"  // the case was opened; stays until staff clear it
 	LockFault    Fault = "lock"    // too many sessions failed in a row; stays until staff are there
 	UpdateFault  Fault = "update"  // asked to take no new sessions; ends no running one
@@ -20,7 +21,7 @@ const (
 
 // Faults returns every fault, the one to show first in front.
 func Faults() []Fault {
-	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, LockFault, UpdateFault}
+	return []Fault{TamperFault, StorageFault, ModelFault, CameraFault, ClockFault, PowerFault, LockFault, UpdateFault}
 }
 
 // A Breach is why what a session captured cannot be trusted. It voids the

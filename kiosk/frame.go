@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"errors"
 	"image"
 	"log/slog"
 	"time"
@@ -31,6 +32,10 @@ type Mount struct {
 func (m Mount) Valid() bool {
 	return m.Turn == 0 || m.Turn == 90 || m.Turn == 180 || m.Turn == 270
 }
+
+// ErrNoControl is what a camera says that cannot be told what is asked of it, or
+// does not stream just now.
+var ErrNoControl = errors.New("the camera has no control for it")
 
 // A Frame is one captured image and the facts of its capture.
 //

@@ -30,14 +30,16 @@ var layers = map[string]struct {
 	"queue/seal":        {},
 
 	// L1: pure.
-	"kiosk/guidance": {may: []string{"kiosk"}},
-	"kiosk/flow":     {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
-	"kiosk/trace":    {may: []string{"kiosk", "kiosk/flow"}},
+	"kiosk/guidance":   {may: []string{"kiosk"}},
+	"kiosk/flow":       {may: []string{"kiosk", "kiosk/guidance", "inference/pad"}},
+	"kiosk/commission": {may: []string{"kiosk", "kiosk/guidance"}},
+	"kiosk/trace":      {may: []string{"kiosk", "kiosk/flow", "kiosk/guidance"}},
 
 	// L2': adapters, which never import a sibling.
 	"camera":                  {may: []string{"kiosk", "camera/pixel"}},
 	"camera/jpeg":             {cgo: true},
 	"camera/replay":           {may: []string{"kiosk"}},
+	"camera/exposure":         {may: []string{"kiosk"}},
 	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},
@@ -55,6 +57,8 @@ var layers = map[string]struct {
 	"kiosk/panel":             {may: []string{"kiosk"}},
 	"kiosk/pin":               {may: []string{"kiosk"}},
 	"systemd":                 {},
+	"systemd/power":           {},
+	"systemd/update":          {may: []string{"systemd"}},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

@@ -27,13 +27,20 @@ const (
 	OutOfServiceScreen Screen = "out_of_service"
 	PINScreen          Screen = "pin"  // a keypad for the PIN of staff
 	DeskScreen         Screen = "desk" // how the kiosk is, for staff who gave it
+
+	// CommissionScreen is no visitor's: an installer sees it while staff have a
+	// step of commissioning done.
+	CommissionScreen Screen = "commission"
 )
+
+// Live reports whether s shows the camera's image.
+func (s Screen) Live() bool { return s == GuidingScreen || s == CommissionScreen }
 
 // Screens returns every screen.
 func Screens() []Screen {
 	return []Screen{
 		IdleScreen, RestingScreen, CodeScreen, ConsentScreen, TipsScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
-		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen,
+		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen, CommissionScreen,
 	}
 }
 
@@ -60,6 +67,11 @@ type View struct {
 	Hint     Hint    // at most one
 	Ring     float32 // progress ring, 0..1; never jumps back within a pose
 	FaceGoal float32 // oval's width / the preview's short side
+
+	Step   Step    // of CommissionScreen
+	Note   Note    // what is wrong just now
+	Figure float32 // what the step measures
+	Flash  bool    // the patch is white, else black; of LatencyStep
 
 	Ask          bool          // AgainScreen: goes on only when the visitor taps Resume
 	Why          Hint          // AgainScreen: what stood in the way; NoHint: nothing that the visitor can mend

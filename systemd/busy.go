@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -91,4 +92,23 @@ func (b *Busy) make() error {
 	}
 	b.file = f
 	return nil
+}
+
+// IsBusy looks whether the daemon holds a Busy at path, as scripts do.
+func IsBusy(path string) (bool, error) {
+	f, err := os.Open(path)
+	switch {
+	case os.IsNotExist(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer f.Close()
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("look at %s: %w", path, err)
+	}
+	return false, nil
 }

@@ -13,18 +13,14 @@ import (
 	"livekiosk/systemd"
 )
 
-// busy looks as README.md tells scripts to.
+// busy looks.
 func busy(t *testing.T, path string) bool {
 	t.Helper()
-	f, err := os.Open(path)
-	if os.IsNotExist(err) {
-		return false
-	}
+	is, err := systemd.IsBusy(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+	return is
 }
 
 func TestBusyIsSeenWhileAnybodyHoldsIt(t *testing.T) {

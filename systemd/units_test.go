@@ -40,11 +40,13 @@ func install(t *testing.T, dropIns bool, change func(name, text string) string) 
 		t.Fatal(err)
 	}
 	if !dropIns {
-		if err := os.RemoveAll(filepath.Join(dir, "kioskd.service.d")); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"kioskd.service.d", "kioskd-display.service.d"} {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	program := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kiosk(d|ctl)\b`)
+	program := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(kioskd|kioskctl|cage)\b`)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +87,10 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
-			for _, name := range []string{"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service"} {
+			for _, name := range []string{
+				"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-display.service",
+				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service",
+			} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
 				}
@@ -134,9 +139,12 @@ func TestTheSandboxHolds(t *testing.T) {
 		{"with the drop-ins for software rendering and the device key", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", install(t, tt.dropIns, nil))
-			if !ok {
-				t.Errorf("exposure above 1.5:\n%s", said)
+			unit := install(t, tt.dropIns, nil)
+			for _, name := range []string{"kioskd.service", "kioskd-display.service"} {
+				said, ok := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", filepath.Join(filepath.Dir(unit), name))
+				if !ok {
+					t.Errorf("exposure above 1.5:\n%s", said)
+				}
 			}
 		})
 	}
@@ -158,18 +166,43 @@ func TestWhatTheUnitPromises(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, why := range map[string]string{
-		"Type=notify":                 "the daemon says when it is ready",
-		"WatchdogSec=10":              "a hung part ends in a restart",
-		"Restart=always":              "it always comes up",
-		"RestartPreventExitStatus=78": "a bad config is not retried",
-		"LimitCORE=0":                 "no face in a core dump",
-		"MemorySwapMax=0":             "no face in swap",
-		"UMask=0077":                  "what it writes is its own",
-		"StateDirectoryMode=0700":     "the outbox is its own",
-		"User=kiosk":                  "it never runs as root",
+		"Type=notify":                     "the daemon says when it is ready",
+		"WatchdogSec=10":                  "a hung part ends in a restart",
+		"Restart=always":                  "it always comes up",
+		"RestartPreventExitStatus=78 243": "neither a bad config nor a credential that does not decrypt is retried, or ends in a reboot",
+		"LimitCORE=0":                     "no face in a core dump",
+		"MemorySwapMax=0":                 "no face in swap",
+		"UMask=0077":                      "what it writes is its own",
+		"StateDirectoryMode=0700":         "the outbox is its own",
+		"User=kiosk":                      "it never runs as root",
 	} {
 		if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
 			t.Errorf("kioskd.service lacks %s: %s", line, why)
+		}
+	}
+}
+
+// TestTheDaemonFindsTheDisplay holds the compositor's socket, its group and the
+// daemon's drop-in together, and that neither takes the other along.
+func TestTheDaemonFindsTheDisplay(t *testing.T) {
+	for file, lines := range map[string][]string{
+		"kioskd-display.service":        {"RuntimeDirectory=kioskd-display", "RuntimeDirectoryMode=0750", "User=kiosk-display", "Group=kiosk", "UMask=0007", "Restart=always", "StartLimitIntervalSec=0"},
+		"kioskd.service.d/display.conf": {"Wants=kioskd-display.service", "After=kioskd-display.service", "Environment=WAYLAND_DISPLAY=/run/kioskd-display/wayland-0"},
+		"kioskd.service":                {"User=kiosk", "Group=kiosk-staff", "SupplementaryGroups=video render gpio kiosk"},
+	} {
+		b, err := os.ReadFile(filepath.Join("units", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
+				t.Errorf("%s lacks %s", file, line)
+			}
+		}
+		for _, key := range []string{"Requires=", "BindsTo=", "PartOf="} {
+			if strings.Contains("\n"+string(b), "\n"+key) {
+				t.Errorf("%s has %s", file, key)
+			}
 		}
 	}
 }
@@ -226,7 +259,7 @@ func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
 	if !ok {
 		t.Fatalf("systemd-sysusers:\n%s", said)
 	}
-	for _, want := range []string{"user 'kiosk'", "group 'kiosk'", "group 'video'", "group 'render'", "group 'gpio'", "group 'kiosk-staff'"} {
+	for _, want := range []string{"user 'kiosk'", "user 'kiosk-display'", "group 'kiosk'", "group 'video'", "group 'render'", "group 'gpio'", "group 'kiosk-staff'"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("systemd-sysusers makes no %s:\n%s", want, said)
 		}
@@ -238,7 +271,7 @@ func TestSysusersMakesWhatTheUnitNeeds(t *testing.T) {
 func TestTheChipsAreOfAGroupThatTheUnitIsIn(t *testing.T) {
 	for file, want := range map[string]string{
 		"rules.d/60-kioskd.rules": "\nSUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\", GROUP=\"gpio\", MODE=\"0660\"\n",
-		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio audio kiosk-staff\n",
+		"units/kioskd.service":    "\nSupplementaryGroups=video render gpio audio kiosk\n",
 		"sysusers.d/kioskd.conf":  "\ng gpio        -\n",
 	} {
 		b, err := os.ReadFile(file)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"gioui.org/io/pointer"
@@ -117,7 +118,7 @@ func (h *headlessDisplay) step(ctx context.Context, now time.Time) error {
 // drawn at once, and anything else no more often than the pace allows.
 func (h *headlessDisplay) stale(now time.Time, v kiosk.View, p screens.Preview) bool {
 	switch {
-	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose:
+	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose, v.Flash != h.drawn.Flash:
 		return true
 	case now.Before(h.at.Add(h.pace())):
 		return false
@@ -133,7 +134,7 @@ func (h *headlessDisplay) pace() time.Duration {
 // rest returns how long there is nothing to do unless the view changes.
 func (h *headlessDisplay) rest(now time.Time) time.Duration {
 	d := pulse
-	if h.drawn.Screen == kiosk.GuidingScreen || h.View() != h.drawn {
+	if h.drawn.Screen.Live() || h.View() != h.drawn {
 		d = min(d, h.at.Add(h.pace()).Sub(now))
 	}
 	if !h.wake.IsZero() {
@@ -181,6 +182,8 @@ type picture struct {
 	hint    kiosk.Hint
 	left    int
 	camera  bool
+	step    kiosk.Step
+	note    kiosk.Note
 }
 
 func pictureOf(v kiosk.View, camera bool) picture {
@@ -188,10 +191,16 @@ func pictureOf(v kiosk.View, camera bool) picture {
 	if v.Screen == kiosk.GuidingScreen {
 		p.pose, p.hint, p.camera = v.Pose, v.Hint, camera
 	}
+	if v.Screen == kiosk.CommissionScreen {
+		p.step, p.note, p.camera = v.Step, v.Note, camera
+	}
 	return p
 }
 
 func (p picture) name() string {
+	if p.step != "" {
+		return strings.TrimSuffix(fmt.Sprintf("%s-%s-%s", p.screen, p.step, p.note), "-")
+	}
 	if p.screen != kiosk.GuidingScreen {
 		return string(p.screen)
 	}

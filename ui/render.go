@@ -42,6 +42,9 @@ func newRenderer(size image.Point, tap func(kiosk.Tap)) (*Renderer, error) {
 			return nil, fmt.Errorf("choose EGL platform: %w", err)
 		}
 	}
+	if err := forgetFrames(); err != nil {
+		return nil, err
+	}
 	s, err := screens.New(tap)
 	if err != nil {
 		return nil, fmt.Errorf("load fonts: %w", err)
@@ -51,6 +54,19 @@ func newRenderer(size image.Point, tap func(kiosk.Tap)) (*Renderer, error) {
 		return nil, fmt.Errorf("open headless renderer of %dx%d (are libegl1 and libgl1-mesa-dri installed?): %w", size.X, size.Y, err)
 	}
 	return &Renderer{win: win, screens: s, size: size}, nil
+}
+
+// forgetFrames keeps Mesa's software renderer from holding on to what it drew.
+// With threads of its own it draws several frames at once when the machine is
+// busy, each in a scene that keeps its textures, the camera's image among them,
+// until another frame needs as many at once: hours later, or never. Without, one
+// scene serves all and the next frame takes its textures away. It costs no more
+// processor time, and counts only before the first drawing.
+func forgetFrames() error {
+	if err := os.Setenv("LP_NUM_THREADS", "0"); err != nil {
+		return fmt.Errorf("set up the software renderer: %w", err)
+	}
+	return nil
 }
 
 // SetDesk has glance asked what DeskScreen tells staff.

@@ -138,7 +138,7 @@ func (o Options) adjust(s *screens.Screens) {
 // preview returns the newest camera image if v shows one.
 func (o Options) preview(v kiosk.View) screens.Preview {
 	img, seq := o.Preview() // always: it lets go of the image before
-	if v.Screen != kiosk.GuidingScreen {
+	if !v.Screen.Live() {
 		return screens.Preview{}
 	}
 	return screens.Preview{Image: img, Seq: seq}

@@ -36,6 +36,9 @@ func Run(ctx context.Context, o Options) error {
 		return errors.New("open window: neither WAYLAND_DISPLAY nor DISPLAY is set")
 	}
 	o = o.filled()
+	if err := forgetFrames(); err != nil {
+		return err
+	}
 	s, err := screens.New(o.Tap)
 	if err != nil {
 		return fmt.Errorf("load fonts: %w", err)
@@ -134,9 +137,9 @@ func pump(ctx context.Context, w *app.Window, o Options) {
 		case <-camera.C:
 		}
 		v := o.View()
-		switch guiding := v.Screen == kiosk.GuidingScreen; {
-		case guiding == (shown.Screen == kiosk.GuidingScreen):
-		case guiding:
+		switch live := v.Screen.Live(); {
+		case live == shown.Screen.Live():
+		case live:
 			camera.Reset(pace)
 		default:
 			camera.Stop()

@@ -19,27 +19,6 @@ func (s *Source) Forget() {
 	c.cached = 0
 }
 
-// Turned composes the visitor in the middle of the frame with the head turned, in
-// degrees and signed as kiosk.Assessment does, beside how the clip holds it.
-func (s *Source) Turned(yaw, pitch, roll float64) *image.RGBA {
-	c, ok := s.film.(*clip)
-	if !ok {
-		panic("not a composed clip")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	dst := image.NewRGBA(c.scene.back.Rect)
-	copy(dst.Pix, c.scene.back.Pix)
-	size := dst.Rect.Size()
-	short := float64(min(size.X, size.Y))
-	c.figure.draw(dst, stance{
-		face: 0.33 * short, x: float64(size.X) / 2, y: float64(size.Y) / 2,
-		yaw: rad(-yaw), pitch: rad(pitch), roll: rad(roll), focal: short * focal,
-	})
-	c.scene.shot(dst, 0)
-	return dst
-}
-
 // Kept is how many bytes of encoded frames are kept.
 func (s *Source) Kept() int {
 	c, ok := s.film.(*clip)
@@ -64,7 +43,7 @@ func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uin
 	for i := range tex.pix {
 		tex.pix[i] = texel(255, 255, 255, float64(alpha))
 	}
-	at := func(i int) spot { return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2} }
+	at := func(i int) spot { return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2, 1} }
 	for _, t := range triangles {
 		fill(dst, &tex, at(t[0]), at(t[1]), at(t[2]))
 	}
@@ -74,7 +53,7 @@ func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uin
 // frame, divided by the width of the face at the ears, while the face box is
 // width pixels wide.
 func Proportion(clip string, width float64) float64 {
-	p, err := loadPortrait()
+	p, err := loadOfficer()
 	if err != nil {
 		panic(err)
 	}

@@ -15,12 +15,14 @@ type vertex struct {
 	at   vec
 	u, v float64 // texel of the sharpest level
 	turn float64 // how much it follows the head's turning, 0..1
+	out  vec     // the direction that the surface faces, of length 1
 }
 
 // A figure is a textured surface that stands in front of the camera.
 type figure struct {
 	vertices  []vertex
-	triangles []triangle // from back to front
+	all       []triangle // from back to front
+	triangles []triangle // those of them on which there is something to be seen
 	levels    []texture  // each half the size of the one before
 	texels    float64    // of the sharpest level per unit of the surface
 	pivot     vec        // the head turns around it
@@ -38,8 +40,9 @@ type texture struct {
 	pix  []uint32
 }
 
-// A spot is a vertex on the frame.
-type spot struct{ x, y, u, v float32 }
+// A spot is a vertex on the frame, and by how much its code values are
+// multiplied.
+type spot struct{ x, y, u, v, light float32 }
 
 // distance is how far the camera is from depth 0 for a face of that width.
 func (f *figure) distance(s stance) float64 { return f.box * s.focal / s.face }
@@ -49,13 +52,7 @@ func (f *figure) distance(s stance) float64 { return f.box * s.focal / s.face }
 func (f *figure) project(v vertex, s stance, d float64, middle [2]float64) (x, y float64) {
 	p := v.at
 	if v.turn > 0 {
-		q := vec{p.x - f.pivot.x, p.y - f.pivot.y, p.z - f.pivot.z}
-		sin, cos := math.Sincos((s.yaw + f.yaw) * v.turn)
-		q.x, q.z = q.x*cos+q.z*sin, q.z*cos-q.x*sin
-		sin, cos = math.Sincos((s.pitch + f.pitch) * v.turn)
-		q.y, q.z = q.y*cos+q.z*sin, q.z*cos-q.y*sin
-		sin, cos = math.Sincos((s.roll + f.roll) * v.turn)
-		q.x, q.y = q.x*cos-q.y*sin, q.y*cos+q.x*sin
+		q := f.turned(vec{p.x - f.pivot.x, p.y - f.pivot.y, p.z - f.pivot.z}, v.turn, s)
 		p = vec{q.x + f.pivot.x, q.y + f.pivot.y, q.z + f.pivot.z}
 	}
 	// The camera is in front of the frame's middle, not of the face.
@@ -64,8 +61,19 @@ func (f *figure) project(v vertex, s stance, d float64, middle [2]float64) (x, y
 	return middle[0] + (p.x+tx)*k, middle[1] + (p.y+ty)*k
 }
 
-// draw lays the figure over dst.
-func (f *figure) draw(dst *image.RGBA, s stance) {
+// turned turns q around the origin as far as what follows the head by a share.
+func (f *figure) turned(q vec, share float64, s stance) vec {
+	sin, cos := math.Sincos((s.yaw + f.yaw) * share)
+	q.x, q.z = q.x*cos+q.z*sin, q.z*cos-q.x*sin
+	sin, cos = math.Sincos((s.pitch + f.pitch) * share)
+	q.y, q.z = q.y*cos+q.z*sin, q.z*cos-q.y*sin
+	sin, cos = math.Sincos((s.roll + f.roll) * share)
+	q.x, q.y = q.x*cos-q.y*sin, q.y*cos+q.x*sin
+	return q
+}
+
+// draw lays the figure over dst in a light.
+func (f *figure) draw(dst *image.RGBA, s stance, light Light) {
 	if f.seen == nil {
 		f.seen = make([]spot, len(f.vertices))
 	}
@@ -80,7 +88,7 @@ func (f *figure) draw(dst *image.RGBA, s stance) {
 	middle := [2]float64{float64(size.X) / 2, float64(size.Y) / 2}
 	for i, v := range f.vertices {
 		x, y := f.project(v, s, d, middle)
-		f.seen[i] = spot{float32(x), float32(y), float32(v.u * shrink), float32(v.v * shrink)}
+		f.seen[i] = spot{float32(x), float32(y), float32(v.u * shrink), float32(v.v * shrink), float32(light.on(f.turned(v.out, v.turn, s)))}
 	}
 	for _, t := range f.triangles {
 		fill(dst, &f.levels[level], f.seen[t[0]], f.seen[t[1]], f.seen[t[2]])
@@ -112,6 +120,9 @@ func fill(dst *image.RGBA, tex *texture, a, b, c spot) {
 	vx := ((b.v-a.v)*(c.y-a.y) - (c.v-a.v)*(b.y-a.y)) / area
 	vy := ((c.v-a.v)*(b.x-a.x) - (b.v-a.v)*(c.x-a.x)) / area
 	du, dv := int32(ux*65536), int32(vx*65536)
+	lx := ((b.light-a.light)*(c.y-a.y) - (c.light-a.light)*(b.y-a.y)) / area
+	ly := ((c.light-a.light)*(b.x-a.x) - (b.light-a.light)*(c.x-a.x)) / area
+	plain := a.light == 1 && b.light == 1 && c.light == 1
 	for y := y0; y < y1; y++ {
 		py := float32(y) + 0.5
 		l := a.x + (c.x-a.x)*((py-a.y)/(c.y-a.y))
@@ -136,7 +147,17 @@ func fill(dst *image.RGBA, tex *texture, a, b, c spot) {
 		if !tex.holds(u, v) || !tex.holds(u+n*du, v+n*dv) {
 			continue
 		}
-		span(dst.Pix[y*dst.Stride+4*x0:][:4*(x1-x0)], tex, u, v, du, dv)
+		out := dst.Pix[y*dst.Stride+4*x0:][:4*(x1-x0)]
+		if plain {
+			span(out, tex, u, v, du, dv)
+			continue
+		}
+		light := a.light + px*lx + (py-a.y)*ly
+		for i := range x1 - x0 { // less often, so it need not be as quick
+			i32 := int32(i)
+			rb, ga := tex.between(u+i32*du, v+i32*dv)
+			lit(out[4*i:][:4:4], rb, ga, light+float32(i)*lx)
+		}
 	}
 }
 
@@ -145,33 +166,57 @@ func (t *texture) holds(u, v int32) bool {
 	return u >= 0 && v >= 0 && int(u>>16) < t.w-1 && int(v>>16) < t.h-1
 }
 
+const mask = 0x00ff00ff // two channels of a word
+
+// between returns the four texels around (u, v), in 1/65536, mixed: red and
+// blue, green and alpha, each pair in a word.
+func (t *texture) between(u, v int32) (rb, ga uint32) {
+	at := int(v>>16)*t.w + int(u>>16)
+	fx, fy := uint32(u>>8)&0xff, uint32(v>>8)&0xff
+	top, bottom := t.pix[at:at+2:at+2], t.pix[at+t.w:at+t.w+2:at+t.w+2]
+	p, q, r, s := top[0], top[1], bottom[0], bottom[1]
+	if p|q|r|s == 0 {
+		return 0, 0
+	}
+	// Weights of the four texels, of 256; two channels share a word.
+	ws := fx * fy >> 8
+	wq, wr := fx-ws, fy-ws
+	wp := 256 - fx - fy + ws
+	rb = ((p&mask)*wp + (q&mask)*wq + (r&mask)*wr + (s&mask)*ws) >> 8 & mask
+	ga = ((p>>8&mask)*wp + (q>>8&mask)*wq + (r>>8&mask)*wr + (s>>8&mask)*ws) >> 8 & mask
+	return rb, ga
+}
+
 // span lays texels along a line over one run of pixels.
 func span(out []byte, tex *texture, u, v, du, dv int32) {
-	const mask = 0x00ff00ff
 	for ; len(out) >= 4; out = out[4:] {
-		at := int(v>>16)*tex.w + int(u>>16)
-		fx, fy := uint32(u>>8)&0xff, uint32(v>>8)&0xff
+		rb, ga := tex.between(u, v)
 		u += du
 		v += dv
-		top, bottom := tex.pix[at:at+2:at+2], tex.pix[at+tex.w:at+tex.w+2:at+tex.w+2]
-		p, q, r, s := top[0], top[1], bottom[0], bottom[1]
-		if p|q|r|s == 0 {
-			continue
-		}
-		// Weights of the four texels, of 256; two channels share a word.
-		ws := fx * fy >> 8
-		wq, wr := fx-ws, fy-ws
-		wp := 256 - fx - fy + ws
-		rb := ((p&mask)*wp + (q&mask)*wq + (r&mask)*wr + (s&mask)*ws) >> 8 & mask
-		ga := ((p>>8&mask)*wp + (q>>8&mask)*wq + (r>>8&mask)*wr + (s>>8&mask)*ws) >> 8 & mask
-		if alpha := ga >> 16; alpha < 255 {
-			under := binary.LittleEndian.Uint32(out)
-			rest := 256 - alpha - alpha>>7
-			rb += (under & mask) * rest >> 8 & mask
-			ga += (under >> 8 & mask) * rest >> 8 & mask
-		}
-		binary.LittleEndian.PutUint32(out, rb|ga<<8|0xff000000)
+		over(out, rb, ga)
 	}
+}
+
+// over lays a colour, as between returns it, over a pixel.
+func over(out []byte, rb, ga uint32) {
+	alpha := ga >> 16
+	if alpha == 0 {
+		return
+	}
+	if alpha < 255 {
+		under := binary.LittleEndian.Uint32(out)
+		rest := 256 - alpha - alpha>>7
+		rb += (under & mask) * rest >> 8 & mask
+		ga += (under >> 8 & mask) * rest >> 8 & mask
+	}
+	binary.LittleEndian.PutUint32(out, rb|ga<<8|0xff000000)
+}
+
+// lit is over with the colour's code values multiplied by light.
+func lit(out []byte, rb, ga uint32, light float32) {
+	alpha := ga >> 16
+	times := func(v uint32) uint32 { return min(uint32(float32(v)*light+0.5), alpha) }
+	over(out, times(rb&0xff)|times(rb>>16)<<16, times(ga&0xff)|alpha<<16)
 }
 
 // ceil is the smallest integer not below x, for |x| < 2^30.

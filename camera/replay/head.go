@@ -1,85 +1,10 @@
 package replay
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	_ "embed" // the portrait and its geometry
-	"fmt"
-	"image"
-	"image/draw"
-	"image/jpeg"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 )
-
-//go:embed portraits/grace_hopper.jpg
-var portraitJPEG []byte
-
-//go:embed portraits/grace_hopper.mesh
-var portraitMesh []byte
-
-//go:embed portraits/grace_hopper.outline
-var portraitOutline []byte
-
-// A portrait is a photograph of a person and what is known of its geometry, in
-// its pixels.
-type portrait struct {
-	img     *image.RGBA
-	mesh    []vec        // face landmarks; z away from the camera
-	outline [][2]float64 // of the person, closed; reaches outside the picture
-
-	face vec     // centre of the detector's face box
-	box  float64 // its width
-}
-
-func loadPortrait() (*portrait, error) {
-	img, err := jpeg.Decode(bytes.NewReader(portraitJPEG))
-	if err != nil {
-		return nil, fmt.Errorf("decode portrait: %w", err)
-	}
-	p := &portrait{face: vec{266.3, 243.4, 0}, box: 196.4}
-	p.img = image.NewRGBA(image.Rectangle{Max: img.Bounds().Size()})
-	draw.Draw(p.img, p.img.Rect, img, img.Bounds().Min, draw.Src)
-	mesh, err := numbers(portraitMesh, 3)
-	if err != nil {
-		return nil, fmt.Errorf("read portrait's mesh: %w", err)
-	}
-	for _, v := range mesh {
-		p.mesh = append(p.mesh, vec{v[0], v[1], v[2]})
-	}
-	outline, err := numbers(portraitOutline, 2)
-	if err != nil {
-		return nil, fmt.Errorf("read portrait's outline: %w", err)
-	}
-	for _, v := range outline {
-		p.outline = append(p.outline, [2]float64{v[0], v[1]})
-	}
-	return p, nil
-}
-
-// numbers reads n numbers from each line.
-func numbers(text []byte, n int) ([][]float64, error) {
-	var out [][]float64
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != n {
-			return nil, fmt.Errorf("line %d: %d numbers, want %d", len(out)+1, len(fields), n)
-		}
-		row := make([]float64, n)
-		for i, f := range fields {
-			v, err := strconv.ParseFloat(f, 64)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
-			}
-			row[i] = v
-		}
-		out = append(out, row)
-	}
-	return out, nil
-}
 
 // The sheet is the part of the plane around the portrait that the figure's
 // texture covers: room for the arms beside it and for the coat below it, which
@@ -93,19 +18,18 @@ const (
 	sheetHem = 3000
 )
 
-// head is the bare head, without surface. The portrait's own holds the chin
-// low and a little to one side.
+// firstLandmark is the vertex of the first landmark of the face mesh; before it are
+// the corners of the sheet.
+const firstLandmark = 4
+
+// head is the bare head, without surface.
 func (p *portrait) head() *figure {
-	return &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(3), roll: rad(1.5)}
+	return &figure{box: 0.97 * p.box, texels: 1, pivot: vec{0, 130, 70}, pitch: rad(p.pitch), roll: rad(p.roll)}
 }
 
-// newHead makes the portrait's person a surface in depth.
+// newHead makes a portrait's person a surface in depth.
 func newHead(p *portrait) *figure {
 	f := p.head()
-	f.levels = append(f.levels, p.cutOut())
-	f.levels = append(f.levels, f.levels[0].halve())
-	f.levels = append(f.levels, f.levels[1].halve())
-
 	relief := p.relief()
 	var flat [][2]float64
 	taken := map[[2]float64]bool{}
@@ -136,7 +60,7 @@ func newHead(p *portrait) *figure {
 	for _, v := range p.mesh {
 		place(v.x, v.y, v.z, 0)
 	}
-	face := hull(flat[4:])
+	face := hull(flat[firstLandmark:])
 	const (
 		step = 24
 		rows = sheetHeight / step
@@ -157,14 +81,44 @@ func newHead(p *portrait) *figure {
 			}
 		}
 	}
-	for _, t := range triangulate(flat) {
-		if f.visible(t) {
-			f.triangles = append(f.triangles, t)
-		}
-	}
+	f.triangles = triangulate(flat)
+	f.face()
 	depth := func(t triangle) float64 { return f.vertices[t[0]].at.z + f.vertices[t[1]].at.z + f.vertices[t[2]].at.z }
 	slices.SortStableFunc(f.triangles, func(a, b triangle) int { return cmp.Compare(depth(b), depth(a)) })
+	f.all = f.triangles
+	f.cover(p.cutOut())
 	return f
+}
+
+// face finds the directions that the surface faces, the mean of the triangles'
+// around each vertex.
+func (f *figure) face() {
+	for _, t := range f.triangles {
+		a, b, c := f.vertices[t[0]].at, f.vertices[t[1]].at, f.vertices[t[2]].at
+		p, q := vec{b.x - a.x, b.y - a.y, b.z - a.z}, vec{c.x - a.x, c.y - a.y, c.z - a.z}
+		n := vec{p.y*q.z - p.z*q.y, p.z*q.x - p.x*q.z, p.x*q.y - p.y*q.x}
+		if n.z > 0 { // towards the camera, whichever way around the corners are
+			n = vec{-n.x, -n.y, -n.z}
+		}
+		for _, i := range t {
+			out := &f.vertices[i].out
+			*out = vec{out.x + n.x, out.y + n.y, out.z + n.z}
+		}
+	}
+	for i := range f.vertices {
+		out := &f.vertices[i].out
+		if k := math.Sqrt(out.x*out.x + out.y*out.y + out.z*out.z); k > 0 {
+			*out = vec{out.x / k, out.y / k, out.z / k}
+		}
+	}
+}
+
+// cover gives the figure a texture, and keeps the triangles on which there is
+// something to be seen.
+func (f *figure) cover(t texture) {
+	half := t.halve()
+	f.levels = []texture{t, half, half.halve()}
+	f.triangles = slices.DeleteFunc(slices.Clone(f.all), func(t triangle) bool { return !f.visible(t) })
 }
 
 // visible reports whether any texel around a triangle is not transparent.
@@ -185,13 +139,7 @@ func (f *figure) visible(t triangle) bool {
 // not tell: a smooth surface through the face's rim and a few points of an
 // ordinary head, cap and shoulders (Shepard's interpolation).
 func (p *portrait) relief() func(x, y float64) float64 {
-	known := []vec{
-		{260, 25, 15}, {185, 65, 40}, {345, 65, 40}, {158, 105, 60}, {366, 105, 60}, {260, 112, -25}, // cap
-		{155, 200, 98}, {375, 195, 98}, {170, 285, 105}, {355, 295, 105}, // ears and hair
-		{210, 345, 80}, {325, 340, 80}, {268, 365, 65}, {268, 420, 50}, // neck and collar
-		{58, 385, 90}, {490, 395, 90}, {10, 560, 90}, {535, 560, 90}, // shoulders and arms
-		{150, 500, 35}, {400, 500, 35}, {268, 520, 28}, {268, 700, 25}, {100, 720, 45}, {440, 720, 45}, {268, 1050, 25}, {20, 1050, 80}, {530, 1050, 80},
-	}
+	known := slices.Clone(p.around)
 	var flat [][2]float64
 	for _, v := range p.mesh {
 		flat = append(flat, [2]float64{v.x, v.y})
@@ -220,7 +168,6 @@ func (p *portrait) cutOut() texture {
 	// their neighbours further in.
 	colours := make([]colour, w*h)
 	known := make([]bool, w*h)
-	cloth := p.cloth()
 	for y := range h {
 		for x := range w {
 			i := y*w + x
@@ -231,19 +178,7 @@ func (p *portrait) cutOut() texture {
 				continue
 			}
 			known[i] = true
-			share := 1.0 // of the portrait; the rest is cloth
-			switch {
-			case px < 2 || py < 0 || px >= 510 || py >= 598:
-				share = 0
-			case py >= 430:
-				share = smooth(float64(598-py)/6) * smooth(float64(510-px)/8) * smooth(float64(px)/8)
-			}
-			if share > 0 {
-				colours[i] = p.at(px, py)
-			}
-			if share < 1 {
-				colours[i] = cloth(px, py).mix(colours[i], share)
-			}
+			colours[i] = p.paint(px, py)
 		}
 	}
 	// From here on only the rim counts: each round goes one pixel outward.
@@ -301,9 +236,26 @@ func (p *portrait) cutOut() texture {
 	return tex
 }
 
-func (p *portrait) at(x, y int) colour {
-	px := p.img.Pix[y*p.img.Stride+4*x:][:3]
-	return colour{float64(px[0]), float64(px[1]), float64(px[2])}
+// dressed is the portrait, and beyond its edges the cloth of the coat.
+func (p *portrait) dressed() func(x, y int) colour {
+	cloth := p.cloth()
+	return func(x, y int) colour {
+		share := 1.0 // of the portrait; the rest is cloth
+		switch {
+		case x < 2 || y < 0 || x >= 510 || y >= 598:
+			share = 0
+		case y >= 430:
+			share = smooth(float64(598-y)/6) * smooth(float64(510-x)/8) * smooth(float64(x)/8)
+		}
+		var c colour
+		if share > 0 {
+			c = p.at(x, y)
+		}
+		if share < 1 {
+			c = cloth(x, y).mix(c, share)
+		}
+		return c
+	}
 }
 
 // cloth continues the coat below and beside the portrait: each column as the

@@ -39,7 +39,7 @@ func newPrint(p *portrait, seed uint64) *figure {
 			}
 			f.vertices = append(f.vertices, vertex{
 				at: vec{u/printTexels + sheetLeft - p.face.x, y, 0},
-				u:  u, v: v, turn: 1,
+				u:  u, v: v, turn: 1, out: vec{0, 0, -1},
 			})
 			if row > 0 && col > 0 {
 				i := row*(cols+1) + col

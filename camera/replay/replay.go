@@ -232,9 +232,11 @@ type clip struct {
 	period time.Duration
 	frames int
 
+	empty bool // nobody comes
+	spoof bool // who comes is a print
+
 	mu     sync.Mutex
-	scene  *scene
-	figure *figure // nil: nobody comes
+	stage  *Composer
 	canvas *image.RGBA
 	cache  map[int][]byte
 	cached int // bytes
@@ -243,26 +245,22 @@ type clip struct {
 var errEmptyImage = errors.New("the encoder returned no bytes")
 
 func newClip(o Options, period time.Duration) (*clip, error) {
-	c := &clip{
-		encode: o.Encode,
-		period: period,
-		frames: int(scriptLength() / period),
-		scene:  newScene(o.Size, o.Seed),
-		cache:  map[int][]byte{},
-	}
-	if o.Clip == Empty {
-		return c, nil
-	}
-	p, err := loadPortrait()
+	stage, err := NewComposer(o.Size, o.Seed)
 	if err != nil {
 		return nil, err
 	}
-	if o.Clip == Spoof {
-		c.figure = newPrint(p, o.Seed)
-	} else {
-		c.figure = newHead(p)
+	if o.Clip != Empty { // now, and not while frames are due
+		stage.figure(Person{Print: o.Clip == Spoof})
 	}
-	return c, nil
+	return &clip{
+		encode: o.Encode,
+		period: period,
+		frames: int(scriptLength() / period),
+		empty:  o.Clip == Empty,
+		spoof:  o.Clip == Spoof,
+		stage:  stage,
+		cache:  map[int][]byte{},
+	}, nil
 }
 
 func (c *clip) length() int { return c.frames }
@@ -270,12 +268,12 @@ func (c *clip) length() int { return c.frames }
 func (c *clip) frame(dst []byte, i int) ([]byte, image.Point, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := c.scene.back.Rect.Size()
+	size := c.stage.Size()
 	if b, ok := c.cache[i]; ok {
 		return append(dst, b...), size, nil
 	}
 	if c.canvas == nil {
-		c.canvas = image.NewRGBA(c.scene.back.Rect)
+		c.canvas = image.NewRGBA(image.Rectangle{Max: c.stage.Size()})
 	}
 	c.compose(c.canvas, time.Duration(i)*c.period)
 	n := len(dst)
@@ -296,18 +294,18 @@ func (c *clip) frame(dst []byte, i int) ([]byte, image.Point, error) {
 func (c *clip) image(at time.Duration) *image.RGBA {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	img := image.NewRGBA(c.scene.back.Rect)
+	img := image.NewRGBA(image.Rectangle{Max: c.stage.Size()})
 	c.compose(img, at%(time.Duration(c.frames)*c.period))
 	return img
 }
 
-// compose draws the scene at a time within the clip.
+// compose draws the visitor at a time within the clip.
 func (c *clip) compose(dst *image.RGBA, at time.Duration) {
-	copy(dst.Pix, c.scene.back.Pix)
-	if c.figure != nil {
-		if p, present := pose(at, dst.Rect.Size()); present {
-			c.figure.draw(dst, p)
-		}
+	s := Scene{At: at}
+	if !c.empty {
+		p := visitor(at, c.stage.Size())
+		p.Print = c.spoof
+		s.People = append(s.People, p)
 	}
-	c.scene.shot(dst, at)
+	c.stage.Draw(dst, s)
 }

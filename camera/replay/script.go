@@ -42,45 +42,35 @@ func scriptLength() time.Duration {
 	return m[len(m)-1].at
 }
 
-// A stance is where and how the figure is held in front of the camera.
-type stance struct {
-	face             float64 // width of the face box, pixels
-	x, y             float64 // of the box's centre, pixels
-	yaw, pitch, roll float64 // radians, added to the portrait's own
-	focal            float64 // of the camera, pixels
-}
-
-// pose returns the stance at a time of the script, and whether anybody is
-// there.
-func pose(at time.Duration, size image.Point) (stance, bool) {
+// visitor returns the person at a time of the script in a frame of a size;
+// nobody where the script has nobody.
+func visitor(at time.Duration, size image.Point) Person {
 	marks := script()
 	i := 0
 	for i+1 < len(marks) && marks[i+1].at <= at {
 		i++
 	}
 	if i+1 == len(marks) || marks[i].width == 0 || marks[i+1].width == 0 {
-		return stance{}, false
+		return Person{}
 	}
 	a, b := marks[i], marks[i+1]
 	u := (at - a.at).Seconds() / (b.at - a.at).Seconds()
 	u = u * u * (3 - 2*u)
-	short := float64(min(size.X, size.Y))
 
 	// Nobody stands quite still. Periods have no common multiple within a
 	// round, amplitudes are of a person who tries to.
 	t := 2 * math.Pi * at.Seconds()
-	px := short / 720
+	px := float64(min(size.X, size.Y)) / 720
 	// One step is half a second: the head rises and dips with it.
 	step := math.Abs(math.Sin(t)) * 9 * px * (a.walk + (b.walk-a.walk)*u)
-	return stance{
-		face:  short * (a.width + (b.width-a.width)*u),
-		x:     float64(size.X)*(a.x+(b.x-a.x)*u) + px*(1.3*math.Sin(t/3.1)+0.5*math.Sin(t/1.3)),
-		y:     float64(size.Y)/2 + px*(0.9*math.Sin(t/2.3+1)+0.4*math.Sin(t/0.9)) - step,
-		yaw:   rad(1.0 * math.Sin(t/4.7)),
-		pitch: rad(0.6 * math.Sin(t/3.7+2)),
-		roll:  rad(0.5 * math.Sin(t/5.3)),
-		focal: short * focal,
-	}, true
+	return Person{
+		Width: a.width + (b.width-a.width)*u,
+		X:     a.x + (b.x-a.x)*u + px*(1.3*math.Sin(t/3.1)+0.5*math.Sin(t/1.3))/float64(size.X),
+		Y:     0.5 + (px*(0.9*math.Sin(t/2.3+1)+0.4*math.Sin(t/0.9))-step)/float64(size.Y),
+		Yaw:   -1.0 * math.Sin(t/4.7),
+		Pitch: 0.6 * math.Sin(t/3.7+2),
+		Roll:  0.5 * math.Sin(t/5.3),
+	}
 }
 
 // focal is the camera's focal length / the short side: a webcam that sees

@@ -142,9 +142,8 @@ func steady(t *testing.T, p guidance.Profile, pose kiosk.Pose, a kiosk.Assessmen
 // head's depth is the landmark network's own, so of a real head it says less.
 func TestATurnedHeadReadsAsTurned(t *testing.T) {
 	o := inferencetest.Models(t)
-	src := usual(t, replay.Portrait)
 	read := func(yaw, pitch, roll float64) kiosk.Assessment {
-		img := src.Turned(yaw, pitch, roll)
+		img := turned(t, yaw, pitch, roll)
 		a := inferencetest.Assess(t, o, inferencetest.Place(img, image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0))
 		if a.Faces != 1 {
 			t.Fatalf("turned by %v, %v, %v: %d faces", yaw, pitch, roll, a.Faces)
@@ -190,10 +189,22 @@ func TestATurnedHeadReadsAsTurned(t *testing.T) {
 	}
 }
 
+// turned composes the visitor in the middle of the frame with the head turned, in
+// degrees and beside how the clip holds it.
+func turned(t *testing.T, yaw, pitch, roll float64) *image.RGBA {
+	t.Helper()
+	c, err := replay.NewComposer(image.Pt(1280, 720), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := image.NewRGBA(image.Rectangle{Max: c.Size()})
+	c.Draw(dst, replay.Scene{People: []replay.Person{{Width: 0.33, X: 0.5, Y: 0.5, Yaw: yaw, Pitch: pitch, Roll: roll}}})
+	return dst
+}
+
 // TestATurnedHeadIsNotACoveredOne: the hint for a turned head is to turn it back.
 func TestATurnedHeadIsNotACoveredOne(t *testing.T) {
 	o := inferencetest.Models(t)
-	src := usual(t, replay.Portrait)
 	profile := guidance.Standard()
 	for _, tt := range []struct {
 		yaw, pitch, roll float64
@@ -209,7 +220,7 @@ func TestATurnedHeadIsNotACoveredOne(t *testing.T) {
 		{0, -20, 0, kiosk.ChinUp},
 		{0, 0, 25, kiosk.StraightenHead},
 	} {
-		o.Decoder = &inferencetest.Still{Picture: inferencetest.Place(src.Turned(tt.yaw, tt.pitch, tt.roll), image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0)}
+		o.Decoder = &inferencetest.Still{Picture: inferencetest.Place(turned(t, tt.yaw, tt.pitch, tt.roll), image.Pt(640, 360), 0, image.Pt(320, 180), 0.5, 0)}
 		eyes, err := inference.New(o)
 		if err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 // take, is told in the log and keeps nobody from streaming.
 type Controls struct {
 	Rate         int    // frames a second, 1 to 120; 0: 30
-	Exposure     string // "auto", or units of 100 us
-	Gain         string // "auto", or the camera's own units
+	Exposure     string // "auto", "face": the same, which Camera.Correct may correct, or units of 100 us
+	Gain         string // "auto", or the camera's own units; "" goes along with an exposure of "face"
 	WhiteBalance string // "auto", or kelvin
 	Focus        string // "auto", or the camera's own units
 	PowerLine    string // of the lamps, against flicker: "auto", "off", or "50" or "60" Hz
@@ -28,6 +28,9 @@ type Controls struct {
 func (c Controls) Validate() error {
 	if c.Rate < 0 || c.Rate > 120 {
 		return fmt.Errorf("rate: %d is outside 1..120, or 0 for %d", c.Rate, wantedRate)
+	}
+	if c.Gain == byFace {
+		return errors.New(`gain: "face" is for exposure, which the gain goes along with`)
 	}
 	for _, s := range c.settings() {
 		if _, err := s.steps(); err != nil {
@@ -54,14 +57,21 @@ type step struct {
 	optional bool // a camera without it never does by itself what it would turn off
 }
 
+// byFace is the value of what Camera.Correct may correct.
+const byFace = "face"
+
 func (c Controls) settings() []setting {
+	gain := c.Gain
+	if c.Exposure == byFace && gain == "" {
+		gain = byFace
+	}
 	const (
 		autogain = low.CtrlAutogain
 		aperture = 3 // V4L2_EXPOSURE_APERTURE_PRIORITY, which is all that USB cameras call automatic
 	)
 	return []setting{
 		{"exposure", c.Exposure, low.CtrlCameraExposureAbsolute, low.CtrlCameraExposureAuto, []int32{aperture, 0}, 1},
-		{"gain", c.Gain, low.CtrlGain, autogain, []int32{1}, 0},
+		{"gain", gain, low.CtrlGain, autogain, []int32{1}, 0},
 		{"white_balance", c.WhiteBalance, low.CtrlWhiteBalanceTemperature, low.CtrlAutoWhiteBalance, []int32{1}, 0},
 		{"focus", c.Focus, low.CtrlCameraFocusAbsolute, low.CtrlCameraFocusAuto, []int32{1}, 0},
 		{"power_line", c.PowerLine, low.CtrlPowerlineFrequency, 0, nil, 0},
@@ -80,8 +90,8 @@ func (s setting) steps() ([]step, error) {
 			return nil, fmt.Errorf("%q is none of auto, off, 50, 60", s.value)
 		}
 		return []step{{control: s.control, values: []int32{v}}}, nil
-	case s.value == "auto":
-		return []step{{control: s.automatic, values: s.auto}}, nil
+	case s.value == "auto", s.value == byFace && (s.name == "exposure" || s.name == "gain"):
+		return []step{{control: s.automatic, values: s.auto, optional: s.value == byFace}}, nil
 	}
 	v, err := strconv.ParseInt(s.value, 10, 32)
 	if err != nil || v < 0 {
@@ -109,14 +119,19 @@ func (c Controls) adjust(fd uintptr) string {
 			switch {
 			case why == nil:
 				answer = fmt.Sprintf("%s %d", s.name, got)
-				if s.value == "auto" {
+				switch s.value {
+				case "auto":
 					answer = s.name + " auto"
+				case byFace:
+					answer = "" // the exposer tells of all of it
 				}
 			case !one.optional || !errors.Is(why, errNoControl):
 				answer = fmt.Sprintf("%s: %v", s.name, why)
 			}
 		}
-		said = append(said, answer)
+		if answer != "" {
+			said = append(said, answer)
+		}
 	}
 	return strings.Join(said, ", ")
 }

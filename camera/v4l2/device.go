@@ -39,6 +39,7 @@ type device struct {
 	mode      Mode   // as chosen, with the rate as the driver gives it
 	why       string // it was chosen
 	adjusted  string // what became of the controls
+	exposer   *exposer
 	format    kiosk.Format
 	size      image.Point
 	stride    int
@@ -158,6 +159,10 @@ func (d *device) start(choose func([]Mode) (Mode, string, error), c Controls) er
 		return err
 	}
 	d.adjusted = c.adjust(d.Fd())
+	if c.Exposure == byFace {
+		d.exposer = newExposer(driver(d.Fd()), c, d.mode.Rate)
+		d.adjusted = strings.TrimPrefix(d.adjusted+", "+d.exposer.String(), ", ")
+	}
 	if err := d.allocate(); err != nil {
 		return err
 	}

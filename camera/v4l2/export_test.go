@@ -125,3 +125,36 @@ func Hold(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(d.fd), path), nil
 }
+
+// A Knob is what a control takes.
+type Knob struct {
+	Least, Most int32
+	Menu        map[int32]int64
+}
+
+// Knobs are a camera's controls for a test.
+type Knobs interface {
+	Query(id uint32) (Knob, bool)
+	Get(id uint32) (int32, error)
+	Set(id uint32, v int32) error
+}
+
+type testKnobs struct{ of Knobs }
+
+func (k testKnobs) query(id uint32) (knob, bool) {
+	v, ok := k.of.Query(id)
+	return knob{v.Least, v.Most, v.Menu}, ok
+}
+func (k testKnobs) get(id uint32) (int32, error) { return k.of.Get(id) }
+func (k testKnobs) set(id uint32, v int32) error { return k.of.Set(id, v) }
+
+// An Exposer is what corrects the exposure of a stream.
+type Exposer struct{ e *exposer }
+
+func NewExposer(k Knobs, c Controls, rate float64) Exposer {
+	return Exposer{newExposer(testKnobs{k}, c, rate)}
+}
+
+func (e Exposer) Correct(stops float64) (float64, error) { return e.e.correct(stops) }
+func (e Exposer) Freeze() error                          { return e.e.freeze() }
+func (e Exposer) Thaw() error                            { return e.e.thaw() }

@@ -618,6 +618,69 @@ func TestGuestControlsAreReadBack(t *testing.T) {
 	}
 }
 
+// TestGuestExposureIsCorrectedWhileItStreams has vivid's gain for an exposure: it
+// has neither compensation nor an exposure time. Its picture does not follow the
+// gain, so this is about the controls and their automatics alone.
+func TestGuestExposureIsCorrectedWhileItStreams(t *testing.T) {
+	path := guesttest.Cameras(t, guesttest.Webcam()...)[0]
+	c := newCamera(t, v4l2.Options{Path: path, Controls: v4l2.Controls{Rate: 15, Exposure: "face"}})
+	gain := func() int32 { return guesttest.ReadControl(t, path, "Gain") }
+	automatic := func() int32 { return guesttest.ReadControl(t, path, "Gain, Automatic") }
+	guesttest.SetControl(t, path, "Gain, Automatic", 0) // as a kiosk that was killed leaves it
+	n := 0
+	if err := stream(t, c, func(*kiosk.Frame) bool {
+		n++
+		switch n {
+		case 1:
+			if automatic() != 1 {
+				t.Error("the stream begins without the automatic")
+			}
+		case 5:
+			if _, err := c.Correct(-0.5); err != nil {
+				t.Error(err)
+			}
+			down := gain()
+			if down < 8 { // vivid's automatic counts seconds, to 255 and from 0 again: wait until there is something to take away
+				_, err := c.Correct(0)
+				n--
+				return err != nil
+			}
+			got, err := c.Correct(-2)
+			if err != nil || got > -1 || automatic() != 0 || gain() >= down {
+				t.Errorf("Correct(-2) = %.2f, %v: gain %d after %d, automatic %d", got, err, gain(), down, automatic())
+			}
+			t.Logf("gain %d at -0.5 stops, %d at %.2f", down, gain(), got)
+		case 6:
+			held := gain()
+			if err := c.Freeze(); err != nil || gain() != held {
+				t.Errorf("Freeze() = %v: gain %d, it was %d", err, gain(), held)
+			}
+			if err := c.Thaw(); err != nil || gain() != held || automatic() != 0 {
+				t.Errorf("Thaw() = %v: gain %d, it was %d", err, gain(), held)
+			}
+		case 7:
+			if got, err := c.Correct(0); got != 0 || err != nil || automatic() != 1 {
+				t.Errorf("Correct(0) = %g, %v: automatic %d", got, err, automatic())
+			}
+			if err := c.Freeze(); err != nil || automatic() != 0 {
+				t.Errorf("Freeze() = %v: automatic %d", err, automatic())
+			}
+		}
+		return n == 8
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if automatic() != 1 {
+		t.Error("the stream ended without giving the automatic back")
+	}
+	if s := c.Status(); !strings.Contains(s.Controls, "exposure by the face, with gain") {
+		t.Errorf("controls %q", s.Controls)
+	}
+	if _, err := c.Correct(1); !errors.Is(err, kiosk.ErrNoControl) {
+		t.Errorf("Correct() without a stream = %v", err)
+	}
+}
+
 // TestGuestMJPEG streams from v4l2loopback what the test writes to it: whole
 // images are passed on byte for byte, and broken ones skipped and counted.
 func TestGuestMJPEG(t *testing.T) {

@@ -144,6 +144,9 @@ type Camera struct {
 
 	mu     sync.Mutex
 	status Status
+
+	exposing sync.Mutex
+	exposure *exposer // of the running stream; nil: none
 }
 
 // Open returns a camera. It touches no device: that is Stream's part, so a
@@ -195,6 +198,8 @@ func (c *Camera) Stream(ctx context.Context, put func(*kiosk.Frame)) error {
 	c.mu.Unlock()
 	c.opt.Log.LogAttrs(ctx, slog.LevelInfo, "camera opened", slog.String("path", d.path), slog.String("card", d.id.Card),
 		slog.String("identity", d.id.String()), slog.String("mode", d.mode.String()), slog.String("why", d.why), slog.String("controls", d.adjusted))
+	c.expose(d.exposer)
+	defer c.expose(nil)
 	c.opt.Seen(ctx, d.id, true)
 	return c.loop(ctx, d, put)
 }

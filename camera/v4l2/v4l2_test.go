@@ -293,6 +293,8 @@ func TestControls(t *testing.T) {
 			"0x9a0901=[1]", "0x9a0902=[156]", "0x980912=[0]", "0x980913=[64]", "0x98090c=[0]", "0x98091a=[4600]",
 			"0x9a090c=[0]", "0x9a090a=[0]", "0x980918=[1]",
 		}},
+		{"exposure by the face", v4l2.Controls{Exposure: "face"}, []string{"0x9a0901=[3 0]", "0x980912=[1]"}},
+		{"exposure by the face with a gain of its own", v4l2.Controls{Exposure: "face", Gain: "9"}, []string{"0x9a0901=[3 0]", "0x980912=[0]", "0x980913=[9]"}},
 		{"no flicker filter", v4l2.Controls{PowerLine: "off"}, []string{"0x980918=[0]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -302,7 +304,7 @@ func TestControls(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]v4l2.Controls{
-		"rate": {Rate: 121}, "exposure": {Exposure: "bright"}, "gain": {Gain: "-1"}, "white_balance": {WhiteBalance: "4600K"},
+		"rate": {Rate: 121}, "exposure": {Exposure: "bright"}, "gain": {Gain: "face"}, "white_balance": {WhiteBalance: "4600K"},
 		"focus": {Focus: "99999999999"}, "power_line": {PowerLine: "55"},
 	} {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), name+": ") {

@@ -138,7 +138,9 @@ func cameraSave(ctx context.Context, c call, args []string, consent bool) error 
 		return err
 	}
 	if !consent {
-		if err := c.askConsent(args[0]); err != nil {
+		if err := c.agreed(fmt.Sprintf(`This takes one picture of whoever stands in front of this kiosk's camera, and
+writes it to %s, in the clear. The screen tells them nothing. They have to
+know what it is for and agree to it before. Erase it once it has served.`, args[0]), "nobody has agreed, so no picture was taken"); err != nil {
 			return err
 		}
 	}
@@ -162,18 +164,14 @@ func cameraSave(ctx context.Context, c call, args []string, consent bool) error 
 	return c.print(map[string]any{"file": args[0], "bytes": n}, fmt.Sprintf("%s: %s, in the clear: erase it once it has served", args[0], size(n)))
 }
 
-// askConsent says what is about to happen and wants a "yes".
-func (c call) askConsent(file string) error {
-	if _, err := fmt.Fprintf(c.err, `This takes one picture of whoever stands in front of this kiosk's camera, and
-writes it to %s, in the clear. The screen tells them nothing. They have to
-know what it is for and agree to it before. Erase it once it has served.
-
-Has everybody who can be seen agreed? Type yes: `, file); err != nil {
+// agreed says what is about to happen and wants a "yes"; else it is refused.
+func (c call) agreed(what, refused string) error {
+	if _, err := fmt.Fprintf(c.err, "%s\n\nHas everybody who can be seen agreed? Type yes: ", what); err != nil {
 		return fmt.Errorf("ask for consent: %w", err)
 	}
 	answer, err := bufio.NewReader(io.LimitReader(c.in, 64)).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
-		return usage("nobody has agreed, so no picture was taken")
+		return &exitError{exitUsage, errors.New(refused)}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)

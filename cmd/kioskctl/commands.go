@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,15 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/commission"
+	"livekiosk/kiosk/flow"
 	"livekiosk/kiosk/trace"
 )
 
@@ -102,6 +106,9 @@ or compact. Of several records the last that could not be retried counts.`,
 			name: "camera", args: "[list | probe | watch | save FILE | reset] [flags]", summary: "look after the camera", more: cameraHelp, flags: cameraFlags,
 		},
 		{
+			name: "commission", args: "[show] [flags]", summary: "find out about this kiosk what its sessions are judged by", more: commissionHelp, flags: commissionFlags,
+		},
+		{
 			name: "drain", args: "[--timeout TIME | --off] [flags]", summary: "take no new sessions, and wait until the kiosk can be stopped",
 			more: drainHelp, flags: drainFlags,
 		},
@@ -111,6 +118,10 @@ or compact. Of several records the last that could not be retried counts.`,
 decline, cancel, help, done. One that is not on screen does nothing. Nobody can
 agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
 			flags: noFlags(touch),
+		},
+		{
+			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			more: updateHelp, flags: updateFlags,
 		},
 		{
 			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
@@ -133,9 +144,20 @@ staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
 			},
 		},
 		{
-			name: "replay", args: "TRACE... [flags]", summary: "run recorded sessions again and compare every step",
-			more:  "Needs no daemon. A TRACE of - is standard input.",
-			flags: noFlags(replay),
+			name: "replay", args: "TRACE... [--profile FILE] [flags]", summary: "run recorded sessions again and compare every step",
+			more: `Needs no daemon. A TRACE of - is standard input.
+
+With --profile each trace also runs with other thresholds, and what they would
+have changed is told: which values differ, the first frame that is judged
+otherwise and by which limit, the first input that leads elsewhere, and the
+phases of both. The file is a JSON object with the keys of "policy" in a trace's
+first line, of which what is left out stays as it was recorded; times are in
+nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}. The profile of a kiosk that
+was commissioned is such a file, too.`,
+			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
+				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
+				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
+			},
 		},
 		{
 			name: "story", args: "[-- FLAGS]", summary: "show every screen in every state, language, orientation and scheme",
@@ -523,16 +545,24 @@ func events(ctx context.Context, c call, args []string, goOn bool) error {
 	return c.explain(err)
 }
 
-func replay(ctx context.Context, c call, args []string) error {
+func replay(ctx context.Context, c call, profile string, args []string) error {
 	if len(args) == 0 {
 		return usage("TRACE is missing")
+	}
+	one := c.replayOne
+	if profile != "" {
+		other, err := os.ReadFile(profile)
+		if err != nil {
+			return usage("--profile: %w", err)
+		}
+		one = func(name string, in io.Reader) error { return c.compareOne(name, in, filepath.Base(profile), other) }
 	}
 	var worst error
 	for _, name := range args {
 		if ctx.Err() != nil {
 			return &exitError{exitLater, errors.New("interrupted")}
 		}
-		if err := c.replayOne(name); err != nil {
+		if err := c.open(name, one); err != nil {
 			if worst != nil { // only the last is left for run to tell
 				c.complain(worst)
 			}
@@ -542,17 +572,21 @@ func replay(ctx context.Context, c call, args []string) error {
 	return worst
 }
 
-// replayOne replays one trace and tells what came out.
-func (c call) replayOne(name string) error {
-	in := c.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return &exitError{exitData, err}
-		}
-		defer f.Close()
-		in = f
+// open passes a trace to f.
+func (c call) open(name string, f func(name string, in io.Reader) error) error {
+	if name == "-" {
+		return f(name, c.in)
 	}
+	in, err := os.Open(name)
+	if err != nil {
+		return &exitError{exitData, err}
+	}
+	defer in.Close()
+	return f(name, in)
+}
+
+// replayOne replays one trace and tells what came out.
+func (c call) replayOne(name string, in io.Reader) error {
 	sum, err := trace.Replay(in)
 	if err != nil {
 		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
@@ -564,6 +598,31 @@ func (c call) replayOne(name string) error {
 		return &exitError{exitData, fmt.Errorf("%s does not reproduce: %d of %d inputs led elsewhere", name, n, sum.Inputs)}
 	}
 	return nil
+}
+
+// compareOne replays one trace beside itself with what other, the contents of
+// profile, changes.
+func (c call) compareOne(name string, in io.Reader, profile string, other []byte) error {
+	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) {
+		commissioned, err := commission.Decode(other)
+		if err == nil {
+			p.Guidance, err = commissioned.Apply(p.Guidance)
+			return p, err
+		}
+		dec := json.NewDecoder(bytes.NewReader(other))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&p); err != nil {
+			return p, usage("--profile: %w", err)
+		}
+		return p, nil
+	})
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err
+	}
+	if err != nil {
+		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
+	}
+	return c.print(compared{Trace: name, Comparison: with}, compareText(name, profile, with))
 }
 
 // printEach writes each value as a line of JSON.

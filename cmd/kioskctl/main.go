@@ -14,7 +14,7 @@
 // Exit codes, after sysexits(3):
 //
 //	0   done. A session: completed, or saved for later delivery
-//	1   the session ended otherwise, or the kiosk is not healthy
+//	1   the session ended otherwise, the kiosk is not healthy, or a step of commissioning was not passed
 //	64  the command line, the launch or the booking is malformed
 //	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
 //	69  the daemon cannot be reached, or failed
@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"livekiosk/kiosk/api"
+	"livekiosk/systemd/update"
 )
 
 // version is set by the image build: -ldflags "-X main.version=...".
@@ -72,6 +73,7 @@ type world struct {
 	getenv   func(string) string
 	now      func() time.Time
 	system   string // socket of the system's own daemon
+	board    update.Machine
 }
 
 // complain tells an error on one line. There is nobody to tell if that fails.
@@ -272,9 +274,9 @@ func overview() string {
 	var b strings.Builder
 	b.WriteString("kioskctl launches and follows sessions of the kiosk on this board.\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)
 	}
-	b.WriteString("  help     this text, or that of one command: kioskctl help launch\n")
+	b.WriteString("  help       this text, or that of one command: kioskctl help launch\n")
 	return b.String()
 }
 
@@ -301,7 +303,7 @@ The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 
 Exit codes:
    0  done. A session: completed, or saved for later delivery
-   1  the session ended otherwise, or the kiosk is not healthy
+   1  the session ended otherwise, the kiosk is not healthy, or a step of commissioning was not passed
   64  the command line, the launch or the booking is malformed
   65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
   69  the daemon cannot be reached, or failed

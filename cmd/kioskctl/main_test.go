@@ -46,6 +46,7 @@ type fakeKiosk struct {
 	pane    pane
 	tub     tub
 	ward    ward
+	site    site
 	cameras []api.Camera
 }
 
@@ -143,7 +144,7 @@ func serve(t *testing.T, k *fakeKiosk, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	k.log = api.NewEvents(64)
-	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Drainer: &k.tub, Toucher: &k.tub, Unlocker: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
+	s, err := api.New(api.Options{Launcher: k, Queue: k, Bookings: k, Letters: k, Ledger: k, Upkeep: k, Cameras: k, Panel: &k.pane, Commissioner: &k.site, Drainer: &k.tub, Toucher: &k.tub, Unlocker: &k.tub, Doctor: &k.ward, Log: k.log, Status: k.status, Listener: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -833,6 +834,9 @@ func TestReplay(t *testing.T) {
 	junk := file("junk", []byte("not a trace\n"))
 	lines := bytes.SplitAfter(good, []byte("\n"))
 	short := file("short", slices.Concat(lines[0], lines[1]))
+	const committed = "../../kiosk/trace/testdata/format1.trace" // never recorded anew
+	profile := file("stricter.json", []byte(`{"guidance":{"angle_max":2}}`))
+	typo := file("typo.json", []byte(`{"guidance":{"angel_max":2}}`))
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -848,6 +852,16 @@ func TestReplay(t *testing.T) {
 		{"a file that is no trace", []string{junk}, "", 65, "", "kioskctl: replay: " + junk + ": line 1:"},
 		{"a file that is not there", []string{"/nonexistent"}, "", 65, "", "kioskctl: replay: open /nonexistent: no such file or directory"},
 		{"a bad one before a good one", []string{bad, whole}, "", 65, bad, "does not reproduce"},
+		{"another profile", []string{committed, "--profile", profile}, "", 0, committed + ": with stricter.json 73 of 161 inputs lead elsewhere\n" +
+			"  value   guidance.angle_max: 15 → 2\n" +
+			"  judged  line 90, 7.3 s, frame 87, far: good_hold → turn_head_left (2.805 is above angle_max, 2)\n" +
+			"  parted  line 90, 7.3 s: far good_hold {\"hold\":{\"pose\":\"far\",\"frame\":87}} → far turn_head_left\n" +
+			"  was     consent → far → near → saving → waiting → outcome → idle\n" +
+			"  is      consent → far\n", ""},
+		{"another profile that changes nothing here", []string{"--profile", profile, whole}, "", 0, whole + ": with stricter.json 0 of 3 inputs lead elsewhere\n  value   guidance.angle_max: 15 → 2\n", ""},
+		{"another profile for a trace that does not reproduce", []string{"--profile", profile, bad}, "", 65, "", bad + ": line 2: it does not reproduce"},
+		{"a profile with a key that is none", []string{"--profile", typo, whole}, "", 64, "", `--profile: json: unknown field "angel_max"`},
+		{"a profile that is not there", []string{"--profile", "/nonexistent", whole}, "", 64, "", "--profile: open /nonexistent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, out, errs := kioskctl(t.Context(), nil, tt.in, append([]string{"replay"}, tt.args...)...)

@@ -11,6 +11,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
+	"livekiosk/kiosk/guidance"
 	"livekiosk/kiosk/trace"
 )
 
@@ -106,6 +107,9 @@ func statusText(s api.Status, now time.Time) string {
 	line("phase", spaced(s.Phase)+", "+session)
 	line("faults", faults)
 	line("camera", fmt.Sprintf("%s: %.1f frames/s, %d frames, %d dropped", dash(s.Camera.Source), s.Camera.FramesPerSecond, s.Camera.Frames, s.Camera.Dropped))
+	if e := s.Camera.Exposure; e.Mode != "" && e.Mode != "off" {
+		line("", fmt.Sprintf("exposure: %s, %+.1f stops", e.Mode, e.Stops))
+	}
 	name := "network"
 	for _, n := range s.Network {
 		for text := range strings.Lines(serviceText(n, now)) {
@@ -276,15 +280,64 @@ func replayText(name string, s trace.Summary) string {
 		}
 		return strings.Join(lines, "\n")
 	}
-	phases := make([]string, len(s.Phases))
-	for i, p := range s.Phases {
-		phases[i] = phaseText(p)
-	}
-	text := fmt.Sprintf("%s: trace reproduces: %d inputs, phases %s", name, s.Inputs, strings.Join(phases, " → "))
+	text := fmt.Sprintf("%s: trace reproduces: %d inputs, phases %s", name, s.Inputs, phasesText(s.Phases))
 	if !s.Whole {
 		text += "; it ends before its session does"
 	}
 	return text
+}
+
+// compared is what replay with a profile prints for machines.
+type compared struct {
+	Trace string `json:"trace"`
+	trace.Comparison
+}
+
+func compareText(name, profile string, c trace.Comparison) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: with %s %d of %d inputs lead elsewhere", name, profile, c.Differ, c.Inputs)
+	for _, v := range c.Changed {
+		fmt.Fprintf(&b, "\n  value   %s: %s → %s", v.Key, v.Was, v.Is)
+	}
+	if j := c.Judged; j != nil {
+		fmt.Fprintf(&b, "\n  judged  line %d, %.1f s, frame %d, %s: %s → %s", j.Line, j.At.Seconds(), j.Frame, j.Pose, causeText(j.Was), causeText(j.Is))
+	}
+	if p := c.Parted; p != nil {
+		fmt.Fprintf(&b, "\n  parted  line %d, %.1f s: %s → %s", p.Line, p.At.Seconds(), stepText(p.Was), stepText(p.Is))
+		fmt.Fprintf(&b, "\n  was     %s\n  is      %s", phasesText(c.Was), phasesText(c.Is))
+	}
+	return b.String()
+}
+
+// causeText says which limit led to a hint.
+func causeText(c guidance.Cause) string {
+	if c.Limit == "" {
+		return string(c.Hint)
+	}
+	side := "above"
+	if c.Value < c.Bound {
+		side = "below"
+	}
+	return fmt.Sprintf("%s (%.4g is %s %s, %.4g)", c.Hint, c.Value, side, c.Limit, c.Bound)
+}
+
+func stepText(s trace.Step) string {
+	words := []string{phaseText(s.Phase)}
+	if s.Hint != kiosk.NoHint {
+		words = append(words, string(s.Hint))
+	}
+	for _, e := range s.Do {
+		words = append(words, string(e))
+	}
+	return strings.Join(words, " ")
+}
+
+func phasesText(phases []flow.Phase) string {
+	words := make([]string, len(phases))
+	for i, p := range phases {
+		words[i] = phaseText(p)
+	}
+	return strings.Join(words, " → ")
 }
 
 func phaseText(p flow.Phase) string { return spaced(string(p)) }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"livekiosk/camera"
+	"livekiosk/camera/exposure"
 	"livekiosk/camera/jpeg"
 	"livekiosk/camera/replay"
 	"livekiosk/camera/trust"
@@ -81,6 +82,17 @@ func (s *source) status() v4l2.Status {
 		return v4l2.Status{}
 	}
 	return s.device.Status()
+}
+
+// exposer returns what corrects exposure, nil for clips and frames and where
+// the exposure is configured otherwise.
+//
+//nolint:ireturn // nil is a camera without any
+func (s *source) exposer(c Config) exposure.Device {
+	if s.device == nil || c.Camera.Controls.Exposure != "face" {
+		return nil
+	}
+	return s.device
 }
 
 // skips returns what was skipped, in the API's words.

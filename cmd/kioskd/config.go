@@ -45,6 +45,7 @@ type Config struct {
 	Models  ModelsConfig  `toml:"models"`
 	API     APIConfig     `toml:"api"`
 	Flow    FlowConfig    `toml:"flow"`
+	Power   PowerConfig   `toml:"power"`
 }
 
 // CameraConfig says where frames come from.
@@ -61,6 +62,7 @@ type CameraConfig struct {
 	Mirror   bool           `toml:"mirror"`
 	Trust    string         `toml:"trust"`    // "production", or "test": virtual cameras, too, and a gateway on loopback only
 	Pin      string         `toml:"pin"`      // the only camera that is taken, as kioskctl camera list prints it; "": any real one
+	Profile  string         `toml:"profile"`  // file of what was commissioned; "": profile.json in state.dir
 	Controls ControlsConfig `toml:"controls"` // of real cameras
 }
 
@@ -159,10 +161,11 @@ type StateConfig struct {
 
 // QueueConfig bounds the outbox.
 type QueueConfig struct {
-	MaxRecords  int    `toml:"max_records"`
-	MaxBytes    int64  `toml:"max_bytes"`
-	MaxBookings int    `toml:"max_bookings"`
-	EpochsDir   string `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
+	MaxRecords  int      `toml:"max_records"`
+	MaxBytes    int64    `toml:"max_bytes"`
+	MaxBookings int      `toml:"max_bookings"`
+	MaxAge      duration `toml:"max_age"`    // of a record that never comes to an end
+	EpochsDir   string   `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
 // ModelsConfig says where the runtime and the weights are.
@@ -186,6 +189,11 @@ type FlowConfig struct {
 	LiveMin   float32  `toml:"live_min"`
 }
 
+// PowerConfig says when a kiosk that runs on a battery takes no more visitors.
+type PowerConfig struct {
+	Least int `toml:"least"` // percent of charge; 0: never
+}
+
 // A duration is written as "20s" or "1m30s".
 type duration time.Duration
 
@@ -202,16 +210,17 @@ func (d *duration) UnmarshalText(b []byte) error {
 func defaults() Config {
 	p := flow.Standard()
 	return Config{
-		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production)},
+		Camera:  CameraConfig{Source: "auto", Trust: string(trust.Production), Controls: ControlsConfig{Exposure: "face"}},
 		Gateway: GatewayConfig{BaseURL: "http://127.0.0.1:8787", PartnerURL: "http://127.0.0.1:8787/partner", UserIDType: "CUSTOMER_ID"},
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		Sound:   SoundConfig{On: true},
 		State:   StateConfig{Dir: stateDir(), Traces: 50},
-		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500},
+		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
+		Power:   PowerConfig{Least: 15},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
 	}
 }
@@ -312,6 +321,8 @@ func (c Config) Validate() error {
 		return errors.New("queue.max_bookings: must be at least 1")
 	case c.Queue.MaxBookings > queue.BookingsMost:
 		return fmt.Errorf("queue.max_bookings: must be at most %d", queue.BookingsMost)
+	case c.Queue.MaxAge < duration(shortestAge) || c.Queue.MaxAge > duration(longestAge):
+		return fmt.Errorf("queue.max_age: %v is outside %v..%v", time.Duration(c.Queue.MaxAge), shortestAge, longestAge)
 	case c.API.Socket == "" || len(c.API.Socket) > 107:
 		return errors.New("api.socket: a Unix socket's path has 1 to 107 bytes")
 	}
@@ -327,6 +338,9 @@ func (c Config) Validate() error {
 	if err := c.validateRelay(); err != nil {
 		return err
 	}
+	if c.Power.Least < 0 || c.Power.Least > 90 {
+		return fmt.Errorf("power.least: %d is outside 0..90", c.Power.Least)
+	}
 	return c.Flow.validate()
 }
 
@@ -335,6 +349,8 @@ func (c Config) Validate() error {
 const (
 	liveFloor, liveCeiling = 0.5, 0.99
 	shortest, longest      = 5 * time.Second, 10 * time.Minute
+	// A week is what a branch may be without a network; no token lives longer than 60 days.
+	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
 )
 
 func (f FlowConfig) validate() error {
@@ -499,6 +515,12 @@ func (c Config) policy() flow.Policy {
 func (c Config) size() image.Point { return image.Pt(c.Display.Width, c.Display.Height) }
 
 // The daemon's files below state.dir.
-func (c Config) queuePath() string  { return filepath.Join(c.State.Dir, "outbox.db") }
-func (c Config) tracePath() string  { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) queuePath() string { return filepath.Join(c.State.Dir, "outbox.db") }
+func (c Config) tracePath() string { return filepath.Join(c.State.Dir, "traces") }
+func (c Config) profilePath() string {
+	if c.Camera.Profile != "" {
+		return c.Camera.Profile
+	}
+	return filepath.Join(c.State.Dir, "profile.json")
+}
 func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }

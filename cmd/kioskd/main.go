@@ -3,12 +3,12 @@
 //
 // Exit codes:
 //
-//	0   asked to stop, or -check-config found nothing wrong
+//	0   asked to stop, or -check-config or -self-test found nothing wrong
 //	1   fault: a part of the daemon stopped by itself
 //	64  wrong usage of the command line
 //	78  bad configuration: unknown key, impossible value, unreadable clip
 //
-// and only by -check-config, since a running kiosk shows these on its screen
+// and only by -check-config and -self-test, since a running kiosk shows these on its screen
 // and goes on trying:
 //
 //	65  a model file is not the one in the manifest, or does not load
@@ -23,9 +23,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -115,30 +117,28 @@ func start(ctx context.Context, args []string, out io.Writer, log *slog.Logger) 
 	if mode, is := storytelling(args); is {
 		return tell(ctx, mode, args[1:], os.Stdout, log)
 	}
-	c, check, err := configure(args, out)
+	c, do, err := configure(args, out)
 	if err != nil {
 		return err
 	}
-	if check {
-		return c.check(ctx, log)
-	}
-	return serve(ctx, c, log)
+	return do(ctx, c, log)
 }
 
-// configure reads the command line and the configuration file. A flag wins
-// over the file.
-func configure(args []string, out io.Writer) (c Config, check bool, err error) {
-	fs := flag.NewFlagSet("kioskd", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // one line says what is wrong; -h prints all of them
-	file := fs.String("config", "", "configuration `file` (TOML)")
-	fs.BoolVar(&check, "check-config", false, "check configuration, models, clip and outbox, then exit")
+// configure reads the command line and the configuration file, and says what
+// to do. A flag wins over the file.
+func configure(args []string, out io.Writer) (c Config, do func(context.Context, Config, *slog.Logger) error, err error) {
+	flags := flag.NewFlagSet("kioskd", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // one line says what is wrong; -h prints all of them
+	file := flags.String("config", "", "configuration `file` (TOML); of the service kioskd.toml in its folder, if it is there")
+	checks := flags.Bool("check-config", false, "check configuration, models, clip and outbox, then exit")
+	self := flags.Bool("self-test", false, "check models, and serve a composed visitor without camera, display and network, then exit")
 	// Found here, it was given with others or by hand.
-	told := fs.Bool(storyFlag[1:], false, "as the first argument: show every state of every screen; -story -h tells how")
-	reported := fs.Bool(reportFlag[1:], false, "as the first argument: measure what drawing each of them costs; -frame-report -h tells how")
-	child := fs.Bool(preflightFlag[1:], false, "internal: kioskd starts itself so to have a child read the outbox first; exit codes 65, 76: damaged, of another format")
+	told := flags.Bool(storyFlag[1:], false, "as the first argument: show every state of every screen; -story -h tells how")
+	reported := flags.Bool(reportFlag[1:], false, "as the first argument: measure what drawing each of them costs; -frame-report -h tells how")
+	child := flags.Bool(preflightFlag[1:], false, "internal: kioskd starts itself so to have a child read the outbox first; exit codes 65, 76: damaged, of another format")
 	over := map[string]func(string){}
 	set := func(name, usage string, apply func(string)) {
-		fs.String(name, "", usage)
+		flags.String(name, "", usage)
 		over[name] = apply
 	}
 	set("camera", "camera `source`: auto, /dev/videoN, clip:portrait, clip:spoof, clip:empty, frames:DIR", func(v string) { c.Camera.Source = v })
@@ -160,37 +160,62 @@ func configure(args []string, out io.Writer) (c Config, check bool, err error) {
 			badSize = fmt.Errorf("%w: -size: want a size such as 720x1280, have %q", errUsage, v)
 		}
 	})
-	if err = fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(out)
-		fs.PrintDefaults()
-		return c, false, err
+	if err = flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return c, nil, err
 	} else if err != nil {
-		return c, false, fmt.Errorf("%w: %w", errUsage, err)
+		return c, nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if *child {
-		return c, false, fmt.Errorf("%w: %s is for kioskd itself", errUsage, preflightFlag)
+		return c, nil, fmt.Errorf("%w: %s is for kioskd itself", errUsage, preflightFlag)
 	}
 	if *told || *reported {
-		return c, false, fmt.Errorf("%w: %s and %s stand first, or not at all", errUsage, storyFlag, reportFlag)
+		return c, nil, fmt.Errorf("%w: %s and %s stand first, or not at all", errUsage, storyFlag, reportFlag)
 	}
-	if fs.NArg() > 0 {
-		return c, false, fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+	if flags.NArg() > 0 {
+		return c, nil, fmt.Errorf("%w: unexpected argument %q", errUsage, flags.Arg(0))
+	}
+	if *file == "" {
+		*file = installed()
 	}
 	if c, err = load(*file); err != nil {
-		return c, false, fmt.Errorf("%w: %w", errConfig, err)
+		return c, nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	fs.Visit(func(f *flag.Flag) {
+	flags.Visit(func(f *flag.Flag) {
 		if apply, ok := over[f.Name]; ok {
 			apply(f.Value.String())
 		}
 	})
 	if badSize != nil {
-		return c, false, badSize
+		return c, nil, badSize
 	}
 	if err = c.Validate(); err != nil {
-		return c, false, fmt.Errorf("%w: %w", errConfig, err)
+		return c, nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	return c, check, nil
+	switch {
+	case *self && *checks:
+		return c, nil, fmt.Errorf("%w: -check-config and -self-test exclude each other", errUsage)
+	case *self:
+		return c, selfTest, nil
+	case *checks:
+		return c, check, nil
+	}
+	return c, serve, nil
+}
+
+// installed returns the configuration file of the service, "" if there is none
+// or this is not the service.
+func installed() string {
+	dir := os.Getenv("CONFIGURATION_DIRECTORY") // which systemd sets
+	if dir == "" {
+		return ""
+	}
+	file := filepath.Join(dir, "kioskd.toml")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return file
 }
 
 // A part is one long-lived piece of the daemon. Run blocks until ctx ends

@@ -164,6 +164,7 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 			return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1000001\n")}
 		}, exitConfig, "queue.max_records"},
 		{"more bookings than are kept", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 40001\n")} }, exitConfig, "queue.max_bookings"},
+		{"records that are kept for a day", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_age = \"24h\"\n")} }, exitConfig, "queue.max_age"},
 		{"no room for bookings", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_bookings = 0\n")} }, exitConfig, "queue.max_bookings"},
 		{"a line for two purposes", func(l *lab) []string {
 			return []string{"-config", l.file("c.toml", "[panel.ring]\nline = \"A\"\n[panel.help]\nline = \"A\"\n")}
@@ -179,6 +180,7 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		}, exitConfig, "unknown key panel.ring.debounce"},
 		{"an alarm without an end", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[panel]\nalarm = \"1h\"\n")} }, exitConfig, "panel.alarm"},
 		{"a screen that rests at once", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nrest_in = \"0s\"\n")} }, exitConfig, "flow.rest_in"},
+		{"a battery that is never full enough", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[power]\nleast = 91\n")} }, exitConfig, "power.least"},
 		{"a trust that there is not", func(l *lab) []string {
 			return []string{"-camera", "auto", "-config", l.file("c.toml", "[camera]\ntrust = \"none\"\n")}
 		}, exitConfig, "camera.trust"},

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"livekiosk/camera"
+	"livekiosk/camera/exposure"
 	"livekiosk/camera/v4l2"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -51,6 +52,9 @@ type metricsSource struct {
 	// Camera returns the camera's counts, those of the device if it is one, and
 	// how many frames nobody took.
 	Camera func() (c camera.Stats, d v4l2.Stats, skipped uint64)
+
+	// Exposure returns how it is corrected.
+	Exposure func() exposure.Status
 
 	// Faults returns those that stand.
 	Faults func() []kiosk.Fault
@@ -206,6 +210,9 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	s.counter("kiosk_camera_reopenings_total", "Openings of the camera after a failure.", float64(cam.Reopened))
 	s.counter("kiosk_camera_resets_total", "Resets of the camera that were asked for.", float64(cam.Resets))
 	s.gauge("kiosk_camera_frames_per_second", "Frame rate of the running stream; 0 at rest.", cam.Rate)
+	light := m.src.Exposure()
+	s.gauge("kiosk_camera_exposure_stops", "By how much the camera's automatic exposure is corrected: positive is brighter; 0 at rest, and where it is not.", light.Stops)
+	s.counter("kiosk_camera_exposure_corrections_total", "Corrections of exposure by the luma of a face.", float64(light.Corrections))
 	for _, l := range m.src.Panel.Lines() {
 		s.gauge("kiosk_panel_line", "1 while the kiosk has the GPIO line that it was given for a role.", flag01(l.State == kiosk.LineOwned), "role", string(l.Role))
 	}

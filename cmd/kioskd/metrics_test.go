@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"livekiosk/camera"
+	"livekiosk/camera/exposure"
 	"livekiosk/camera/v4l2"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -56,10 +57,11 @@ func (f *fakeSource) metrics() *metrics {
 			}
 			return *f.skew, true
 		},
-		Camera: func() (camera.Stats, v4l2.Stats, uint64) { return f.cam, f.device, 7 },
-		Faults: func() []kiosk.Fault { return f.faults },
-		Panel:  f,
-		Log:    slog.New(slog.DiscardHandler),
+		Exposure: func() exposure.Status { return exposure.Status{Mode: exposure.Face, Stops: -0.5, Corrections: 3} },
+		Camera:   func() (camera.Stats, v4l2.Stats, uint64) { return f.cam, f.device, 7 },
+		Faults:   func() []kiosk.Fault { return f.faults },
+		Panel:    f,
+		Log:      slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -145,7 +147,7 @@ func TestMetricsMove(t *testing.T) {
 		`kiosk_outbox_readable 1`, `kiosk_outbox_quarantined 0`, `kiosk_outbox_orphan_records 3`, `kiosk_outbox_records{state="queued"} 2`, `kiosk_outbox_size_bytes{state="queued"} 500`,
 		`kiosk_outbox_records{state="dead"} 1`, `kiosk_outbox_records{state="confirmed"} 0`, `kiosk_outbox_review_records 1`,
 		`kiosk_bookings{token="fetched"} 1`, `kiosk_bookings{token="missing"} 1`, `kiosk_clock_skew_seconds -90`,
-		`kiosk_camera_frames_total 100`, `kiosk_camera_dropped_frames_total{reason="driver"} 1`, `kiosk_camera_dropped_frames_total{reason="unwanted"} 2`,
+		`kiosk_camera_exposure_stops -0.5`, `kiosk_camera_exposure_corrections_total 3`, `kiosk_camera_frames_total 100`, `kiosk_camera_dropped_frames_total{reason="driver"} 1`, `kiosk_camera_dropped_frames_total{reason="unwanted"} 2`,
 		`kiosk_camera_dropped_frames_total{reason="overtaken"} 7`, `kiosk_camera_reopenings_total 3`, `kiosk_camera_resets_total 1`,
 		`kiosk_camera_dropped_frames_total{reason="flawed"} 8`, `kiosk_camera_dropped_frames_total{reason="short"} 6`, `kiosk_camera_dropped_frames_total{reason="corrupt"} 5`,
 		`kiosk_camera_dropped_frames_total{reason="stale"} 4`, `kiosk_camera_dropped_frames_total{reason="starved"} 2`, `kiosk_camera_frames_per_second 29.5`,

@@ -113,7 +113,7 @@ func (o *outbox) options() (queue.Options, error) {
 	}
 	return queue.Options{
 		Path: o.c.queuePath(), Keys: ring, Epochs: o.c.Queue.EpochsDir, Relay: o.relay, MaxRecords: o.c.Queue.MaxRecords, MaxBytes: o.c.Queue.MaxBytes,
-		MaxBookings: o.c.Queue.MaxBookings, Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Expired: o.expired, Log: o.log,
+		MaxBookings: o.c.Queue.MaxBookings, MaxAge: time.Duration(o.c.Queue.MaxAge), Floor: built(), Trusted: o.trusted, Preflight: newPreflight().run, Expired: o.expired, Log: o.log,
 	}, nil
 }
 
@@ -179,13 +179,14 @@ func (o *outbox) full(ctx context.Context) bool {
 }
 
 // watch proves once a minute, and whenever something went wrong, that the
-// queue can still store; once an hour it removes what has expired. It returns
+// queue can still store; a minute after the start and then once an hour it
+// removes what has expired: a kiosk that is switched off each night must, too. It returns
 // the reason once the queue cannot store, unless it is only full, or nil when
 // ctx ended.
 func (o *outbox) watch(ctx context.Context, beat func()) error {
-	minute, hour := time.NewTicker(time.Minute), time.NewTicker(time.Hour)
+	minute, due := time.NewTicker(time.Minute), time.NewTimer(time.Minute)
 	defer minute.Stop()
-	defer hour.Stop()
+	defer due.Stop()
 	for {
 		do := o.probe
 		select {
@@ -195,8 +196,9 @@ func (o *outbox) watch(ctx context.Context, beat func()) error {
 		case c := <-o.compactions:
 			return o.yield(c)
 		case <-minute.C:
-		case <-hour.C:
+		case <-due.C:
 			do = o.prune
+			due.Reset(time.Hour)
 		}
 		beat()
 		if err := do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, kiosk.ErrQueueFull) {
@@ -339,7 +341,7 @@ func (c Config) sealed() bool {
 
 // check is -check-config: everything that a start would need, touched by
 // nothing.
-func (c Config) check(ctx context.Context, log *slog.Logger) error {
+func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if c.simulated() {
 		if err := (&source{name: c.Camera.Source}).open(); err != nil {
 			return fmt.Errorf("%w: camera.source: %w", errConfig, err)

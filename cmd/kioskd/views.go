@@ -16,6 +16,7 @@ type views struct {
 	mu    sync.Mutex
 	queue []kiosk.View // the first is on the display, or next to be
 	last  kiosk.View   // drawn
+	over  *kiosk.View  // an installer's, in place of those without a session; nil: none
 }
 
 // longestQueue bounds how far a display that hangs can fall behind.
@@ -26,6 +27,30 @@ func newViews() *views {
 		changed: make(chan struct{}, 1),
 		queue:   []kiosk.View{{Screen: kiosk.IdleScreen, Locale: kiosk.Indonesian}},
 	}
+}
+
+// cover has an installer's view shown in place of what there is between
+// sessions; nil ends that.
+func (v *views) cover(view *kiosk.View) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over = nil
+	if view != nil {
+		own := *view
+		v.over = &own
+	}
+	v.signal()
+}
+
+// newest returns the view that is to be seen in the end.
+func (v *views) newest() kiosk.View {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last := v.queue[len(v.queue)-1]
+	if v.over != nil && last.Session == "" {
+		return *v.over
+	}
+	return last
 }
 
 // show adds the newest view. It never blocks.
@@ -58,6 +83,9 @@ func (v *views) show(view kiosk.View) {
 func (v *views) current() kiosk.View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.over != nil && v.queue[len(v.queue)-1].Session == "" {
+		return *v.over
+	}
 	for len(v.queue) > 1 && v.seen() {
 		v.queue = v.queue[1:]
 	}

@@ -79,6 +79,48 @@ func TestADisplayThatSleptShowsNoEarlierVisitor(t *testing.T) {
 	}
 }
 
+// An installer's screen lies over what there is between sessions, and never over
+// a visitor's.
+func TestAnInstallersScreenCoversNoVisitor(t *testing.T) {
+	v := newViews()
+	v.drawn(v.current())
+	step := kiosk.View{Screen: kiosk.CommissionScreen, Step: kiosk.LensStep}
+	v.cover(&step)
+	if got := v.current(); got != step || v.newest() != step {
+		t.Errorf("draws %+v, newest %+v", got, v.newest())
+	}
+	v.drawn(step)
+	v.show(kiosk.View{Screen: kiosk.OutOfServiceScreen})
+	if got := v.current(); got != step {
+		t.Errorf("draws %+v over an installer's", got)
+	}
+	v.show(kiosk.View{Session: "A", Screen: kiosk.ConsentScreen})
+	if v.newest().Session != "A" {
+		t.Errorf("newest is %+v, want the visitor's", v.newest())
+	}
+	for range 4 {
+		got := v.current()
+		if got.Screen == kiosk.CommissionScreen {
+			t.Error("a visitor is covered")
+		}
+		v.drawn(got)
+	}
+	if got := v.current(); got.Session != "A" {
+		t.Errorf("ends at %+v", got)
+	}
+	v.show(kiosk.View{Screen: kiosk.IdleScreen})
+	if got := v.current(); got != step {
+		t.Errorf("draws %+v once they left", got)
+	}
+	v.cover(nil)
+	for range 4 {
+		v.drawn(v.current())
+	}
+	if got := v.current(); got.Screen != kiosk.IdleScreen {
+		t.Errorf("ends at %+v", got)
+	}
+}
+
 func TestADisplayThatHangsIsShownTheNewest(t *testing.T) {
 	v := newViews()
 	for i := range 100 {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"livekiosk/camera"
+	"livekiosk/camera/exposure"
 	"livekiosk/camera/jpeg"
 	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
@@ -64,6 +66,11 @@ type daemon struct {
 	panel   *panel.Panel
 	camera  *camera.Camera
 	source  *source
+	light   *exposure.Control
+	put     func(*kiosk.Frame) // to analysis and screen; owns the frame
+	wizard  *wizard
+	profile *profile
+	lit     sync.Mutex // held while the panel is told what is on the display
 	eyes    *eyes
 	latest  *camera.Latest
 	preview *camera.Preview
@@ -85,6 +92,7 @@ type daemon struct {
 	theme   *theme.Theme
 	clock   *clock
 	metrics *metrics
+	sys     string // where sysfs is; "" but in tests
 
 	analysing atomic.Bool                       // the networks are loaded
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
@@ -147,25 +155,38 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
 		},
-		Faults: func() []kiosk.Fault { return d.station.State().Faults() },
-		Panel:  d.panel,
-		Log:    log,
+		Exposure: func() exposure.Status { return d.light.Status() },
+		Faults:   func() []kiosk.Fault { return d.station.State().Faults() },
+		Panel:    d.panel,
+		Log:      log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
 	d.preview = camera.NewPreview(&camera.Decoder{JPEG: jpeg.NewDecoder()}, previewShort)
+	eye := ""
+	if c.simulated() {
+		eye = c.Camera.Source
+	}
+	d.profile = openProfile(c.profilePath(), c.policy(), eye, log)
+	d.profile.say(ctx)
+	policy, fact := d.profile.current()
 	if d.station, err = station.New(station.Options{
-		Policy: c.policy(), Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
+		Policy: policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
 		Register: newRegister(d.outbox), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
-		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(),
+		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(fact),
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
 	}); err != nil {
 		return nil, err
 	}
-	pool := camera.NewPool(8)
+	d.profile.adopt = d.adopt
+	d.put = camera.Tee(camera.NewPool(8), d.latest.Put, d.preview.Put)
+	d.wizard = &wizard{daemon: d, luma: camera.MeanLuma(&camera.Decoder{JPEG: jpeg.NewDecoder()})}
 	if d.source, err = newSource(c, d.seen, log); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if d.light, err = exposure.New(exposure.Standard(), d.source.exposer(c), sinceBoot, log); err != nil {
+		return nil, err
 	}
 	d.eyes = &eyes{
 		c: c, src: d.source, evidence: camera.NewEvidence(jpeg.NewEncoder()),
@@ -173,7 +194,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		lend:    func(ctx context.Context, put func(*kiosk.Frame)) error { return d.camera.Lend(ctx, put) },
 	}
 	if d.camera, err = camera.New(camera.Options{
-		Source: d.source, Put: camera.Tee(pool, d.latest.Put, d.preview.Put), Probe: true,
+		Source: d.source, Put: d.put, Probe: true,
 		Mount: c.Camera.mount(), Luma: camera.MeanLuma(&camera.Decoder{JPEG: jpeg.NewDecoder()}), Reset: d.eyes.reset,
 		Fault: func(active bool, _ error) { d.fault(ctx, kiosk.CameraFault, active) },
 		Start: 5 * time.Second, // a camera or a board just woken
@@ -188,7 +209,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		return nil, fmt.Errorf("launch API: %w", err)
 	}
 	if d.server, err = api.New(api.Options{
-		Launcher: d.station, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Toucher: d.station, Unlocker: d.station, Doctor: d,
+		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Toucher: d.station, Unlocker: d.station, Doctor: d,
 		Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
@@ -204,11 +225,13 @@ func (d *daemon) parts() []part {
 		{"panel", d.panel.Run},
 		{"camera", d.camera.Run},
 		{"preview", d.preview.Run},
+		{"exposure", d.light.Run},
 		{"inference", d.infer},
 		{"outbox", d.deliver},
 		{"api", d.server.Run},
 		{"screen", d.draw},
 		{"memory", d.wash},
+		{"power", d.power},
 	}
 	if d.voice != nil {
 		all = append(all, part{"sound", d.voice.Run})
@@ -230,13 +253,16 @@ func (d *daemon) close(ctx context.Context) {
 }
 
 // facts is the provenance that goes into every record and trace.
-func (d *daemon) facts() map[string]string {
+func (d *daemon) facts(profile string) map[string]string {
 	f := map[string]string{
 		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
 		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
 	}
 	if d.c.testOnly() != "" {
 		f["trust"] = "test" // nobody stood before a camera, or nobody knows who did
+	}
+	if profile != "" {
+		f["profile"] = profile
 	}
 	for role, sum := range d.loaded.Hashes {
 		f["model_"+role] = sum
@@ -263,11 +289,10 @@ func (d *daemon) show(v kiosk.View) {
 			d.leave = d.busy.Hold()
 		}
 	}
+	d.lit.Lock()
 	d.views.show(v)
-	if d.voice != nil {
-		d.voice.Show(v)
-	}
-	d.panel.Show(v)
+	d.panel.Show(d.views.newest())
+	d.lit.Unlock()
 	if d.visitor != "" && v.Session != d.visitor {
 		hint(d.left)
 	}
@@ -285,6 +310,29 @@ func (d *daemon) show(v kiosk.View) {
 	}
 }
 
+// cover shows an installer's view between sessions; nil ends that.
+func (d *daemon) cover(v *kiosk.View) {
+	d.lit.Lock()
+	defer d.lit.Unlock()
+	d.views.cover(v)
+	d.panel.Show(d.views.newest())
+}
+
+// drawn is told what is on the display.
+func (d *daemon) drawn(v kiosk.View) {
+	if l := d.wizard.looking.Load(); l != nil && v.Screen == kiosk.CommissionScreen {
+		l.draws(v, sinceBoot())
+	}
+	d.views.drawn(v)
+}
+
+// adopt has the sessions to come judged by a policy.
+func (d *daemon) adopt(ctx context.Context, p flow.Policy, fact string) {
+	if err := d.station.Adopt(ctx, p, fact); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "profile not taken over", slog.Any("err", err))
+	}
+}
+
 func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 	if err := d.station.Fault(ctx, f, active); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "fault not told", slog.String("fault", string(f)), slog.Any("err", err))
@@ -293,6 +341,9 @@ func (d *daemon) fault(ctx context.Context, f kiosk.Fault, active bool) {
 
 // seen tells the station which camera a stream comes from.
 func (d *daemon) seen(ctx context.Context, id trust.Identity, trusted bool) {
+	if trusted {
+		d.profile.seen(ctx, id.String())
+	}
 	if err := d.station.Opened(ctx, id.String(), trusted); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "camera not told", slog.Any("err", err))
 	}
@@ -330,8 +381,19 @@ func (d *daemon) infer(ctx context.Context) error {
 				}
 			}
 		}
-	}, d.station.Assessed)
+	}, d.assessed)
 	return errors.Join(err, unload())
+}
+
+// assessed passes on what was seen.
+func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Frame) error {
+	d.light.Saw(a)
+	if l := d.wizard.looking.Load(); l != nil { // an installer's, and no visitor's
+		f.Release()
+		l.saw(a)
+		return nil
+	}
+	return d.station.Assessed(ctx, a, f)
 }
 
 // load opens the networks of set, verified anew where that fails. What cannot
@@ -530,7 +592,7 @@ func (d *daemon) draw(ctx context.Context) error {
 	o := ui.Options{
 		Desk: staff.glance, Millimetres: d.c.Display.WidthMM, Scan: time.Duration(d.c.Display.Scan),
 		View:    d.views.current,
-		Drawn:   d.views.drawn,
+		Drawn:   d.drawn,
 		Changed: d.views.changed,
 		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
@@ -573,6 +635,8 @@ func (d *daemon) status() api.Status {
 	out.Camera.FramesPerSecond = cam.Rate
 	out.Camera.Source, out.Camera.Frames, out.Camera.Dropped = d.c.Camera.Source, cam.Frames, d.latest.Skipped()
 	out.Camera.Reopened, out.Camera.Resets, out.Camera.Lost = cam.Reopened, cam.Resets, cam.Skipped
+	light := d.light.Status()
+	out.Camera.Exposure = api.ExposureStatus{Mode: string(light.Mode), Stops: light.Stops}
 	if dev := d.source.status(); dev.Path != "" {
 		out.Camera.Identity, out.Camera.Mode, out.Camera.Trust = dev.ID.String(), dev.Mode.String(), dev.Trust.Reason
 		out.Camera.Lost, out.Camera.CameraSkips = dev.Stats.Gaps, skips(dev.Stats)

@@ -120,6 +120,19 @@ func (m Manifest) Fetch(ctx context.Context, o FetchOptions) error {
 	return nil
 }
 
+// Paths returns where the files are that a kiosk needs: all but those that are
+// only converted.
+func (m Manifest) Paths(o FetchOptions) []string {
+	o = o.withDefaults()
+	var paths []string
+	for _, a := range m.wanted(o.Archs) {
+		if a.Role != Source {
+			paths = append(paths, filepath.Join(o.Dir, a.Name))
+		}
+	}
+	return paths
+}
+
 // wanted returns the artifacts for any of archs.
 func (m Manifest) wanted(archs []string) []Artifact {
 	var all []Artifact

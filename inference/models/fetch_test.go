@@ -36,6 +36,14 @@ func TestFetchMakesTheDirectoryCompleteAndLeavesNothingElse(t *testing.T) {
 			t.Errorf("progress %q does not say %q", said.String(), line)
 		}
 	}
+	if got, want := len(r.manifest.Paths(o)), len(complete)-1; got != want { // not the file that was converted
+		t.Errorf("a kiosk needs %d files, want %d: %v", got, want, r.manifest.Paths(o))
+	}
+	for _, path := range r.manifest.Paths(o) {
+		if _, err := os.Stat(path); err != nil || filepath.Ext(path) == ".tflite" {
+			t.Errorf("a kiosk needs %s: %v", path, err)
+		}
+	}
 	said.Reset()
 	if err := r.manifest.Fetch(t.Context(), o); err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func (c *Crop) skin(width float32) spot {
 }
 
 // Cover measures what covers the face, whose sharpness is as Crop.Sharpness has
-// it: where that is under 25, a mouth is not missed for being blurred.
+// it: where that is under 40, a mouth is not missed for being blurred.
 func (c *Crop) Cover(sharpness float32) Cover {
 	m := c.mesh
 	right, left := m.Eyes()
@@ -191,7 +191,7 @@ func (c *Crop) Cover(sharpness float32) Cover {
 		covered(eyes[0], 0.03, 0.055, 0.7*max(rough[1], rough[2])),
 		covered(eyes[1], 0.03, 0.055, 0.7*max(rough[0], rough[2])),
 	)
-	if v.Mouth = mouth.share(mouth.foreign); sharpness >= 25 {
+	if v.Mouth = mouth.share(mouth.foreign); sharpness >= 40 {
 		v.Mouth = covered(mouth, 0.02, 0.052, 0.35*max(rough[0], rough[1]))
 	}
 	v.Nose, v.Forehead = nose.share(nose.foreign), forehead.share(forehead.foreign)

@@ -122,7 +122,7 @@ func TestCover(t *testing.T) {
 	} {
 		for tone, skin := range skins {
 			c := crop(drawn(skin, test.on(skin)), face())
-			if got := c.Cover(c.Sharpness()); !test.ok(got) {
+			if got := c.Cover(100); !test.ok(got) {
 				t.Errorf("%s on %s skin: %+v", test.name, tone, got)
 			}
 		}
@@ -153,7 +153,7 @@ func TestABlurredMouthIsNotMissed(t *testing.T) {
 	if got := c.Cover(20); got.Mouth != 0 {
 		t.Errorf("blurred: mouth %v", got.Mouth)
 	}
-	if got := c.Cover(25); got.Mouth != 1 {
+	if got := c.Cover(40); got.Mouth != 1 {
 		t.Errorf("sharp, and no mouth to be seen: %v", got.Mouth)
 	}
 }

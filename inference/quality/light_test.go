@@ -360,12 +360,12 @@ func TestSharpness(t *testing.T) {
 		want float64
 	}{
 		{"flat is 0", func(int, int) uint8 { return 77 }, 0},
-		{"a slope is 0", func(x, y int) uint8 { return uint8(x/2*2/2 + y) }, 1},
-		// Each pixel differs by 255 from four neighbours: the Laplacian is 1020
-		// and -1020 in turn, its variance 1020 squared.
-		{"a chessboard is the sharpest", func(x, y int) uint8 { return uint8((x + y) % 2 * 255) }, 1020 * 1020},
-		// One column in four is white: Laplacians -510, 255, 0, 255.
-		{"stripes", func(x, _ int) uint8 { return uint8((4 - x%4) / 4 * 255) }, (510*510 + 255*255 + 255*255) / 4.0},
+		{"a slope is 0", func(x, y int) uint8 { return uint8(x/2*2/2 + y) }, 0},
+		// Each dot is 510 darker than what is two pixels aside in any direction, and as
+		// much lighter in the middle between two dots.
+		{"dots four pixels apart", func(x, y int) uint8 { return uint8((4 - x%4) / 4 * ((4 - y%4) / 4) * 255) }, 2.0 / 3 * 2 * 510 * 510 / 16},
+		{"stripes have no detail along them", func(x, _ int) uint8 { return uint8((4 - x%4) / 4 * 255) }, 0},
+		{"single pixels are noise", func(x, y int) uint8 { return uint8((x + y) % 2 * 255) }, 0},
 	} {
 		if got := crop(grey(test.luma), centred()).Sharpness(); off(got, test.want) > 0.01*test.want+0.01 {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
@@ -373,8 +373,8 @@ func TestSharpness(t *testing.T) {
 	}
 	// Outside of the box's circle nothing counts.
 	ring := grey(func(x, y int) uint8 {
-		if math.Hypot(float64(x)-95.5, float64(y)-95.5) > 66 {
-			return uint8((x + y) % 2 * 255)
+		if math.Hypot(float64(x)-95.5, float64(y)-95.5) > 68 {
+			return uint8((4 - x%4) / 4 * ((4 - y%4) / 4) * 255)
 		}
 		return 90
 	})

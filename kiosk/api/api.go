@@ -2,8 +2,8 @@
 // for the partner's front end, staff and fleet engines. It launches sessions,
 // tells how they go and end, takes bookings and decisions about records, shows
 // the daemon's state, its metrics and the outbox, lets support look after the
-// outbox: verify, export and compact it, and staff after the camera and the
-// panel's lines.
+// outbox: verify, export and compact it, staff after the camera and the panel's
+// lines, and an installer commission the kiosk.
 // openapi.yaml beside this file describes every route.
 //
 // Nothing that passes through here is logged with a user token, a user id or
@@ -46,23 +46,24 @@ type Queue interface {
 // Options are what a Server needs. All without a stated meaning of nil are
 // required.
 type Options struct {
-	Launcher Launcher
-	Queue    Queue
-	Bookings Bookings // nil: the routes of bookings answer 501
-	Letters  Letters  // nil: the routes of one record answer 501
-	Ledger   Ledger   // nil: the routes of erasures and keys answer 501
-	Upkeep   Upkeep   // nil: the routes that verify, export and compact answer 501
-	Panel    Panel    // nil: the routes of the panel answer 501
-	Cameras  Cameras  // nil: the routes of cameras answer 501
-	Drainer  Drainer  // nil: the routes of a drain answer 501
-	Toucher  Toucher  // nil: the route of taps answers 501
-	Unlocker Unlocker // nil: the route of the lock answers 501
-	Doctor   Doctor   // nil: the routes of the health report answer 501
-	Log      *Events
-	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
-	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
-	Listener net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
-	Logger   *slog.Logger  // nil: nothing is logged
+	Launcher     Launcher
+	Queue        Queue
+	Bookings     Bookings     // nil: the routes of bookings answer 501
+	Letters      Letters      // nil: the routes of one record answer 501
+	Ledger       Ledger       // nil: the routes of erasures and keys answer 501
+	Upkeep       Upkeep       // nil: the routes that verify, export and compact answer 501
+	Panel        Panel        // nil: the routes of the panel answer 501
+	Cameras      Cameras      // nil: the routes of cameras answer 501
+	Commissioner Commissioner // nil: the routes of commissioning answer 501
+	Drainer      Drainer      // nil: the routes of a drain answer 501
+	Toucher      Toucher      // nil: the route of taps answers 501
+	Unlocker     Unlocker     // nil: the route of the lock answers 501
+	Doctor       Doctor       // nil: the routes of the health report answer 501
+	Log          *Events
+	Status       func() Status // called at each request, from any goroutine; Queue is filled in after it
+	Metrics      http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
+	Listener     net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
+	Logger       *slog.Logger  // nil: nothing is logged
 }
 
 // Validate reports the first required option that is missing.
@@ -130,6 +131,8 @@ func New(o Options) (*Server, error) {
 		{http.MethodGet, "/v1/cameras", s.getCameras},
 		{http.MethodPost, "/v1/cameras/probe", s.postProbe},
 		{http.MethodPost, "/v1/cameras/picture", s.postPicture},
+		{http.MethodGet, "/v1/commission", s.getCommission},
+		{http.MethodPost, "/v1/commission/{step}", s.postCommission},
 		{http.MethodGet, "/v1/drain", s.getDrain},
 		{http.MethodPost, "/v1/drain", s.postDrain},
 		{http.MethodDelete, "/v1/drain", s.deleteDrain},

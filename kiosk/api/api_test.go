@@ -289,6 +289,33 @@ func (k *fakeKiosk) ClearTamper(_ context.Context, by string) error {
 
 func (k *fakeKiosk) Cameras(context.Context) ([]api.Camera, error) { return k.cameras, k.broken }
 
+func (k *fakeKiosk) Commissioned() kiosk.Commissioned {
+	return kiosk.Commissioned{File: "/p.json", InUse: true, Reason: "it is of this camera", Camera: "c", Steps: []kiosk.Reading{reading(kiosk.FocusStep, true)}}
+}
+
+// reading is one of a step that is under way, or has been passed.
+func reading(step kiosk.Step, passed bool) kiosk.Reading {
+	return kiosk.Reading{Step: step, Progress: 1, Figures: map[string]float64{"sharpness": 40}, Ended: passed, Passed: passed}
+}
+
+// Commission tells once how it stands, unless it cannot begin.
+func (k *fakeKiosk) Commission(_ context.Context, t kiosk.Task, each func(kiosk.Reading)) (kiosk.Reading, error) {
+	if err := k.taken(); err != nil {
+		return kiosk.Reading{}, err
+	}
+	if t.Step == kiosk.DistanceStep && t.Distance == 0 {
+		return kiosk.Reading{}, fmt.Errorf("%w: how far", api.ErrTask)
+	}
+	if t.Delay > 0 {
+		return kiosk.Reading{}, api.ErrCommissioning
+	}
+	each(reading(t.Step, false))
+	if t.Step == kiosk.LensStep {
+		return kiosk.Reading{}, kiosk.ErrOccupied
+	}
+	return reading(t.Step, true), nil
+}
+
 // taken tells whether a session needs the camera, or what is broken.
 func (k *fakeKiosk) taken() error {
 	for _, r := range k.results {
@@ -357,7 +384,7 @@ func (k *fakeKiosk) Health(_ context.Context, probe bool) api.Health {
 func (k *fakeKiosk) status() api.Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := api.Status{Version: "1.2.3", Phase: "idle", Faults: k.faults, Ready: len(k.faults) == 0, Camera: api.CameraStatus{Source: "clip"}}
+	s := api.Status{Version: "1.2.3", Phase: "idle", Faults: k.faults, Ready: len(k.faults) == 0, Camera: api.CameraStatus{Source: "clip", Exposure: api.ExposureStatus{Mode: "face", Stops: 0.5}}}
 	if k.alarm != nil {
 		k.alarm(&s)
 	}
@@ -399,7 +426,7 @@ func newWorldOn(t *testing.T, l net.Listener, drop ...func(*api.Options)) *world
 		},
 	}, logged: &bytes.Buffer{}}
 	o := api.Options{
-		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Toucher: w.kiosk, Unlocker: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
+		Launcher: w.kiosk, Queue: w.kiosk, Bookings: w.kiosk, Letters: w.kiosk, Ledger: w.kiosk, Upkeep: w.kiosk, Cameras: w.kiosk, Commissioner: w.kiosk, Panel: w.kiosk, Drainer: w.kiosk, Toucher: w.kiosk, Unlocker: w.kiosk, Doctor: w.kiosk, Log: log, Status: w.kiosk.status, Listener: l,
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("kiosk_up 1\n")) }),
 		Logger:  slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -445,7 +472,7 @@ func TestAnswers(t *testing.T) {
 	broken := func(err error) func(*world) { return func(w *world) { w.kiosk.set(func() { w.kiosk.broken = err }) } }
 
 	bare := func(o *api.Options) {
-		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Panel, o.Drainer, o.Toucher, o.Unlocker, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+		o.Bookings, o.Letters, o.Ledger, o.Upkeep, o.Cameras, o.Commissioner, o.Panel, o.Drainer, o.Toucher, o.Unlocker, o.Doctor, o.Metrics = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	}
 	const booking = `{"correlationId":"b1","userId":"SECRET-USER","userIdType":"T","locale":"en_ID"}`
 	booked := func(w *world) {
@@ -692,11 +719,11 @@ func TestAnswers(t *testing.T) {
 
 		{
 			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
 		},
 		{
 			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
 		},
 		{
 			name: "the status of a kiosk with alarms", route: "GET /v1/status", code: 200, want: `{"version":"1.2.3",…`,
@@ -889,6 +916,30 @@ func TestAnswers(t *testing.T) {
 		{name: "a picture where nobody looks after the camera", drop: bare, route: "POST /v1/cameras/picture", body: `{"consent":true}`, code: 501, want: `{"message":"this kiosk lets nobody…`},
 		{name: "health of a kiosk out of service", before: down, route: "GET /healthz", code: 200, want: `{"message":"ok"}`},
 		{name: "readiness", route: "GET /readyz", code: 200, want: `{"message":"ready"}`},
+		{
+			name: "what was commissioned", route: "GET /v1/commission", code: 200,
+			want: `{"file":"/p.json","inUse":true,"reason":"it is of this camera","camera":"c","steps":[{"step":"focus","note":"","progress":1,"figures":{"sharpness":40},"ended":true,"passed":true}]}`,
+		},
+		{name: "what was commissioned of a kiosk that cannot be", drop: bare, route: "GET /v1/commission", code: 501, want: `{"message":"this kiosk cannot be commissioned"}`},
+		{
+			name: "a step", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true,"heightCm":150}`, code: 200,
+			want: `{"step":"focus","note":"","progress":1,"figures":{"sharpness":40},"ended":false,"passed":false}` + "\n" + `{"step":"focus","note":"","progress":1,"figures":{"sharpness":40},"ended":true,"passed":true}`,
+		},
+		{
+			name: "a step that a session ends", route: "POST /v1/commission/{step}", path: "/v1/commission/lens", body: `{"consent":true}`, code: 200,
+			want: `{"step":"lens","note":"","progress":1,"figures":{"sharpness":40},"ended":false,"passed":false}` + "\n" +
+				`{"step":"lens","note":"","progress":0,"figures":{},"ended":true,"passed":false,"problem":"the kiosk needs the camera itself: try once the visitor has left"}`,
+		},
+		{name: "a step that there is not", route: "POST /v1/commission/{step}", path: "/v1/commission/polish", body: `{"consent":true}`, code: 400, want: `{"message":"there is no such step"}`},
+		{name: "a step without consent", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{}`, code: 400, want: `{"message":"consent must be true: whoever…`},
+		{name: "a step with something else", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true,"of":"SECRET"}`, code: 400, want: `{"message":"of is not a field of a task…`},
+		{name: "a step that never ends", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true,"withinMs":900000}`, code: 400, want: `{"message":"withinMs is outside…`},
+		{name: "a step that begins much later", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true,"delayMs":-1}`, code: 400, want: `{"message":"delayMs is outside…`},
+		{name: "a task that cannot be done", route: "POST /v1/commission/{step}", path: "/v1/commission/distance", body: `{"consent":true}`, code: 400, want: `{"message":"a task that cannot be done: how far"}`},
+		{name: "a step beside another", route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true,"delayMs":1}`, code: 409, want: `{"message":"another step of commissioning…`},
+		{name: "a step in a session", before: running, route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true}`, code: 409, want: `{"message":"the kiosk needs the camera…`},
+		{name: "a step of a camera that is gone", before: broken(errLater), route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true}`, code: 503, want: `{"message":"later"}`},
+		{name: "a step of a kiosk that cannot be commissioned", drop: bare, route: "POST /v1/commission/{step}", path: "/v1/commission/focus", body: `{"consent":true}`, code: 501, want: `{"message":"this kiosk cannot be commissioned"}`},
 		{name: "readiness of a kiosk out of service", before: down, route: "GET /readyz", code: 503, want: `{"message":"out of service: [camera]"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

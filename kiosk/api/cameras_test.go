@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -29,6 +31,31 @@ func TestWhoUsesTheCameraIsLogged(t *testing.T) {
 				t.Errorf("logged %s, want %q", log, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheClientCommissions(t *testing.T) {
+	w, path, _ := serve(t)
+	c := api.NewClient(path)
+	if got, err := c.Commissioned(t.Context()); err != nil || !got.InUse || len(got.Steps) != 1 || got.Steps[0].Figures["sharpness"] != 40 {
+		t.Errorf("Commissioned() = %+v, %v", got, err)
+	}
+	var told []kiosk.Reading
+	note := func(r kiosk.Reading) error { told = append(told, r); return nil }
+	task := kiosk.Task{Step: kiosk.FocusStep, Height: 150, Within: time.Minute}
+	if r, err := c.Commission(t.Context(), task, note); err != nil || !r.Passed || len(told) != 1 || told[0].Ended {
+		t.Errorf("Commission() = %+v, %v, told %+v", r, err, told)
+	}
+	if _, err := c.Commission(t.Context(), task, func(kiosk.Reading) error { return errLater }); !errors.Is(err, errLater) {
+		t.Errorf("Commission() = %v, want the caller's own", err)
+	}
+	task.Step = kiosk.LensStep // breaks off
+	if _, err := c.Commission(t.Context(), task, note); !refusedWith(err, 503) || !strings.Contains(err.Error(), "visitor has left") {
+		t.Errorf("Commission() = %v", err)
+	}
+	w.kiosk.set(func() { w.kiosk.broken = errLater })
+	if _, err := c.Commission(t.Context(), task, note); !refusedWith(err, 503) || !strings.Contains(err.Error(), "later") {
+		t.Errorf("Commission() = %v", err)
 	}
 }
 

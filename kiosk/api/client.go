@@ -283,6 +283,54 @@ func (c *Client) Picture(ctx context.Context) ([]byte, error) {
 	return jpeg, nil
 }
 
+// Commissioned returns what was found out about the kiosk.
+func (c *Client) Commissioned(ctx context.Context) (kiosk.Commissioned, error) {
+	var out kiosk.Commissioned
+	err := c.call(ctx, http.MethodGet, "/v1/commission", nil, &out)
+	return out, err
+}
+
+// Commission has one step done with whoever stands before the camera, and has
+// agreed to that, and calls fn with how it stands, now and then. It returns how
+// it ended, and fn's error as it is. A step that broke off is a *RefusalError
+// that may be tried again.
+func (c *Client) Commission(ctx context.Context, t kiosk.Task, fn func(kiosk.Reading) error) (kiosk.Reading, error) {
+	body, err := json.Marshal(struct {
+		Consent  bool         `json:"consent"`
+		Locale   kiosk.Locale `json:"locale,omitempty"`
+		Distance int          `json:"distanceCm,omitempty"`
+		Height   int          `json:"heightCm,omitempty"`
+		Delay    int64        `json:"delayMs,omitempty"`
+		Within   int64        `json:"withinMs,omitempty"`
+	}{true, t.Locale, int(t.Distance), int(t.Height), t.Delay.Milliseconds(), t.Within.Milliseconds()})
+	if err != nil {
+		return kiosk.Reading{}, fmt.Errorf("encode task: %w", err)
+	}
+	resp, err := send(ctx, c.patient, http.MethodPost, "/v1/commission/"+url.PathEscape(string(t.Step)), "application/json", body)
+	if err != nil {
+		return kiosk.Reading{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	sc := bufio.NewScanner(resp.Body)
+	sc.Buffer(nil, maxEvent)
+	for sc.Scan() {
+		var l CommissionLine
+		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
+			return kiosk.Reading{}, fmt.Errorf("%w: a line cannot be read: %w", ErrBroken, errors.Join(sc.Err(), err))
+		}
+		switch {
+		case l.Problem != "":
+			return kiosk.Reading{}, &RefusalError{HTTP: http.StatusServiceUnavailable, Message: l.Problem, Retriable: true}
+		case l.Ended:
+			return l.Reading, nil
+		}
+		if err := fn(l.Reading); err != nil {
+			return kiosk.Reading{}, err
+		}
+	}
+	return kiosk.Reading{}, fmt.Errorf("%w: %w", ErrBroken, cmp.Or(sc.Err(), io.ErrUnexpectedEOF))
+}
+
 // Book books a person who is expected.
 func (c *Client) Book(ctx context.Context, b kiosk.Booking) (Booked, error) {
 	body, err := json.Marshal(struct {

@@ -135,7 +135,7 @@ func own(path, gid string) error {
 		if err != nil {
 			return fmt.Errorf("group id %s: %w", gid, err)
 		}
-		if err := os.Chown(path, -1, n); err != nil {
+		if err := give(path, n); err != nil {
 			return fmt.Errorf("give the socket to the staff group, of which the daemon must be a member (SupplementaryGroups=): %w", err)
 		}
 	}
@@ -143,6 +143,19 @@ func own(path, gid string) error {
 		return fmt.Errorf("open the socket to its group: %w", err)
 	}
 	return nil
+}
+
+// give gives the file at path to a group. It asks for nothing where that is so
+// already: a sandbox may forbid it.
+func give(path string, gid int) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	if st.Gid == uint32(gid) { //nolint:gosec // a group's
+		return nil
+	}
+	return os.Chown(path, -1, gid)
 }
 
 // removeStale removes a socket that nobody answers on.

@@ -62,7 +62,17 @@ type CameraStatus struct {
 	Reopened        uint64  `json:"reopened"`        // after a failure
 	Resets          uint64  `json:"resets"`          // that were asked for
 
+	Exposure ExposureStatus `json:"exposure"`
+
 	CameraSkips
+}
+
+// An ExposureStatus says who sets the exposure: "off", the camera or the
+// configuration alone; "face", a visitor's face corrects the camera's automatic;
+// "frozen", nobody, while a light challenge runs.
+type ExposureStatus struct {
+	Mode  string  `json:"mode"`
+	Stops float64 `json:"stops"` // of correction: positive is brighter
 }
 
 // A Reach says whether a service can be reached.

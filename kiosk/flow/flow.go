@@ -129,6 +129,7 @@ type State struct {
 	Storage bool `json:"storage_fault"`
 	Clock   bool `json:"clock_fault"`
 	Tamper  bool `json:"tamper_fault"`
+	Power   bool `json:"power_fault"`  // no new session: the one that runs goes on
 	Lock    bool `json:"lock_fault"`   // likewise
 	Update  bool `json:"update_fault"` // no new session: the one that runs goes on
 
@@ -747,7 +748,7 @@ func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 func (s State) Rested() State {
 	next := State{
 		Phase: Idle, Away: s.Away, Failed: s.Failed, Try: s.Try,
-		Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Lock: s.Lock, Update: s.Update,
+		Camera: s.Camera, Model: s.Model, Storage: s.Storage, Clock: s.Clock, Tamper: s.Tamper, Power: s.Power, Lock: s.Lock, Update: s.Update,
 	}
 	if len(next.Faults()) > 0 {
 		next.Phase = OutOfService
@@ -770,6 +771,8 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		s.Clock = in.Active
 	case kiosk.TamperFault:
 		s.Tamper = in.Active
+	case kiosk.PowerFault:
+		s.Power = in.Active
 	case kiosk.LockFault:
 		s.Lock, s.Failed = in.Active, [len(s.Failed)]time.Duration{}
 	case kiosk.UpdateFault:
@@ -812,6 +815,7 @@ func (s State) Faults() []kiosk.Fault {
 		{kiosk.ModelFault, s.Model},
 		{kiosk.CameraFault, s.Camera},
 		{kiosk.ClockFault, s.Clock},
+		{kiosk.PowerFault, s.Power},
 		{kiosk.LockFault, s.Lock},
 		{kiosk.UpdateFault, s.Update},
 	} {

@@ -73,6 +73,14 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
 		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
 		{"an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen = 0.3 }, kiosk.NotNeutral},
+		{"a turned face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Face = 25, image.Rect(550, 270, 720, 440) }, kiosk.TurnRight},
+		{"a face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Face = image.Rect(550, 270, 720, 440) }, kiosk.FaceTooFar},
+		{"a chin that only seems low, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch, a.Sharpness = -30, 3 }, kiosk.Blurred},
+		{"no iris, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Sharpness = 0.05, 3 }, kiosk.Blurred},
+		{"teeth in an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Cover.Mouth = 0.2, 0.5 }, kiosk.NotNeutral},
+		{"a dark bar before the eyes and the forehead", kiosk.Far, func(a *kiosk.Assessment) {
+			a.Cover.Shade, a.Cover.Eyes, a.Cover.Forehead = 1, 1, 0.9
+		}, kiosk.EyesCovered},
 		{"an open mouth, but blurred: what gates comes first", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Sharpness = 0.3, 3 }, kiosk.Blurred},
 		{"too far and too dark: the distance comes first", kiosk.Far, func(a *kiosk.Assessment) { a.Face, a.FaceLuma = image.Rect(590, 310, 690, 410), 20 }, kiosk.FaceTooFar},
 	} {
@@ -98,7 +106,11 @@ func TestHintsDoNotFlicker(t *testing.T) {
 		for i := range 1000 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			x, width = x+rng.IntN(21)-10, max(60, width+rng.IntN(13)-6)
+			if rng.IntN(40) == 0 { // a step aside
+				x += rng.IntN(161) - 80
+			}
 			a := good()
+			a.At = at
 			a.Face = image.Rect(x-width/2, 360-width/2, x+width/2, 360+width/2)
 			a.IED, a.FaceLuma = 0.45*float32(width), 40+4*rng.Float32()
 			a.Faces = min(1, rng.IntN(30))
@@ -116,7 +128,9 @@ func TestHintsDoNotFlicker(t *testing.T) {
 		}
 		for range 40 {
 			at += 50 * time.Millisecond
-			s = p.Step(s, at, kiosk.Far, good())
+			a := good()
+			a.At = at
+			s = p.Step(s, at, kiosk.Far, a)
 		}
 		if !p.Held(s, at) {
 			t.Fatalf("seed %d: a good face held still for 2 s is not captured: %+v", seed, s)
@@ -153,34 +167,38 @@ func TestNotNeutralGuidesAndDoesNotGate(t *testing.T) {
 func TestAProfileWithoutLimitsJudgesAsBefore(t *testing.T) {
 	p := guidance.Standard()
 	p.EyesCoverMax, p.MouthCoverMax, p.CheekCoverMax, p.MaskMin, p.ShadeMax = 0, 0, 0, 0, 0
-	p.BarMin, p.GlareEyesMax, p.GlareSkinMax, p.MouthMax, p.DetailMin, p.LidsMax, p.IrisMin = 0, 0, 0, 0, 0, 0, 0
+	p.BarMin, p.GlareEyesMax, p.GlareSkinMax, p.MouthMax, p.DetailMin, p.LidsMax, p.IrisMin, p.MotionMax = 0, 0, 0, 0, 0, 0, 0, 0
 	a := good()
 	a.MouthOpen, a.EyesOpen = 0.5, 0.035
 	a.Cover = kiosk.Cover{Eyes: 1, Mouth: 1, Lower: 1, Shade: 1, GlareEyes: 1, GlareSkin: 1}
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+	runs := guidance.State{Trail: guidance.Trail{At: -time.Second}}
+	if s := p.Step(runs, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold || s.Motion < 1 {
 		t.Errorf("hint %s", s.Hint)
 	}
 }
 
 func TestASmearedLens(t *testing.T) {
 	p := guidance.Standard()
-	behind := func(raw float32) kiosk.Assessment {
+	behind := func(detail float32) kiosk.Assessment {
 		a := good()
-		a.Quality.BackgroundUniformity.Raw = raw
+		a.Detail = detail
 		return a
 	}
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(1)); s.Hint != kiosk.GoodHold {
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(0.005)); s.Hint != kiosk.GoodHold {
 		t.Errorf("without a reference: %s", s.Hint)
 	}
-	p.Detail = guidance.Detail(behind(40))
-	for raw, want := range map[float32]kiosk.Hint{40: kiosk.GoodHold, 26: kiosk.GoodHold, 20: kiosk.LensSmudge} {
-		if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(raw)); s.Hint != want {
-			t.Errorf("detail %v of 40: %s, want %s", raw, s.Hint, want)
+	p.Detail = guidance.Detail(behind(0.2))
+	for detail, want := range map[float32]kiosk.Hint{0.2: kiosk.GoodHold, 0.13: kiosk.GoodHold, 0.1: kiosk.LensSmudge} {
+		if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(detail)); s.Hint != want {
+			t.Errorf("detail %v of 0.2: %s, want %s", detail, s.Hint, want)
 		}
 	}
-	a := behind(0)
-	a.Quality.BackgroundUniformity.Q = -1
-	if s := p.Step(guidance.State{}, 0, kiosk.Far, a); s.Hint != kiosk.GoodHold {
+	near := behind(0.1)
+	near.Face, near.IED = image.Rect(460, 180, 820, 540), 160
+	if s := p.Step(guidance.State{}, 0, kiosk.Near, near); s.Hint != kiosk.GoodHold {
+		t.Errorf("a near face, beside which there is too little to see: %s", s.Hint)
+	}
+	if s := p.Step(guidance.State{}, 0, kiosk.Far, behind(0)); s.Hint != kiosk.GoodHold {
 		t.Errorf("no background in sight: %s", s.Hint)
 	}
 }
@@ -188,7 +206,7 @@ func TestASmearedLens(t *testing.T) {
 // detailed returns a good assessment before a background with some detail.
 func detailed() kiosk.Assessment {
 	a := good()
-	a.Quality.BackgroundUniformity.Raw = 50
+	a.Detail = 0.2
 	return a
 }
 
@@ -207,6 +225,10 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for i := range 400 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			a := detailed()
+			a.At = at
+			if rng.IntN(10) == 0 { // a start
+				a.Face = a.Face.Add(image.Pt(rng.IntN(121)-60, rng.IntN(41)-20))
+			}
 			measures := []struct {
 				value *float32
 				limit float32
@@ -221,8 +243,8 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 				{&a.Roll, -15},
 				{&a.EyesOpen, 0.03},
 				{&a.MouthOpen, 0.2},
-				{&a.Sharpness, 20},
-				{&a.Quality.BackgroundUniformity.Raw, 30},
+				{&a.Sharpness, 31},
+				{&a.Detail, 0.128},
 				{&a.Cover.Eyes, 0.5},
 				{&a.Cover.Nose, 0.38},
 				{&a.Cover.Mouth, 0.25},
@@ -253,6 +275,7 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for range 40 {
 			at += 50 * time.Millisecond
 			a := detailed()
+			a.At = at
 			s = p.Step(s, at, kiosk.Far, a)
 		}
 		if !p.Held(s, at) {
@@ -262,7 +285,7 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 	for _, h := range []kiosk.Hint{
 		kiosk.CameraBlocked, kiosk.TooDark, kiosk.TooBright, kiosk.Backlit, kiosk.UnevenLight, kiosk.GlareGlasses, kiosk.GlareSkin, kiosk.LensSmudge,
 		kiosk.Sunglasses, kiosk.Mask, kiosk.EyesCovered, kiosk.MouthCovered, kiosk.FaceCovered, kiosk.TurnRight, kiosk.ChinDown, kiosk.StraightenHead,
-		kiosk.EyesClosed, kiosk.NotNeutral, kiosk.Blurred,
+		kiosk.EyesClosed, kiosk.NotNeutral, kiosk.Blurred, kiosk.HoldStill,
 	} {
 		if !met[h] {
 			t.Errorf("the walk never met %s", h)

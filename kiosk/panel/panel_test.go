@@ -188,6 +188,8 @@ func TestTheLightFollowsTheScreen(t *testing.T) {
 			{kiosk.SavedScreen, []string{"green"}},
 			{kiosk.StaffScreen, nil},
 			{kiosk.RestingScreen, nil},
+			{kiosk.CommissionScreen, []string{"ring", "red", "green", "blue"}},
+			{kiosk.IdleScreen, nil},
 		} {
 			b.Show(kiosk.View{Screen: tt.screen})
 			b.lit(tt.on...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type runner struct {
 	consent kiosk.Consent
 	images  map[kiosk.Pose]*image
 	tape    *tape
+	next    *adopted // for the next session; nil: the same policy
 	puts    sync.WaitGroup
 }
 
@@ -66,6 +68,24 @@ func (r *runner) step(ctx context.Context, m message) {
 	}
 	r.tell(ctx, before)
 }
+
+// adopt takes over the policy that was asked for, if no session runs.
+func (r *runner) adopt() {
+	if r.next == nil || r.now.Session != "" {
+		return
+	}
+	facts := maps.Clone(r.o.Facts) // a tape may still hold the old ones
+	if facts == nil {
+		facts = map[string]string{}
+	}
+	if delete(facts, profileFact); r.next.fact != "" {
+		facts[profileFact] = r.next.fact
+	}
+	r.o.Policy, r.o.Facts, r.next = r.next.policy, facts, nil
+}
+
+// profileFact names the fact that tells where the policy comes from.
+const profileFact = "profile"
 
 // breach is why an input that ends a session voids it; "" of other inputs.
 func breach(in flow.Input) kiosk.Breach {

@@ -125,8 +125,15 @@ type message struct {
 	launch  *kiosk.Launch   // of a flow.Launched
 	reply   chan<- error    // of a flow.Launched
 	receipt *kiosk.Receipt  // of a flow.Answered
+	adopt   *adopted        // in place of in
 	text    string          // that was typed, of a flow.Tapped; secret
 	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
+}
+
+// An adopted is a policy, and where it comes from.
+type adopted struct {
+	policy flow.Policy
+	fact   string
 }
 
 // New returns a station at rest.
@@ -172,6 +179,16 @@ func (s *Station) Drain(ctx context.Context, on bool) error {
 	}
 	<-done // the goroutine that took the message closes it
 	return nil
+}
+
+// Adopt has sessions judged by another policy, from the next one on: the one that
+// runs ends by the policy that stands in its trace. Fact is where it comes from,
+// the fact "profile" of traces and records; "" is none.
+func (s *Station) Adopt(ctx context.Context, p flow.Policy, fact string) error {
+	if err := p.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	return s.send(ctx, message{adopt: &adopted{p, fact}})
 }
 
 // Unlock has a kiosk that failed sessions have locked serve again. It returns
@@ -359,6 +376,7 @@ func (s *Station) Run(ctx context.Context) error {
 	beat := time.NewTicker(time.Second)
 	defer beat.Stop()
 	for {
+		r.adopt()
 		var late <-chan time.Time
 		if r.now.Until != 0 {
 			late = time.After(r.now.Until - s.o.Now())
@@ -371,6 +389,10 @@ func (s *Station) Run(ctx context.Context) error {
 		case <-late:
 			r.step(ctx, message{in: flow.Tick{}})
 		case m := <-s.inputs:
+			if m.adopt != nil {
+				r.next = m.adopt
+				continue
+			}
 			r.step(ctx, m)
 		}
 	}

@@ -668,6 +668,57 @@ func TestAnotherCameraVoidsTheSession(t *testing.T) {
 	})
 }
 
+// header is the first line of a session's trace.
+func (b *bench) header(id kiosk.SessionID) trace.Header {
+	b.t.Helper()
+	f, err := os.Open(filepath.Join(b.dir, string(id)+".trace"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer f.Close()
+	sum, err := trace.Replay(f)
+	if err != nil || len(sum.Mismatches) > 0 {
+		b.t.Fatalf("replay: %v, %v", err, sum.Mismatches)
+	}
+	return sum.Header
+}
+
+// TestTheNextSessionIsJudgedByAnotherPolicy has the running one end by its own:
+// what stands in a trace is what judged.
+func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		was, next := flow.Standard(), flow.Standard()
+		next.Guidance.Far.Max, next.ConsentIn = 0.39, time.Minute
+		first := b.launch(launch())
+		if err := b.Adopt(t.Context(), next, "of today"); err != nil {
+			t.Fatal(err)
+		}
+		b.wait(90 * time.Second) // longer than consent lasts by the next policy
+		if s := b.State(); s.Phase != flow.Consent {
+			t.Errorf("the running session is in %s", s.Phase)
+		}
+		b.tap(first, kiosk.Decline)
+		b.wait(time.Minute)
+		l := launch()
+		l.CorrelationID = "another"
+		second := b.launch(l)
+		b.wait(2 * time.Minute)
+		for id, want := range map[kiosk.SessionID]struct {
+			policy flow.Policy
+			fact   string
+		}{first: {was, ""}, second: {next, "of today"}} {
+			if h := b.header(id); h.Policy != want.policy || h.Facts["profile"] != want.fact {
+				t.Errorf("trace of %s has far %v and profile %q", id, h.Policy.Guidance.Far, h.Facts["profile"])
+			}
+		}
+		next.Attempts = 0
+		if b.Adopt(t.Context(), next, "") == nil {
+			t.Error("an impossible policy is taken")
+		}
+	})
+}
+
 // TestTheCameraIsInTheMetadata captures with a camera that has an identity.
 func TestTheCameraIsInTheMetadata(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

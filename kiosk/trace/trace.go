@@ -94,61 +94,73 @@ type Summary struct {
 
 // Replay runs the inputs of a trace through the flow again, under the recorded
 // policy, and compares every phase, hint and effect.
-func Replay(r io.Reader) (Summary, error) { return ReplayWith(r, nil) }
-
-// ReplayWith is Replay under another policy: then the mismatches tell what it
-// would have changed. A nil policy means the recorded one.
-func ReplayWith(r io.Reader, policy *flow.Policy) (Summary, error) {
-	const longest = 1 << 20
+func Replay(r io.Reader) (Summary, error) {
 	var sum Summary
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, longest)
-	if !in.Scan() {
-		if err := in.Err(); err != nil {
-			return sum, fmt.Errorf("line 1: %w", err)
-		}
-		return sum, fmt.Errorf("line 1: %w: empty", ErrFormat)
-	}
-	if err := json.Unmarshal(in.Bytes(), &sum.Header); err != nil || sum.Header.Format < 1 || sum.Header.Format > Format {
-		return sum, fmt.Errorf("line 1: %w", ErrFormat)
-	}
-	p := sum.Header.Policy
-	if policy != nil {
-		p = *policy
-	}
-	if err := p.Validate(); err != nil {
-		return sum, fmt.Errorf("policy: %w", err)
-	}
-	s := sum.Header.Start
-	for n := 2; in.Scan(); n++ {
-		var want Line
-		if err := json.Unmarshal(in.Bytes(), &want); err != nil {
-			return sum, fmt.Errorf("line %d: %w", n, err)
-		}
-		input, err := decode(want.Kind, want.Input)
-		if err != nil {
-			return sum, fmt.Errorf("line %d: %w", n, err)
-		}
+	var p flow.Policy
+	var s flow.State
+	err := read(r, func(h Header) error {
+		sum.Header, p, s = h, h.Policy, h.Start
+		return nil
+	}, func(n int, want Line, input flow.Input) error {
 		var fx []flow.Effect
 		s, fx = p.Step(s, want.At, input)
 		got, err := line(want.At, input, s, fx)
 		if err != nil {
-			return sum, fmt.Errorf("line %d: %w", n, err)
+			return err
 		}
 		sum.Inputs++
 		sum.note(s, fx)
 		wantText, gotText, err := texts(want, got)
 		if err != nil {
-			return sum, fmt.Errorf("line %d: %w", n, err)
+			return err
 		}
 		if wantText != gotText && len(sum.Mismatches) < 100 {
 			sum.Mismatches = append(sum.Mismatches, Mismatch{n, wantText, gotText})
 		}
+		return nil
+	})
+	return sum, err
+}
+
+// read passes the header of a trace and then each line, counted from 2, with
+// its input.
+func read(r io.Reader, head func(Header) error, body func(n int, l Line, in flow.Input) error) error {
+	const longest = 1 << 20
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, longest)
+	if !in.Scan() {
+		if err := in.Err(); err != nil {
+			return fmt.Errorf("line 1: %w", err)
+		}
+		return fmt.Errorf("line 1: %w: empty", ErrFormat)
+	}
+	var h Header
+	if err := json.Unmarshal(in.Bytes(), &h); err != nil || h.Format < 1 || h.Format > Format {
+		return fmt.Errorf("line 1: %w", ErrFormat)
+	}
+	if err := h.Policy.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := head(h); err != nil {
+		return err
+	}
+	for n := 2; in.Scan(); n++ {
+		var l Line
+		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		input, err := decode(l.Kind, l.Input)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := body(n, l, input); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
 	}
 	if err := in.Err(); err != nil {
-		return sum, fmt.Errorf("trace: %w", err)
+		return fmt.Errorf("trace: %w", err)
 	}
-	return sum, nil
+	return nil
 }
 
 func (s *Summary) note(st flow.State, fx []flow.Effect) {
@@ -259,37 +271,37 @@ func effectName(e flow.Effect) string {
 func decode(kind string, body []byte) (flow.Input, error) {
 	switch kind {
 	case "launched":
-		return read[flow.Launched](body)
+		return readInput[flow.Launched](body)
 	case "tapped":
-		return read[flow.Tapped](body)
+		return readInput[flow.Tapped](body)
 	case "typed":
-		return read[flow.Typed](body)
+		return readInput[flow.Typed](body)
 	case "saw":
-		return read[flow.Saw](body)
+		return readInput[flow.Saw](body)
 	case "stored":
-		return read[flow.Stored](body)
+		return readInput[flow.Stored](body)
 	case "unstored":
-		return read[flow.Unstored](body)
+		return readInput[flow.Unstored](body)
 	case "deferred":
-		return read[flow.Deferred](body)
+		return readInput[flow.Deferred](body)
 	case "answered":
-		return read[flow.Answered](body)
+		return readInput[flow.Answered](body)
 	case "faulted":
-		return read[flow.Faulted](body)
+		return readInput[flow.Faulted](body)
 	case "voided":
-		return read[flow.Voided](body)
+		return readInput[flow.Voided](body)
 	case "opened":
-		return read[flow.Opened](body)
+		return readInput[flow.Opened](body)
 	case "presence":
-		return read[flow.Presence](body)
+		return readInput[flow.Presence](body)
 	case "tick":
-		return read[flow.Tick](body)
+		return readInput[flow.Tick](body)
 	}
 	return nil, fmt.Errorf("%w: unknown input %q", ErrFormat, kind)
 }
 
 //nolint:ireturn // as decode
-func read[T flow.Input](body []byte) (flow.Input, error) {
+func readInput[T flow.Input](body []byte) (flow.Input, error) {
 	var in T
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()

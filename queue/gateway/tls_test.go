@@ -697,6 +697,14 @@ func TestARenewedClientCertificateIsPickedUp(t *testing.T) {
 			t.Errorf("loaded %v, %v; want %s", got, err, want.Leaf.Subject)
 		}
 	}
+	for mode, ok := range map[os.FileMode]bool{0o644: false, 0o660: false, 0o604: false, 0o640: true, 0o600: true} {
+		if err := os.Chmod(keyFile, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(); (err == nil) != ok || !ok && !strings.Contains(err.Error(), fmt.Sprintf("%s has mode %04o", keyFile, mode)) {
+			t.Errorf("a key of mode %04o: %v", mode, err)
+		}
+	}
 	write(one, two.PrivateKey)
 	if _, err := load(); err == nil || !strings.Contains(err.Error(), certFile) || !strings.Contains(err.Error(), keyFile) {
 		t.Errorf("a pair that does not match: %v, want an error that names both files", err)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -164,14 +165,15 @@ func pinned(s tls.ConnectionState, set map[pin]bool) error {
 // files, for Options.PartnerCertificate. The files are read at each call, so
 // that a pair that was renewed counts from the next handshake on. A pair that
 // is not there or does not fit together is an error now, and fails the
-// handshakes for as long as it lasts later. Errors name the file.
+// handshakes for as long as it lasts later; so does a key that everybody may
+// read, or others write. Errors name the file.
 func ClientCertificate(certFile, keyFile string) (func() (*tls.Certificate, error), error) {
 	load := func() (*tls.Certificate, error) {
 		certPEM, err := os.ReadFile(certFile)
 		if err != nil {
 			return nil, fmt.Errorf("certificate: %w", err)
 		}
-		keyPEM, err := os.ReadFile(keyFile)
+		keyPEM, err := readKey(keyFile)
 		if err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
@@ -186,6 +188,23 @@ func ClientCertificate(certFile, keyFile string) (func() (*tls.Certificate, erro
 		return nil, err
 	}
 	return load, nil
+}
+
+// readKey returns what a file holds that is a secret.
+func readKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		return nil, fmt.Errorf("%s has mode %04o, which lets others at it: chmod 0600 or 0640", path, mode)
+	}
+	return io.ReadAll(f)
 }
 
 // root parses the base URL of a service. Its errors never repeat the URL,

@@ -70,7 +70,12 @@ func (f *frame) step(at image.Point) {
 	if f.v.Pose == kiosk.Near {
 		key = text.NearStep
 	}
-	it := item{text: text.Phrase(f.v.Locale, key), size: 28, weight: font.Medium, color: f.p.Ink}
+	f.pill(at, text.Phrase(f.v.Locale, key))
+}
+
+// pill draws words on a pill over the mirror.
+func (f *frame) pill(at image.Point, words string) {
+	it := item{text: words, size: 28, weight: font.Medium, color: f.p.Ink}
 	w, _ := f.extent(it, f.size.X, 1)
 	r := image.Rectangle{Min: at, Max: at.Add(image.Pt(w+f.px(48), f.px(56)))}
 	f.round(r, r.Dy()/2, f.p.Card)

@@ -106,7 +106,7 @@ func (f *frame) says(align giotext.Alignment) []item {
 	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		soft(28, 34, body)
 	case kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
-		kiosk.PINScreen, kiosk.DeskScreen: // have their own arrangement
+		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen: // have their own arrangement
 	}
 	if f.v.Until != 0 && f.ends() {
 		soft(28, 28, text.Phrase(l, text.ClosesSoon))
@@ -139,7 +139,7 @@ func (f *frame) emblem() (art icon, ground, ink color.NRGBA) {
 	case kiosk.OutOfServiceScreen:
 		return iconNotice, f.p.Back, f.p.Brand
 	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
-		kiosk.PINScreen, kiosk.DeskScreen:
+		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen:
 	}
 	return brand(iconPerson)
 }

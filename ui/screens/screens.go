@@ -153,9 +153,9 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.prints.clear()
 		s.erase()
 	}
-	guiding := v.Screen == kiosk.GuidingScreen
+	live := v.Screen.Live()
 	again := v.Screen == kiosk.AgainScreen && !v.Ask
-	if !guiding && !again || v.Session != s.imaged {
+	if !live && !again || v.Session != s.imaged {
 		s.forget()
 		s.imaged = v.Session
 	}
@@ -183,7 +183,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	gtx.Constraints = layout.Exact(size)
 	f.Context = gtx
 	paint.Fill(f.Ops, f.p.Back)
-	if !guiding && !again {
+	if !live && !again {
 		// Every other screen is drawn without textures, and a driver keeps the
 		// one it used last, which has been deleted, until it uses another.
 		pixel := clip.Rect(image.Rect(0, 0, 1, 1)).Push(f.Ops)
@@ -207,6 +207,8 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		f.keypad()
 	case kiosk.DeskScreen:
 		f.desk()
+	case kiosk.CommissionScreen:
+		f.commission(p)
 	case kiosk.IdleScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()

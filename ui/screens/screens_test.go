@@ -34,6 +34,7 @@ var wishes = []kiosk.Control{kiosk.Switch, kiosk.Large, kiosk.Contrast, kiosk.No
 var want = map[kiosk.Screen][]kiosk.Control{
 	kiosk.IdleScreen:         append([]kiosk.Control{kiosk.Begin}, wishes...),
 	kiosk.RestingScreen:      nil,
+	kiosk.CommissionScreen:   nil,
 	kiosk.CodeScreen:         append([]kiosk.Control{kiosk.Cancel, kiosk.Enter}, wishes...),
 	kiosk.ConsentScreen:      append([]kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Help}, wishes...),
 	kiosk.TipsScreen:         append([]kiosk.Control{kiosk.Ready, kiosk.Cancel, kiosk.Help}, wishes...),
@@ -173,6 +174,21 @@ func TestScreensShowTheirControlsAndNoOthers(t *testing.T) {
 	}
 }
 
+// A visitor who finds an installer's screen cannot do anything with it, and no
+// passer-by can end it.
+func TestCommissioningTakesNoTaps(t *testing.T) {
+	for _, size := range []image.Point{upright, lying} {
+		for _, step := range kiosk.Steps() {
+			d := open(t, size, kiosk.View{Screen: kiosk.CommissionScreen, Step: step})
+			for _, c := range allControls {
+				if _, shown := d.s.Bounds(c); shown {
+					t.Errorf("%s %v: %s is there", step, size, c)
+				}
+			}
+		}
+	}
+}
+
 // Where the visitor may have left, the next attempt waits for a word of theirs.
 func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 	for _, size := range []image.Point{upright, lying} {
@@ -196,7 +212,7 @@ func TestAnAttemptThatAsksIsResumedByATap(t *testing.T) {
 func TestEveryScreenOfASessionHasAnExit(t *testing.T) {
 	exits := []kiosk.Control{kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done}
 	for _, s := range kiosk.Screens() {
-		if s == kiosk.IdleScreen || s == kiosk.RestingScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen {
+		if s == kiosk.IdleScreen || s == kiosk.RestingScreen || s == kiosk.OutOfServiceScreen || s == kiosk.SavingScreen || s == kiosk.CommissionScreen {
 			continue
 		}
 		v := view(s)

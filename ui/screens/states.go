@@ -31,7 +31,7 @@ func States() []State {
 	for _, s := range kiosk.Screens() {
 		some := states(s)
 		all = append(all, some...)
-		if s == kiosk.RestingScreen || s == kiosk.PINScreen || s == kiosk.DeskScreen {
+		if s == kiosk.RestingScreen || s == kiosk.PINScreen || s == kiosk.DeskScreen || s == kiosk.CommissionScreen {
 			continue // for nobody, and for staff
 		}
 		large := some[0]
@@ -72,6 +72,21 @@ func states(s kiosk.Screen) []State {
 		all := []State{one("", nil)}
 		for _, f := range kiosk.Faults() {
 			all = append(all, one(string(f), func(st *State) { st.View.Fault, st.Minor = f, true }))
+		}
+		return all
+	case kiosk.CommissionScreen:
+		v = kiosk.View{Screen: s, Step: kiosk.FocusStep, Note: kiosk.TiltedNote, Figure: 41, FaceGoal: 0.4}
+		all := []State{
+			one("", func(st *State) { st.Camera = true }),
+			one("flash", func(st *State) { st.View.Step, st.View.Note, st.View.Flash = kiosk.LatencyStep, "", true }),
+		}
+		for _, step := range kiosk.Steps() {
+			all = append(all, one(string(step), func(st *State) {
+				st.View.Step, st.View.Note, st.View.Figure, st.Minor, st.Camera = step, "", 1234, true, true
+			}))
+		}
+		for _, note := range kiosk.Notes() {
+			all = append(all, one(string(note), func(st *State) { st.View.Note, st.View.Figure, st.Minor, st.Camera = note, 1234, true, true }))
 		}
 		return all
 	case kiosk.GuidingScreen:

@@ -110,7 +110,8 @@ func about(v kiosk.View) (cue, bool) {
 	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		c.tone = attention
 	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.WaitingScreen:
-	case kiosk.SavingScreen, kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.OutOfServiceScreen, kiosk.PINScreen, kiosk.DeskScreen:
+	case kiosk.SavingScreen, kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.OutOfServiceScreen, kiosk.PINScreen, kiosk.DeskScreen,
+		kiosk.CommissionScreen:
 		return cue{}, false
 	}
 	return c, true

@@ -86,7 +86,7 @@ func hintEnglish(h kiosk.Hint) string {
 
 func titleEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Welcome"
@@ -126,7 +126,7 @@ func titleEnglish(s kiosk.Screen) string {
 
 func bodyEnglish(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Our staff will start the face verification for you. If you have an appointment code, enter it here."
@@ -216,6 +216,8 @@ func faultEnglish(f kiosk.Fault) string {
 		return "This device is setting its clock."
 	case kiosk.TamperFault:
 		return "This device is being checked by our staff."
+	case kiosk.PowerFault:
+		return "The battery of this device is low."
 	case kiosk.UpdateFault:
 		return "This device is being updated and will be back soon."
 	case kiosk.LockFault:

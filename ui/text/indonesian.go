@@ -86,7 +86,7 @@ func hintIndonesian(h kiosk.Hint) string {
 
 func titleIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Selamat datang"
@@ -126,7 +126,7 @@ func titleIndonesian(s kiosk.Screen) string {
 
 func bodyIndonesian(s kiosk.Screen) string {
 	switch s {
-	case kiosk.RestingScreen:
+	case kiosk.RestingScreen, kiosk.CommissionScreen:
 		return ""
 	case kiosk.IdleScreen:
 		return "Petugas kami akan memulai verifikasi wajah untuk Anda. Jika Anda memiliki kode janji temu, masukkan di sini."
@@ -216,6 +216,8 @@ func faultIndonesian(f kiosk.Fault) string {
 		return "Perangkat ini sedang menyesuaikan waktu."
 	case kiosk.TamperFault:
 		return "Perangkat ini sedang diperiksa oleh petugas kami."
+	case kiosk.PowerFault:
+		return "Daya baterai perangkat ini hampir habis."
 	case kiosk.UpdateFault:
 		return "Perangkat ini sedang diperbarui dan akan segera kembali."
 	case kiosk.LockFault:

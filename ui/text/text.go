@@ -27,7 +27,8 @@ func Hint(l kiosk.Locale, h kiosk.Hint) string {
 }
 
 // Title returns the heading of s, or for IdleScreen and GuidingScreen the
-// welcome and the name of the step. It is "" for RestingScreen.
+// welcome and the name of the step. It is "" for RestingScreen
+// and CommissionScreen, whose words are those of its step.
 func Title(l kiosk.Locale, s kiosk.Screen) string {
 	if l == kiosk.English {
 		return titleEnglish(s)

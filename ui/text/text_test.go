@@ -20,8 +20,8 @@ func catalogue(l kiosk.Locale) map[string]string {
 		all["hint "+string(h)] = text.Hint(l, h)
 	}
 	for _, s := range kiosk.Screens() {
-		if s == kiosk.RestingScreen {
-			continue // says nothing
+		if s == kiosk.RestingScreen || s == kiosk.CommissionScreen {
+			continue // says nothing; says what its step does
 		}
 		all["title "+string(s)] = text.Title(l, s)
 		all["body "+string(s)] = text.Body(l, s)
@@ -31,6 +31,15 @@ func catalogue(l kiosk.Locale) map[string]string {
 	}
 	for _, f := range faults {
 		all["fault "+string(f)] = text.Fault(l, f)
+	}
+	for _, s := range kiosk.Steps() {
+		all["step "+string(s)], all["instruction "+string(s)], all["progress "+string(s)] = text.Step(l, s), text.Instruction(l, s), text.Progress(l, s)
+		if s != kiosk.LatencyStep { // has no figure
+			all["figure "+string(s)] = text.Figure(l, s, 1)
+		}
+	}
+	for _, n := range kiosk.Notes() {
+		all["note "+string(n)] = text.Note(l, n)
 	}
 	for _, k := range text.Keys() {
 		all["phrase "+string(k)] = text.Phrase(l, k)

@@ -1,10 +1,11 @@
 // Fetch fetches the inference runtime and the networks' weights of the manifest
 // into the cache, and converts those that need it.
 //
-//	go run ./inference/models/fetch [-dir DIR] [-arch amd64,arm64] [-check]
+//	go run ./inference/models/fetch [-dir DIR] [-arch amd64,arm64] [-check | -list]
 //
-// With -check it only says whether all is there. It needs npm to fetch, and
-// nothing to check.
+// With -check it only says whether all is there; with -list it checks, too, and
+// prints the paths of what a kiosk needs. It needs npm to fetch, and nothing to
+// check.
 //
 // Exit codes: 0 all is there; 1 something is not, and stderr says what;
 // 2 usage, which "go run" turns into 1.
@@ -27,17 +28,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code) //nolint:forbidigo // this is a main, although not under cmd
 }
 
-func run(ctx context.Context, args []string, stderr *os.File) int {
+func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
 	flags := flag.NewFlagSet("fetch", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	dir := flags.String("dir", models.Dir(), "fetch into `directory`")
 	archs := flags.String("arch", runtime.GOARCH, "runtimes to fetch, a `list` of amd64 and arm64 with commas")
 	check := flags.Bool("check", false, "fetch nothing, only tell by the exit code whether all is there")
+	list := flags.Bool("list", false, "fetch nothing, print the paths of what a kiosk needs")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, stderr *os.File) int {
 		say(stderr, "fetch: -arch: %v", err)
 		return 2
 	}
-	if *check {
+	if *check || *list {
 		err = m.Check(ctx, o)
 	} else {
 		err = m.Fetch(ctx, o)
@@ -66,6 +68,11 @@ func run(ctx context.Context, args []string, stderr *os.File) int {
 	if err != nil {
 		say(stderr, "%v", err)
 		return 1
+	}
+	if *list {
+		for _, path := range m.Paths(o) {
+			say(stdout, "%s", path)
+		}
 	}
 	return 0
 }

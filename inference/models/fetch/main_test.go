@@ -28,6 +28,7 @@ func TestExitCodesAreAsDocumented(t *testing.T) {
 		"an argument is one of usage":      {[]string{"amd64"}, 2, `unknown argument "amd64"`},
 		"so is an unknown architecture":    {[]string{"-arch", "amd64,z80"}, 2, `"z80"`},
 		"a check of nothing finds nothing": {[]string{"-check", "-dir", empty}, 1, "make models"},
+		"nor has a list of nothing":        {[]string{"-list", "-dir", empty}, 1, "make models"},
 		"no npm is a plain error":          {[]string{"-dir", empty}, 1, "npm is not installed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 // linux/videodev2.h.
 const (
 	queryControl = 0xc0445624 // VIDIOC_QUERYCTRL
+	readControl  = 0xc008561b // VIDIOC_G_CTRL
 	setControl   = 0xc008561c // VIDIOC_S_CTRL
 	nextControl  = 0x80000000 // V4L2_CTRL_FLAG_NEXT_CTRL
 )
@@ -42,23 +43,42 @@ type controlValue struct { // v4l2_control
 //	Disconnect                                  button: as if unplugged, until all have closed it
 func SetControl(tb testing.TB, path, name string, value int32) {
 	tb.Helper()
+	f, id := control(tb, path, name)
+	defer f.Close()
+	if err := call(f, setControl, unsafe.Pointer(&controlValue{id, value})); err != nil {
+		tb.Fatalf("set %q of %s to %d: %v", name, path, value, err)
+	}
+}
+
+// ReadControl reads a control of a camera by its name, as SetControl sets it.
+func ReadControl(tb testing.TB, path, name string) int32 {
+	tb.Helper()
+	f, id := control(tb, path, name)
+	defer f.Close()
+	v := controlValue{ID: id}
+	if err := call(f, readControl, unsafe.Pointer(&v)); err != nil {
+		tb.Fatalf("read %q of %s: %v", name, path, err)
+	}
+	return v.Value
+}
+
+// control opens a camera and looks for a control by its name.
+func control(tb testing.TB, path, name string) (*os.File, uint32) {
+	tb.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
 	q := controlQuery{ID: nextControl}
 	for {
 		if err := call(f, queryControl, unsafe.Pointer(&q)); err != nil {
+			f.Close()
 			tb.Fatalf("%s has no control %q", path, name)
 		}
 		if got, _, _ := bytes.Cut(q.Name[:], []byte{0}); string(got) == name {
-			break
+			return f, q.ID
 		}
 		q.ID |= nextControl
-	}
-	if err := call(f, setControl, unsafe.Pointer(&controlValue{q.ID, value})); err != nil {
-		tb.Fatalf("set %q of %s to %d: %v", name, path, value, err)
 	}
 }
 
