@@ -78,7 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown rauc sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
@@ -112,7 +112,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p*
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
@@ -137,8 +137,14 @@ bench-inference: setup ## what quality and the rest of the analysis cost beside 
 .PHONY: quality-report
 quality-report: setup ## compose 50 variations of each scene and see which hints they provoke: out/quality/report.md and .png
 	@mkdir -p out/quality
-	$(GO) test -count=1 -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
+	$(GO) test -count=1 -timeout 30m -run '^TestScenes$$' ./inference -variations 50 -report $(CURDIR)/out/quality
 	@cat out/quality/report.md
+
+.PHONY: walk-ups
+walk-ups: setup ## walk 200 simulated visitors up to the kiosk, on composed pictures: out/walk-ups/report.md
+	@rm -rf out/walk-ups && mkdir -p out/walk-ups
+	$(GO) test -count=1 -timeout 40m -run '^TestWalkUps$$' ./kiosk/guidance/guidancetest -pictures 200 -report $(CURDIR)/out/walk-ups
+	@cat out/walk-ups/report.md
 
 .PHONY: bench-outbox
 bench-outbox: setup ## store captures in the outbox, in SQLite, in plain files and over preallocated bytes: one table
@@ -171,6 +177,11 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 	@mkdir -p $(BIN)
 	@$(GO) build -o $(BIN)/ ./cmd/guest
 	@$(BIN)/guest $(if $(ARCH),-arch $(ARCH)) $(if $(RUN),-run '$(RUN)') $(PKG)
+
+.PHONY: image
+image: setup build ## make the disk and the updates of an emulated board with Debian 13: out/image (root; see buildroot/test/image/README.md)
+	@.tools/setup image
+	buildroot/test/image/build out/image
 
 .PHONY: update-test
 update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)

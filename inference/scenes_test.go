@@ -493,3 +493,30 @@ func TestScenes(t *testing.T) {
 	}
 	table.check(t)
 }
+
+// TestThePortraitsRaiseNoGatingHint: both portraits themselves, flat and before
+// their own background, as a frame of 1280x720 would have them.
+func TestThePortraitsRaiseNoGatingHint(t *testing.T) {
+	o := inferencetest.Models(t)
+	profile := guidance.Standard()
+	for _, p := range portraits(t) {
+		for pose, width := range map[kiosk.Pose]float64{kiosk.Far: 130, kiosk.Near: 190} {
+			// The decoder halves such a frame.
+			o.Decoder = &inferencetest.Still{Picture: p.placed(image.Pt(640, 360), image.Pt(320, 180), width, 0)}
+			eyes, err := inference.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := eyes.Assess(&kiosk.Frame{ID: 1, Size: image.Pt(1280, 720)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.IED < 100 {
+				t.Errorf("%s, %s: the eyes are %.0f pixels apart, want 100", p.name, pose, a.IED)
+			}
+			if got := profile.Step(guidance.State{}, time.Second, pose, a).Hint; got != kiosk.GoodHold && got != kiosk.NotNeutral {
+				t.Errorf("%s, %s: %s: %+v", p.name, pose, got, a)
+			}
+		}
+	}
+}

@@ -46,23 +46,22 @@ func NewWardrobe() (*Wardrobe, error) {
 func (w *Wardrobe) Dress(l Look) *Visitor {
 	f := *w.heads[l.Who]
 	f.seen = nil
-	things := l.Wears
-	if l.Tone != ([3]float64{}) {
-		things = append([]Thing{tone(l.Tone)}, things...)
-	}
 	if l.Mouth > 0 {
 		f.gape(l.Mouth)
 	}
-	if l.Mouth > 0 || len(things) > 0 {
+	if l.Tone != ([3]float64{}) || l.Mouth > 0 || len(l.Wears) > 0 {
 		t := f.levels[0]
 		t.pix = slices.Clone(t.pix)
 		p := painter{texture: t, linear: linearTable(), srgb: srgbTable()}
-		p.skin = p.cheeks()
+		if l.Tone != ([3]float64{}) {
+			p.paint(tone(l.Tone))
+		}
 		if l.Mouth > 0 {
 			throat(&p)
 		}
-		for _, thing := range things {
-			for _, s := range thing(p.skin) {
+		skin := p.cheeks()
+		for _, thing := range l.Wears {
+			for _, s := range thing(skin) {
 				p.paint(s)
 			}
 		}
@@ -79,7 +78,6 @@ type painter struct {
 
 	linear [256]float32
 	srgb   table
-	skin   light
 }
 
 // A light is a colour in linear light, 0..1.

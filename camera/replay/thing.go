@@ -80,13 +80,11 @@ func grain(colour func(x, y float64) light, seed uint64, size, depth float64) fu
 }
 
 // tone makes the skin darker; neck and hair go with it.
-func tone(k [3]float64) Thing {
-	return func(light) []patch {
-		return []patch{{
-			area:  oval(0, 0.05, 0.62, 0.8),
-			under: func(_, _ float64, c light) light { return light{c[0] * k[0], c[1] * k[1], c[2] * k[2]} },
-			soft:  0.1,
-		}}
+func tone(k [3]float64) patch {
+	return patch{
+		area:  oval(0, 0.05, 0.62, 0.8),
+		under: func(_, _ float64, c light) light { return light{c[0] * k[0], c[1] * k[1], c[2] * k[2]} },
+		soft:  0.1,
 	}
 }
 

@@ -113,15 +113,15 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
+			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
+			more: updateHelp, flags: updateFlags,
+		},
+		{
 			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
 			more: `CONTROL is one of switch (the other language), large, contrast, no_limit, ready,
 decline, cancel, help, done. One that is not on screen does nothing. Nobody can
 agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
 			flags: noFlags(touch),
-		},
-		{
-			name: "update", args: "[status | check | apply [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
-			more: updateHelp, flags: updateFlags,
 		},
 		{
 			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
@@ -150,10 +150,10 @@ staff give their PIN on its screen. The exit code is 65 if it is not locked.`,
 With --profile each trace also runs with other thresholds, and what they would
 have changed is told: which values differ, the first frame that is judged
 otherwise and by which limit, the first input that leads elsewhere, and the
-phases of both. The file is a JSON object with the keys of "policy" in a trace's
-first line, of which what is left out stays as it was recorded; times are in
-nanoseconds: {"guidance":{"angle_max":8},"live_min":0.7}. The profile of a kiosk that
-was commissioned is such a file, too.`,
+phases of both. The file is a kiosk's profile, as commission writes it, or a JSON
+object with the keys of "policy" in a trace's first line, of which what is left
+out stays as it was recorded; times are in nanoseconds:
+{"guidance":{"angle_max":8},"live_min":0.7}`,
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
 				profile := fs.String("profile", "", "`file` with other thresholds, as JSON")
 				return func(ctx context.Context, c call, args []string) error { return replay(ctx, c, *profile, args) }
@@ -603,19 +603,7 @@ func (c call) replayOne(name string, in io.Reader) error {
 // compareOne replays one trace beside itself with what other, the contents of
 // profile, changes.
 func (c call) compareOne(name string, in io.Reader, profile string, other []byte) error {
-	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) {
-		commissioned, err := commission.Decode(other)
-		if err == nil {
-			p.Guidance, err = commissioned.Apply(p.Guidance)
-			return p, err
-		}
-		dec := json.NewDecoder(bytes.NewReader(other))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&p); err != nil {
-			return p, usage("--profile: %w", err)
-		}
-		return p, nil
-	})
+	with, err := trace.Compare(in, func(p flow.Policy) (flow.Policy, error) { return judgedBy(p, other) })
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
@@ -623,6 +611,29 @@ func (c call) compareOne(name string, in io.Reader, profile string, other []byte
 		return &exitError{exitData, fmt.Errorf("%s: %w", name, err)}
 	}
 	return c.print(compared{Trace: name, Comparison: with}, compareText(name, profile, with))
+}
+
+// judgedBy returns p with what a profile, or a part of another policy, changes.
+func judgedBy(p flow.Policy, other []byte) (flow.Policy, error) {
+	var head struct {
+		Steps json.RawMessage `json:"steps"`
+	}
+	if err := json.Unmarshal(other, &head); err == nil && head.Steps != nil {
+		profile, err := commission.Decode(other)
+		if err == nil {
+			p.Guidance, err = profile.Apply(p.Guidance)
+		}
+		if err != nil {
+			return p, usage("--profile: %w", err)
+		}
+		return p, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(other))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return p, usage("--profile: %w", err)
+	}
+	return p, nil
 }
 
 // printEach writes each value as a line of JSON.

@@ -836,6 +836,8 @@ func TestReplay(t *testing.T) {
 	short := file("short", slices.Concat(lines[0], lines[1]))
 	const committed = "../../kiosk/trace/testdata/format1.trace" // never recorded anew
 	profile := file("stricter.json", []byte(`{"guidance":{"angle_max":2}}`))
+	commissioned := file("profile.json", []byte(`{"format":1,"camera":"","written":"2026-11-30T00:00:00Z","version":"test","steps":{"focus":{"at":"2026-11-30T00:00:00Z","figures":{"pitch":-3.5}}}}`))
+	damaged := file("damaged.json", []byte(`{"format":1,"camera":"","written":"2026-11-30T00:00:00Z","version":"test","steps":{"knees":{}}}`))
 	typo := file("typo.json", []byte(`{"guidance":{"angel_max":2}}`))
 	for _, tt := range []struct {
 		name string
@@ -858,6 +860,8 @@ func TestReplay(t *testing.T) {
 			"  parted  line 90, 7.3 s: far good_hold {\"hold\":{\"pose\":\"far\",\"frame\":87}} → far turn_head_left\n" +
 			"  was     consent → far → near → saving → waiting → outcome → idle\n" +
 			"  is      consent → far\n", ""},
+		{"a profile as commission writes it", []string{committed, "--profile", commissioned}, "", 0, committed + ": with profile.json 0 of 161 inputs lead elsewhere\n  value   guidance.pitch_zero: -6 → -3.5\n", ""},
+		{"a damaged profile", []string{committed, "--profile", damaged}, "", 64, "", `there is no step "knees"`},
 		{"another profile that changes nothing here", []string{"--profile", profile, whole}, "", 0, whole + ": with stricter.json 0 of 3 inputs lead elsewhere\n  value   guidance.angle_max: 15 → 2\n", ""},
 		{"another profile for a trace that does not reproduce", []string{"--profile", profile, bad}, "", 65, "", bad + ": line 2: it does not reproduce"},
 		{"a profile with a key that is none", []string{"--profile", typo, whole}, "", 64, "", `--profile: json: unknown field "angel_max"`},

@@ -23,17 +23,23 @@ there. While somebody is there nothing is written, for --wait at most. Where the
 running version is on trial and did not work the board restarts, too, so that the
 boot loader goes back to the one before.
 
-It asks no daemon, and wants root. The exit code is 0 also if there was nothing to
-do; 69 if the offer or the image could not be fetched, verified or written; 75 if
-somebody was there for all of --wait.`
+"permit" is for other engines, such as RAUC, which fetch and write by themselves: may
+the board be updated to VERSION? It waits as "apply" does.
+
+It asks no daemon, and wants root but for status. The exit code of apply is 0 also
+if there was nothing to do; 69 if the offer or the image could not be fetched,
+verified or written. That of permit is 0 for yes, and 1 for no. Of both it is 75 if
+somebody was there for all of --wait, and of permit outside of the window.`
 
 func updateFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
-	wait := fs.Duration("wait", 50*time.Minute, "apply: how long somebody is waited for, such as 10m (`time`); default 50m")
+	wait := fs.Duration("wait", 50*time.Minute, "apply, permit: how long somebody is waited for, such as 10m (`time`); default 50m")
 	return func(ctx context.Context, c call, args []string) error {
 		if len(args) == 0 {
 			args = []string{"status"}
 		}
 		switch what := args[0]; {
+		case what == "permit":
+			return permitUpdate(ctx, c, args[1:], *wait)
 		case len(args) > 1:
 			return usage("%q is one argument too many", args[1])
 		case *wait <= 0:
@@ -43,7 +49,7 @@ func updateFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		case what == "apply":
 			return applyUpdate(ctx, c, *wait)
 		default:
-			return usage("%q: want status, check or apply", what)
+			return usage("%q: want status, check, apply or permit", what)
 		}
 	}
 }
@@ -75,6 +81,45 @@ func applyUpdate(ctx context.Context, c call, wait time.Duration) error {
 		err = errors.Join(err, c.print(d, decisionText(d)))
 	}
 	return updateError(err)
+}
+
+// permitEvery is how often permit looks whether somebody still is there.
+const permitEvery = 5 * time.Second
+
+// permitUpdate waits until nobody is there, and tells whether a version may come.
+func permitUpdate(ctx context.Context, c call, args []string, wait time.Duration) error {
+	if err := words(args, "VERSION"); err != nil {
+		return err
+	}
+	v, err := update.ParseVersion(args[0])
+	if err != nil {
+		return usage("%w", err)
+	}
+	t := time.NewTicker(permitEvery)
+	defer t.Stop()
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	for {
+		d, err := c.board.Permit(v)
+		if err != nil {
+			return updateError(err)
+		}
+		switch {
+		case d.Action == update.Install:
+			return c.print(d, decisionText(d))
+		case d.Reason == update.Closed:
+			return &exitError{exitLater, errors.New(decisionText(d))}
+		case d.Action != update.Wait:
+			return &exitError{exitEnded, errors.New(decisionText(d))}
+		}
+		select {
+		case <-ctx.Done():
+			return &exitError{exitLater, ctx.Err()}
+		case <-late.C:
+			return updateError(update.ErrOccupied)
+		case <-t.C:
+		}
+	}
 }
 
 // updateError gives an error its exit code.

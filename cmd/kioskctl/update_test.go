@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -54,6 +55,31 @@ func updatable(t *testing.T, err error) (b update.Machine, ran *[]string) {
 	}}, ran
 }
 
+// TestPermitHoldsFloorAndWindow has an engine ask below the floor, and outside of
+// the window.
+func TestPermitHoldsFloorAndWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // at midnight UTC
+		b, _ := updatable(t, nil)
+		if err := os.Mkdir(filepath.Join(b.Root, "etc/kioskd"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		hour := time.Now().Hour()
+		for code, text := range map[int]string{
+			exitEnded: "floor = \"3\"\n",
+			exitLater: fmt.Sprintf("window = \"%02d:00-%02d:00\"\n", (hour+2)%24, (hour+4)%24),
+			exitOK:    fmt.Sprintf("floor = \"2.1\"\nwindow = \"%02d:00-%02d:00\"\n", hour, (hour+4)%24),
+		} {
+			if err := os.WriteFile(filepath.Join(b.Root, "etc/kioskd/update.toml"), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var out, errs bytes.Buffer
+			if got := run(t.Context(), []string{"update", "permit", "2.1"}, world{out: &out, err: &errs, now: time.Now, board: b}); got != code {
+				t.Errorf("with %s exit %d, want %d: %s%s", text, got, code, &out, &errs)
+			}
+		}
+	})
+}
+
 func TestUpdate(t *testing.T) {
 	const refresh, install, restart = "systemd-sysupdate --component=rollout update", "systemd-sysupdate update 3", "systemctl start --no-block kioskd-restart.service"
 	for _, tt := range []struct {
@@ -72,6 +98,12 @@ func TestUpdate(t *testing.T) {
 		{"apply", "apply", false, nil, 0, "restart: installed (version 3)\n", refresh + "\n" + install + "\n" + restart},
 		{"apply while somebody is there", "apply --wait 10m", true, nil, exitLater, "wait: busy (version 3)\n", refresh},
 		{"apply without permission", "apply", false, fs.ErrPermission, exitForbidden, "install: offered (version 3)\n", refresh + "\n" + install},
+		{"permit a newer one", "permit 2.1", false, nil, 0, "install: offered (version 2.1)\n", ""},
+		{"permit while somebody is there", "permit 2.1 --wait 10m", true, nil, exitLater, "", ""},
+		{"permit what runs", "permit 2", false, nil, exitEnded, "", ""},
+		{"permit an older one", "permit 1.9", false, nil, exitEnded, "", ""},
+		{"permit no version", "permit latest", false, nil, exitUsage, "", ""},
+		{"permit nothing", "permit", false, nil, exitUsage, "", ""},
 		{"a word that is none", "install", false, nil, exitUsage, "", ""},
 		{"a word too many", "apply 3", false, nil, exitUsage, "", ""},
 		{"no time to wait", "apply --wait 0s", false, nil, exitUsage, "", ""},

@@ -27,7 +27,7 @@ func installer() kiosk.Assessment {
 		Size: image.Pt(1280, 720), Luma: 120, Faces: 1, Face: image.Rect(640-122, 360-122, 640+122, 360+122), IED: 106,
 		Pitch: -4, EyesOpen: 0.08, FaceLuma: 130, Background: 120, Detail: 0.2, Sharpness: 300,
 	}
-	a.Quality.BackgroundUniformity = kiosk.Component{Raw: 60, Q: 70}
+	a.Quality.BackgroundUniformity, a.Detail = kiosk.Component{Raw: 60, Q: 70}, 0.2
 	return a
 }
 

@@ -26,7 +26,7 @@ const (
 	overMost     = 0.02 // share of the face that is white
 	unevenTimes  = 0.8  // of what guidance accepts
 	backlitTimes = 0.8  // of what guidance accepts
-	detailLeast  = 0.05 // under it a clean lens cannot be told from a smeared one
+	detailLeast  = 0.05 // noise alone gives 0.02; under it a clean lens cannot be told from a smeared one
 	detailSpread = 0.25 // between the quartiles, of the median
 	faceSpread   = 0.05 // between the quartiles, of the median
 	angleMost    = 15.  // yaw, degrees

@@ -31,6 +31,7 @@ type Profile struct {
 	CenterX float32 `json:"center_x"` // where the face should be / frame width
 	CenterY float32 `json:"center_y"` // / frame height
 	Off     float32 `json:"off"`      // accepted distance of the face's centre from there, each axis
+	OffNear float32 `json:"off_near"` // and in the near pose, as long as the face stays in the picture; 0: as Off
 	Far     Span    `json:"far"`      // accepted face width in the far pose
 	Near    Span    `json:"near"`     // and in the near pose
 
@@ -75,13 +76,13 @@ type Profile struct {
 // who look straight ahead.
 func Standard() Profile {
 	return Profile{
-		CenterX: 0.5, CenterY: 0.5, Off: 0.11,
+		CenterX: 0.5, CenterY: 0.5, Off: 0.165, OffNear: 0.26,
 		Far: Span{0.27, 0.40}, Near: Span{0.43, 0.64},
 		FrameLumaMin: 12, Luma: Span{40, 220}, OverMax: 0.05, BacklitRatio: 2.6, UnevenMax: 0.6,
 		AngleMax: 15, PitchZero: -6, EyesMin: 0.03, SharpnessMin: 31, IEDMin: 70, SecondFaceMin: 0.3,
 		EyesCoverMax: 0.5, MouthCoverMax: 0.25, CheekCoverMax: 0.5, MaskMin: 0.54, ShadeMax: 0.6, BarMin: 0.38,
-		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.15, LidsMax: 0.066, IrisMin: 0.055, DetailMin: 0.64, MotionMax: 0.5,
-		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 800 * time.Millisecond,
+		GlareEyesMax: 0.04, GlareSkinMax: 0.025, MouthMax: 0.15, LidsMax: 0.066, IrisMin: 0.045, DetailMin: 0.64, MotionMax: 0.5,
+		Slack: 0.06, Dwell: 700 * time.Millisecond, Hold: 700 * time.Millisecond,
 	}
 }
 
@@ -103,6 +104,8 @@ func (p Profile) Validate() error {
 		return errors.New("near: must be closer than far")
 	case p.Off <= 0 || p.Off > 0.5:
 		return fmt.Errorf("off: %g is outside 0..0.5", p.Off)
+	case p.OffNear < 0 || p.OffNear > 0.5:
+		return fmt.Errorf("off_near: %g is outside 0..0.5", p.OffNear)
 	case p.Detail < 0 || p.DetailMin < 0 || p.DetailMin > 0.95:
 		return fmt.Errorf("detail: %g and %g are outside 0.. and 0..0.95", p.Detail, p.DetailMin)
 	case p.MotionMax < 0:
@@ -286,14 +289,19 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 	detail := Detail(a)
 	// What covers or shines on a face is no light that falls on it.
 	bare := a.Cover.Face < 0.2 && a.Cover.Cheeks < 0.25
-	// Of a head turned far away one cheek is not seen, and what is behind it is.
-	aside := max(a.Yaw, -a.Yaw) > float32(1.6*p.AngleMax)
+	// Of a head turned away one cheek and that end of the mouth are not seen, and what is behind them is.
+	away := max(a.Yaw, -a.Yaw) > float32(1.3*p.AngleMax)
 	// Sunglasses leave most of the nose and the forehead.
 	dark := p.ShadeMax > 0 && (p.BarMin <= 0 || a.Cover.Nose < p.BarMin && a.Cover.Forehead < 0.5)
 	width := float32(a.Face.Dx()) / short
 	// Offsets of the face's centre, in short sides; positive is right and down in the camera's image.
 	dx := (float32(a.Face.Min.X+a.Face.Max.X)/2 - float32(p.CenterX*float32(a.Size.X))) / short
 	dy := (float32(a.Face.Min.Y+a.Face.Max.Y)/2 - float32(p.CenterY*float32(a.Size.Y))) / short
+	offX, offY := p.Off, p.Off
+	if pose == kiosk.Near && p.OffNear > 0 {
+		offX = min(p.OffNear, float32(float32(a.Size.X)/short-width)/2)
+		offY = min(p.OffNear, float32(float32(a.Size.Y)/short-width)/2)
+	}
 	far, goal := kiosk.FaceTooFar, "far"
 	if pose == kiosk.Near {
 		far, goal = kiosk.MoveCloser, "near"
@@ -321,10 +329,10 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{far, under(far, goal+".min", width, span.Min).or(under(far, "ied_min", a.IED, ied))},
 		{kiosk.FaceTooClose, over(kiosk.FaceTooClose, goal+".max", width, span.Max)},
 		// A face at the left of the camera's image is at the person's own right.
-		{kiosk.MoveLeft, over(kiosk.MoveLeft, "off", -dx, p.Off)},
-		{kiosk.MoveRight, over(kiosk.MoveRight, "off", dx, p.Off)},
-		{kiosk.MoveUp, over(kiosk.MoveUp, "off", dy, p.Off)},
-		{kiosk.MoveDown, over(kiosk.MoveDown, "off", -dy, p.Off)},
+		{kiosk.MoveLeft, over(kiosk.MoveLeft, "off", -dx, offX)},
+		{kiosk.MoveRight, over(kiosk.MoveRight, "off", dx, offX)},
+		{kiosk.MoveUp, over(kiosk.MoveUp, "off", dy, offY)},
+		{kiosk.MoveDown, over(kiosk.MoveDown, "off", -dy, offY)},
 		{kiosk.TooDark, under(kiosk.TooDark, "luma.min", a.FaceLuma, p.Luma.Min)},
 		{kiosk.TooBright, over(kiosk.TooBright, "luma.max", a.FaceLuma, p.Luma.Max).or(over(kiosk.TooBright, "over_max", a.Over-a.Cover.GlareSkin, p.OverMax))},
 		{kiosk.Backlit, over(kiosk.Backlit, "backlit_ratio", a.Background, float32(p.BacklitRatio*a.FaceLuma)).when(bare)},
@@ -333,10 +341,11 @@ func (p Profile) judge(s State, pose kiosk.Pose, a kiosk.Assessment) Cause {
 		{kiosk.GlareSkin, beyond(kiosk.GlareSkin, "glare_skin_max", a.Cover.GlareSkin, p.GlareSkinMax)},
 		{kiosk.LensSmudge, under(kiosk.LensSmudge, "detail_min", detail, float32(p.DetailMin*p.Detail)).when(detail > 0 && pose == kiosk.Far)},
 		{kiosk.Sunglasses, over(kiosk.Sunglasses, "shade_max", a.Cover.Shade, p.ShadeMax).when(dark)},
-		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin)},
+		// What is held before the mouth leaves the cheeks, where a mask does not.
+		{kiosk.Mask, beyond(kiosk.Mask, "mask_min", a.Cover.Lower, p.MaskMin).when(a.Cover.Cheeks > 0.2)},
 		{kiosk.EyesCovered, eyes},
-		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open)},
-		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!aside)},
+		{kiosk.MouthCovered, beyond(kiosk.MouthCovered, "mouth_cover_max", a.Cover.Mouth, p.MouthCoverMax).when(!open && !away)},
+		{kiosk.FaceCovered, beyond(kiosk.FaceCovered, "cheek_cover_max", a.Cover.Cheeks, p.CheekCoverMax).when(!away)},
 		{kiosk.TurnRight, over(kiosk.TurnRight, "angle_max", a.Yaw, p.AngleMax)},
 		{kiosk.TurnLeft, over(kiosk.TurnLeft, "angle_max", -a.Yaw, p.AngleMax)},
 		{kiosk.ChinDown, over(kiosk.ChinDown, "angle_max", a.Pitch-p.PitchZero, p.AngleMax).when(!soft.wrong)},

@@ -71,12 +71,16 @@ func TestEachHintHasItsCause(t *testing.T) {
 		{"a cheek that is turned away", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Yaw = 0.9, 35 }, kiosk.TurnRight},
 		{"a headscarf or hair on the forehead", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Forehead = 1 }, kiosk.GoodHold},
 		{"a covered cheek is not uneven light", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Cheeks, a.Uneven = 0.9, 0.9 }, kiosk.FaceCovered},
-		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Face, a.Cover.Lower, a.Background = 0.4, 0.7, 400 }, kiosk.Mask},
+		{"a dark mask is not light from behind", kiosk.Far, func(a *kiosk.Assessment) {
+			a.Cover.Face, a.Cover.Lower, a.Cover.Cheeks, a.Background = 0.4, 0.7, 0.5, 400
+		}, kiosk.Mask},
 		{"an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen = 0.3 }, kiosk.NotNeutral},
 		{"a turned face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Face = 25, image.Rect(550, 270, 720, 440) }, kiosk.TurnRight},
 		{"a face that seems too small", kiosk.Far, func(a *kiosk.Assessment) { a.Face = image.Rect(550, 270, 720, 440) }, kiosk.FaceTooFar},
 		{"a chin that only seems low, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.Pitch, a.Sharpness = -30, 3 }, kiosk.Blurred},
 		{"no iris, as it is blurred", kiosk.Far, func(a *kiosk.Assessment) { a.EyesOpen, a.Sharpness = 0.05, 3 }, kiosk.Blurred},
+		{"a phone before the mouth is no mask", kiosk.Far, func(a *kiosk.Assessment) { a.Cover.Mouth, a.Cover.Lower, a.Cover.Cheeks = 1, 0.6, 0.15 }, kiosk.MouthCovered},
+		{"the wall beside the mouth of a turned head", kiosk.Far, func(a *kiosk.Assessment) { a.Yaw, a.Cover.Mouth = -25, 0.5 }, kiosk.TurnLeft},
 		{"teeth in an open mouth", kiosk.Far, func(a *kiosk.Assessment) { a.MouthOpen, a.Cover.Mouth = 0.2, 0.5 }, kiosk.NotNeutral},
 		{"a dark bar before the eyes and the forehead", kiosk.Far, func(a *kiosk.Assessment) {
 			a.Cover.Shade, a.Cover.Eyes, a.Cover.Forehead = 1, 1, 0.9
@@ -177,6 +181,41 @@ func TestAProfileWithoutLimitsJudgesAsBefore(t *testing.T) {
 	}
 }
 
+// TestWhoIsCentredFarIsCentredNear: the same step aside is more of the picture from
+// near, and is accepted as long as the face stays in it.
+func TestWhoIsCentredFarIsCentredNear(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pose kiosk.Pose
+		size image.Point
+		off  image.Point // of the face's centre, pixels
+		near float32     // the profile's
+		want kiosk.Hint
+	}{
+		{"far, a little aside", kiosk.Far, image.Pt(1280, 720), image.Pt(-115, 0), 0.26, kiosk.GoodHold},
+		{"far, aside", kiosk.Far, image.Pt(1280, 720), image.Pt(-125, 0), 0.26, kiosk.MoveLeft},
+		{"near, as far aside", kiosk.Near, image.Pt(1280, 720), image.Pt(-180, 0), 0.26, kiosk.GoodHold},
+		{"near, farther aside", kiosk.Near, image.Pt(1280, 720), image.Pt(195, 0), 0.26, kiosk.MoveRight},
+		{"near, low", kiosk.Near, image.Pt(1280, 720), image.Pt(0, 175), 0.26, kiosk.GoodHold},
+		{"near, the chin at the edge", kiosk.Near, image.Pt(1280, 720), image.Pt(0, 184), 0.26, kiosk.MoveUp},
+		{"near, the brow at the edge", kiosk.Near, image.Pt(1280, 720), image.Pt(0, -184), 0.26, kiosk.MoveDown},
+		{"near, an ear at the edge of an upright picture", kiosk.Near, image.Pt(720, 1280), image.Pt(184, 0), 0.26, kiosk.MoveRight},
+		{"near, by a profile that knows one distance only", kiosk.Near, image.Pt(1280, 720), image.Pt(-125, 0), 0, kiosk.MoveLeft},
+	} {
+		p, a := guidance.Standard(), good()
+		p.OffNear = tt.near
+		side := 240
+		if tt.pose == kiosk.Near {
+			side = 360
+		}
+		corner := tt.size.Div(2).Add(tt.off).Sub(image.Pt(side/2, side/2))
+		a.Size, a.Face = tt.size, image.Rectangle{Min: corner, Max: corner.Add(image.Pt(side, side))}
+		if s := p.Step(guidance.State{}, time.Second, tt.pose, a); s.Hint != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s.Hint, tt.want)
+		}
+	}
+}
+
 func TestASmearedLens(t *testing.T) {
 	p := guidance.Standard()
 	behind := func(detail float32) kiosk.Assessment {
@@ -225,8 +264,8 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 		for i := range 400 {
 			at += time.Duration(30+rng.IntN(40)) * time.Millisecond
 			a := detailed()
-			a.At = at
-			if rng.IntN(10) == 0 { // a start
+			a.At, a.Cover.Cheeks = at, 0.22 // enough for a mask, and not for a cover
+			if rng.IntN(10) == 0 {          // a start
 				a.Face = a.Face.Add(image.Pt(rng.IntN(121)-60, rng.IntN(41)-20))
 			}
 			measures := []struct {
@@ -242,14 +281,14 @@ func TestNoHintFlickersOrIsADeadEnd(t *testing.T) {
 				{&a.Pitch, 9},
 				{&a.Roll, -15},
 				{&a.EyesOpen, 0.03},
-				{&a.MouthOpen, 0.2},
+				{&a.MouthOpen, 0.15},
 				{&a.Sharpness, 31},
 				{&a.Detail, 0.128},
 				{&a.Cover.Eyes, 0.5},
 				{&a.Cover.Nose, 0.38},
 				{&a.Cover.Mouth, 0.25},
 				{&a.Cover.Cheeks, 0.5},
-				{&a.Cover.Lower, 0.58},
+				{&a.Cover.Lower, 0.54},
 				{&a.Cover.Shade, 0.6},
 				{&a.Cover.GlareEyes, 0.04},
 				{&a.Cover.GlareSkin, 0.025},
@@ -315,6 +354,8 @@ func TestProfilesThatCannotWorkAreNamed(t *testing.T) {
 		{"far: upside down", func(p *guidance.Profile) { p.Far = guidance.Span{Min: 0.5, Max: 0.3} }},
 		{"near: not nearer", func(p *guidance.Profile) { p.Near = p.Far }},
 		{"off: the whole frame", func(p *guidance.Profile) { p.Off = 0.9 }},
+		{"off_near: the whole frame", func(p *guidance.Profile) { p.OffNear = 0.9 }},
+		{"motion_max: negative", func(p *guidance.Profile) { p.MotionMax = -1 }},
 		{"hold: nothing", func(p *guidance.Profile) { p.Hold = 0 }},
 		{"dwell: for ever", func(p *guidance.Profile) { p.Dwell = time.Hour }},
 	} {

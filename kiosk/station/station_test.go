@@ -3,7 +3,9 @@ package station_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"log/slog"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livekiosk/camera"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/flow"
 	"livekiosk/kiosk/station"
@@ -59,10 +62,6 @@ func (o *memOutbox) Used(_ context.Context, id string) (bool, error) {
 	return o.used[id], nil
 }
 
-type evidence struct{}
-
-func (evidence) JPEG(f *kiosk.Frame) ([]byte, error) { return bytes.Clone(f.Data), nil }
-
 // A lockedBuffer is a log that may be read while it is written.
 type lockedBuffer struct {
 	mu  sync.Mutex
@@ -93,6 +92,7 @@ type bench struct {
 	frame    kiosk.FrameID
 	now      func() time.Duration
 	released atomic.Int64
+	score    func(kiosk.FrameID) float32 // unified quality of a frame; nil: the same of all
 
 	mu     sync.Mutex
 	views  []kiosk.View
@@ -105,7 +105,7 @@ func newBench(t *testing.T, start flow.State) *bench {
 	began := time.Now()
 	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
-		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: evidence{},
+		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: camera.NewEvidence(nil),
 		Now:   b.now,
 		Watch: b.watching.Store,
 		Show: func(v kiosk.View) {
@@ -160,6 +160,9 @@ func (b *bench) tap(id kiosk.SessionID, c kiosk.Control) {
 	synctest.Wait()
 }
 
+// pixels returns what a camera's frame holds.
+func pixels(id kiosk.FrameID) []byte { return fmt.Appendf([]byte{0xff, 0xd8}, "pixels of face %d", id) }
+
 // look shows a face of the given width for d, 15 times a second.
 func (b *bench) look(d time.Duration, width, live float32) {
 	b.t.Helper()
@@ -173,7 +176,10 @@ func (b *bench) look(d time.Duration, width, live float32) {
 			EyesOpen: 0.08, FaceLuma: 120, Background: 110, Sharpness: 200, Live: live, LiveUsable: true,
 			Quality: kiosk.Quality{Unified: 77},
 		}
-		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: []byte("pixels of a face")}, func() { b.released.Add(1) })
+		if b.score != nil {
+			a.Quality.Unified = b.score(b.frame)
+		}
+		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: pixels(b.frame)}, func() { b.released.Add(1) })
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
 			b.t.Fatal(err)
 		}
@@ -230,7 +236,7 @@ func TestAWholeSession(t *testing.T) {
 		if !ok {
 			t.Fatalf("nothing stored; screens %v\n%s", b.screens(), b.log.String())
 		}
-		if len(s.Images) != 2 || string(s.Images[kiosk.Selfie]) != "pixels of a face" {
+		if len(s.Images) != 2 || !bytes.Equal(s.Images[kiosk.Selfie], pixels(1)) {
 			t.Errorf("stored %d images", len(s.Images))
 		}
 		if s.CorrelationID != "corr-1" || s.Token != "secret-token" || s.UserIDType != "CUSTOMER_ID" || s.Review {
@@ -300,6 +306,56 @@ func (b *bench) replays(id kiosk.SessionID) {
 		if bytes.Contains(text, []byte(secret)) {
 			b.t.Errorf("the trace holds %q", secret)
 		}
+	}
+}
+
+// TestTheBestFramesGoOnAsTheCameraMadeThem gives each frame a quality of its own: of
+// each hold the best one is stored, in the camera's own bytes, beside its own
+// measurements; a better one outside of the hold is not.
+func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		far, near kiosk.FrameID // the best of the hold: the far one is of frames 1 to 12, the near one of 24 to 35
+	}{
+		{"the first", 1, 24},
+		{"in the middle", 7, 30},
+		{"the last", 12, 35},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				b.score = func(id kiosk.FrameID) float32 {
+					switch {
+					case id == tt.far, id == tt.near:
+						return 90
+					case id > 12 && id < 24: // still far away in the near pose
+						return 99
+					default:
+						return 60 + float32(id%20)
+					}
+				}
+				id := b.launch(launch())
+				b.tap(id, kiosk.Agree)
+				b.tap(id, kiosk.Ready)
+				b.look(1500*time.Millisecond, 0.33, 0.9)
+				b.wait(300 * time.Millisecond) // to come closer
+				b.look(2500*time.Millisecond, 0.53, 0.9)
+				b.outbox.mu.Lock()
+				defer b.outbox.mu.Unlock()
+				s := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
+				for doc, want := range map[kiosk.Document]kiosk.FrameID{kiosk.Selfie: tt.far, kiosk.AdditionalSelfie: tt.near} {
+					if got := s.Images[doc]; !bytes.Equal(got, pixels(want)) {
+						t.Errorf("%s is %q, want %q", doc, got, pixels(want))
+					}
+				}
+				var meta struct {
+					Captures map[kiosk.Pose]struct{ Frame kiosk.FrameID }
+				}
+				if err := json.Unmarshal(s.Metadata, &meta); err != nil || meta.Captures[kiosk.Far].Frame != tt.far || meta.Captures[kiosk.Near].Frame != tt.near {
+					t.Errorf("%v: metadata %s", err, s.Metadata)
+				}
+			})
+		})
 	}
 }
 

@@ -64,7 +64,7 @@ const (
 	Expired    Reason = "offer expired" // the offer is older than it may be
 	Newest     Reason = "newest"        // what is offered runs
 	Older      Reason = "older"         // what is offered is older than what runs
-	BelowFloor Reason = "below floor"   // what is offered, or installed, is too old
+	BelowFloor Reason = "below floor"   // what is offered is too old
 	Broken     Reason = "broken here"   // what is offered was tried here, and did not work
 	OtherRing  Reason = "not this ring" // the turn of this kiosk's ring is not known
 	NotYet     Reason = "not yet"       // the turn of this kiosk comes later

@@ -47,17 +47,9 @@ const (
 func (m Machine) path(name string) string { return filepath.Join("/", m.Root, name) }
 
 // Facts implements Board.
-func (m Machine) Facts(ctx context.Context) (f Facts, err error) {
-	f.Now = time.Now()
-	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
-		return f, err
-	}
-	id, err := os.ReadFile(m.path(machineFile))
+func (m Machine) Facts(ctx context.Context) (Facts, error) {
+	f, err := m.common()
 	if err != nil {
-		return f, err
-	}
-	f.Machine = strings.TrimSpace(string(id))
-	if f.Running, err = m.running(); err != nil {
 		return f, err
 	}
 	if f.Slots, err = m.slots(); err != nil {
@@ -77,9 +69,6 @@ func (m Machine) Facts(ctx context.Context) (f Facts, err error) {
 		return f, err
 	}
 	f.Failed = state == "failed"
-	if f.Busy, err = systemd.IsBusy(m.path(busyFile)); err != nil {
-		return f, err
-	}
 	b, err := os.ReadFile(m.path(rolloutFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -93,6 +82,37 @@ func (m Machine) Facts(ctx context.Context) (f Facts, err error) {
 	}
 	f.Offer = &o
 	return f, nil
+}
+
+// common are the facts that need nothing of systemd-boot.
+func (m Machine) common() (f Facts, err error) {
+	f.Now = time.Now()
+	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
+		return f, err
+	}
+	id, err := os.ReadFile(m.path(machineFile))
+	if err != nil {
+		return f, err
+	}
+	f.Machine = strings.TrimSpace(string(id))
+	if f.Running, err = m.running(); err != nil {
+		return f, err
+	}
+	f.Busy, err = systemd.IsBusy(m.path(busyFile))
+	return f, err
+}
+
+// Permit decides for another engine whether the board may be updated to v now:
+// Install if so. That engine has chosen the kiosk and the time by itself, and
+// knows of slots.
+func (m Machine) Permit(v Version) (Decision, error) {
+	f, err := m.common()
+	if err != nil {
+		return Decision{}, err
+	}
+	f.Trial = TrialNone
+	f.Offer = &Rollout{Version: v, Rings: map[string]time.Time{f.Policy.Ring: {}}, Until: f.Now.Add(time.Hour)}
+	return Decide(f), nil
 }
 
 // running reads which version's files these are.

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,11 +36,11 @@ const kills = 50
 const inside = `set -e
 tree=$1 board=$2; shift 2
 mount --make-rprivate /
-mount -t tmpfs tmpfs /run
+mount -t tmpfs none /run
 mkdir /run/up /run/work
-mount -t overlay -o lowerdir="$tree",upperdir=/run/up,workdir=/run/work overlay "$tree"
+mount -t overlay -o lowerdir="$tree",upperdir=/run/up,workdir=/run/work none "$tree"
 mkdir -p "$tree/efi" "$tree/board" "$tree/var/lib/kioskd-update"
-mount -t proc proc "$tree/proc"
+mount -t proc none "$tree/proc"
 mount --rbind /dev "$tree/dev"
 mount --bind "$board" "$tree/board"
 mount --bind "$board/efi" "$tree/efi"
@@ -219,8 +220,10 @@ func (r *rig) run(ctx context.Context, name string, args ...string) (string, err
 	r.mu.Lock()
 	r.kill = cancel
 	r.mu.Unlock()
-	command := append([]string{"--mount", "--pid", "--fork", "--kill-child", "sh", "-c", inside, "inside", r.tree, r.root,
-		"env", "SYSTEMD_ESP_PATH=/efi", "SYSTEMD_RELAX_ESP_CHECKS=1", "SYSTEMD_LOG_TARGET=console", name}, args...)
+	command := append([]string{
+		"--mount", "--pid", "--fork", "--kill-child", "sh", "-c", inside, "inside", r.tree, r.root,
+		"env", "SYSTEMD_ESP_PATH=/efi", "SYSTEMD_RELAX_ESP_CHECKS=1", "SYSTEMD_LOG_TARGET=console", name,
+	}, args...)
 	out, err := exec.CommandContext(ctx, "unshare", command...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
@@ -239,7 +242,7 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	if cut {
 		b = b[:len(b)/2]
 	}
