@@ -14,8 +14,8 @@ typedef struct {
 } bare;
 
 static EGLBoolean current(bare *b, EGLContext context) {
-	EGLSurface none = EGL_NO_SURFACE;
-	return eglMakeCurrent(b->display, none, none, context);
+	EGLSurface read = EGL_NO_SURFACE, draw = EGL_NO_SURFACE;
+	return eglMakeCurrent(b->display, draw, read, context);
 }
 
 static GLuint shader(GLenum kind, const char *text) {
