@@ -113,15 +113,17 @@ func scenes() []scene {
 	good := hints(kiosk.GoodHold)
 	aside := func(x, y float64) func(*variation) {
 		return func(v *variation) {
-			d, _ := v.short(x * v.between(0.17, 0.24))
-			_, e := v.short(y * v.between(0.17, 0.24))
+			v.far()
+			d, _ := v.short(x * v.between(0.25, 0.31))
+			_, e := v.short(y * v.between(0.25, 0.31))
 			v.self.X, v.self.Y = v.self.X+d, v.self.Y+e
 		}
 	}
 	nearly := func(x, y float64) func(*variation) {
 		return func(v *variation) {
-			d, _ := v.short(x * v.between(0.04, 0.055))
-			_, e := v.short(y * v.between(0.04, 0.055))
+			v.far()
+			d, _ := v.short(x * v.between(0.08, 0.1))
+			_, e := v.short(y * v.between(0.08, 0.1))
 			v.self.X, v.self.Y = 0.5+d, 0.5+e
 		}
 	}

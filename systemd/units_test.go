@@ -187,7 +187,7 @@ func TestWhatTheUnitPromises(t *testing.T) {
 func TestTheDaemonFindsTheDisplay(t *testing.T) {
 	for file, lines := range map[string][]string{
 		"kioskd-display.service":        {"RuntimeDirectory=kioskd-display", "RuntimeDirectoryMode=0750", "User=kiosk-display", "Group=kiosk", "UMask=0007", "Restart=always", "StartLimitIntervalSec=0"},
-		"kioskd.service.d/display.conf": {"Wants=kioskd-display.service", "After=kioskd-display.service", "Environment=WAYLAND_DISPLAY=/run/kioskd-display/wayland-0"},
+		"kioskd.service.d/display.conf": {"Wants=kioskd-display.service", "After=kioskd-display.service", "Environment=WAYLAND_DISPLAY=/run/kioskd-display/wayland-0", "Environment=EGL_PLATFORM=wayland"},
 		"kioskd.service":                {"User=kiosk", "Group=kiosk-staff", "SupplementaryGroups=video render gpio audio kiosk"},
 	} {
 		b, err := os.ReadFile(filepath.Join("units", file))

@@ -85,7 +85,7 @@ func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.The
 		for {
 			select {
 			case <-ctx.Done():
-				w.Perform(system.ActionClose)
+				w.Invalidate() // to close it: see Run
 				return
 			case <-changed:
 				w.Invalidate()
@@ -137,6 +137,9 @@ func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.The
 			s.SetDesk(func() screens.Desk { return st.Desk })
 			s.Layout(gtx, v, p)
 			e.Frame(gtx.Ops)
+			if ctx.Err() != nil {
+				w.Perform(system.ActionClose)
+			}
 		}
 	}
 }

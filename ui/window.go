@@ -48,7 +48,7 @@ func Run(ctx context.Context, o Options) error {
 	w.Option(app.Title("livekiosk"), app.Size(unit.Dp(o.Size.X), unit.Dp(o.Size.Y)), app.Decorated(false))
 
 	gone := make(chan error, 1)
-	go func() { gone <- frames(w, s, o) }()
+	go func() { gone <- frames(ctx, w, s, o) }()
 	go pump(ctx, w, o)
 
 	select {
@@ -59,9 +59,9 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("show window: %w", err)
 	case <-ctx.Done():
 	}
-	// The window's own loop may be asleep with its output: ask beside it, and
-	// do not wait for ever.
-	go w.Perform(system.ActionClose)
+	// The window's own loop closes it, since Gio's Wayland window can be closed
+	// from nowhere else. It may be asleep with its output: do not wait for ever.
+	w.Invalidate()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -74,7 +74,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // frames answers the window's events until it is gone.
-func frames(w *app.Window, s *screens.Screens, o Options) error {
+func frames(ctx context.Context, w *app.Window, s *screens.Screens, o Options) error {
 	var ops op.Ops
 	full := false
 	sc := script{controls: o.Script, delay: o.ScriptDelay}
@@ -110,6 +110,9 @@ func frames(w *app.Window, s *screens.Screens, o Options) error {
 				w.Option(app.Fullscreen.Option())
 			}
 			o.Drawn(v)
+			if ctx.Err() != nil {
+				w.Perform(system.ActionClose)
+			}
 		}
 	}
 }

@@ -173,8 +173,8 @@ func (r *rehearsal) serve(ctx context.Context, dec *camera.Decoder) error {
 	for at := time.Duration(0); at < visitMost; at += visitStep {
 		r.now.Store(int64(at))
 		view := *r.view.Load() // Run has shown one before it took the launch
-		if view.Screen == kiosk.ConsentScreen {
-			if err := r.station.Tap(ctx, kiosk.Tap{Session: view.Session, Control: kiosk.Agree}); err != nil {
+		if control, ok := map[kiosk.Screen]kiosk.Control{kiosk.ConsentScreen: kiosk.Agree, kiosk.TipsScreen: kiosk.Ready}[view.Screen]; ok {
+			if err := r.station.Tap(ctx, kiosk.Tap{Session: view.Session, Control: control}); err != nil {
 				return err
 			}
 		}
