@@ -99,8 +99,9 @@ pure: setup ## build without cgo what must build without it, and test the determ
 	CGO_ENABLED=0 $(GO) test ./kiosk/flow ./kiosk/guidance ./kiosk/trace ./inference/pad ./camera/pixel ./camera/trust
 
 .PHONY: screens
-screens: setup ## hold every picture of every screen against its reference (what differs: out/golden)
+screens: setup ## hold every picture of every screen against its reference (what differs: out/golden), and what a frame allocates
 	$(GO) test -run '^TestScreensLookAsTheyShould$$' ./ui -every=1
+	$(GO) test -run '^TestAFrameOfGuidanceAllocatesNothingOfItsOwn$$' ./ui/screens
 
 .PHONY: replay-arm64
 replay-arm64: ## the arm64 build replays recorded traces under emulation
