@@ -120,7 +120,7 @@ func TestWindowUnderX11(t *testing.T) {
 }
 
 func TestWindowUnderWayland(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sway") //nolint:usetesting // where anybody may pass
+	dir, err := os.MkdirTemp("/tmp", "sway") //nolint:usetesting // where anybody may pass
 	if err != nil {
 		t.Fatal(err)
 	}

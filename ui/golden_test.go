@@ -18,7 +18,7 @@ import (
 
 // Every state of every screen, in every language, orientation and scheme, is
 // what it was; and it is the same three times. Without -every=1, which make
-// goldens gives, only some of them are drawn.
+// screens gives, only some of them are drawn.
 func TestScreensLookAsTheyShould(t *testing.T) {
 	for _, size := range []image.Point{{X: 720, Y: 1280}, {X: 1280, Y: 800}} {
 		r, err := ui.NewRenderer(size)

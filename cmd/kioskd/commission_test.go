@@ -120,7 +120,7 @@ func TestTheClipIsCommissioned(t *testing.T) {
 	// They step to the middle, and hold there from 6 s on.
 	d := l.startPaced(replay.Portrait, 5400*time.Millisecond, "-config", l.file("c.toml", "[display]\nscript = [\"decline\", \"done\"]\nscript_delay = \"500ms\"\n"))
 	d.await("the daemon", func(s api.Status) bool { return s.Ready })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	if c, err := d.client.Commissioned(ctx); err != nil || c.InUse || len(c.Steps) != 0 || !strings.Contains(c.Reason, "kioskctl commission") {
 		t.Fatalf("%+v, %v before anything was commissioned", c, err)
