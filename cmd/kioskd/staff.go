@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
@@ -42,7 +43,9 @@ type lock struct {
 }
 
 func newLock(c Config) *lock {
-	return &lock{c.pinPath(), &pin.Guard{Path: filepath.Join(c.State.Dir, "staff.tries"), Now: sinceBoot}}
+	g := &pin.Guard{Path: filepath.Join(c.State.Dir, "staff.tries"), Now: sinceBoot}
+	_ = g.Load() // so that a pause runs from now on; a try reports what is wrong
+	return &lock{c.pinPath(), g}
 }
 
 // Open implements station.Lock.
@@ -76,7 +79,9 @@ type register struct {
 	guard    *pin.Guard
 }
 
-func newRegister(b api.Bookings) *register { return &register{b, &pin.Guard{Now: sinceBoot}} }
+func newRegister(b api.Bookings) *register {
+	return &register{b, &pin.Guard{Now: sinceBoot, Most: time.Minute, Many: true}}
+}
 
 // Expected implements station.Register. A code of two bookings is nobody's.
 func (g *register) Expected(ctx context.Context, code string) (kiosk.Launch, error) {

@@ -17,6 +17,10 @@ func (p Policy) idle(s State, at time.Duration, in Input) (State, []Effect) {
 		}
 		s.Phase, s.Until = Resting, 0
 	case Tapped:
+		if in.Control == kiosk.Begin && s.Phase == Resting {
+			s.Phase = Idle
+			return p.doze(s, at), nil
+		}
 		if in.Control == kiosk.Begin {
 			return keypad(s, at, Code), nil
 		}
@@ -85,6 +89,7 @@ func (p Policy) retime(s State, at time.Duration) State {
 	case Tips:
 		s.Until = at + p.patient(s, p.TipsFor)
 	case Again:
+		s.Ask = s.Ask || s.NoTimeLimit // as in again
 		s.Until = at + p.patient(s, p.AgainFor)
 		if s.Ask {
 			s.Until = at + p.patient(s, p.AskFor)

@@ -85,7 +85,7 @@ func Standard() Policy {
 const (
 	typeIn  = time.Minute
 	deskFor = 2 * time.Minute
-	wishFor = time.Minute
+	wishFor = 15 * time.Second
 )
 
 // Validate names a value that no session could run with.
@@ -395,10 +395,14 @@ func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 	return s, nil
 }
 
-// tips waits until the visitor is ready, or has had the time to be.
+// tips waits until the visitor is ready, or has had the time to be. One without
+// time limits may have left by then.
 func (p Policy) tips(s State, at time.Duration, in Input) (State, []Effect) {
 	switch in := in.(type) {
 	case Tick:
+		if s.NoTimeLimit {
+			return p.leave(s, at, kiosk.Cancel)
+		}
 		return p.attempt(s, at), []Effect{Watch{On: true}}
 	case Tapped:
 		if in.Control == kiosk.Ready {
@@ -561,11 +565,13 @@ func (p Policy) fallback(s State, at time.Duration, a kiosk.Assessment) (State, 
 func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p.LiveMin }
 
 // again ends an attempt and says so before the next one. With ask the next one
-// waits for the visitor's tap.
+// waits for the visitor's tap; so does that of a visitor without time limits,
+// since another may come in the time that such a screen stands.
 func (p Policy) again(s State, at time.Duration, ask bool) (State, []Effect) {
 	if s.broken() {
 		return p.end(s, at, kiosk.StaffScreen, s.faulted())
 	}
+	ask = ask || s.NoTimeLimit
 	s.Phase, s.Until, s.Ask = Again, at+p.patient(s, p.AgainFor), ask
 	if ask {
 		s.Until = at + p.patient(s, p.AskFor)

@@ -29,10 +29,18 @@ type Guard struct {
 	Path string               // of the file that keeps the count; "": none does
 	Now  func() time.Duration // since boot
 
+	// Most is the longest pause, at least a minute; 0: an hour. For what anybody
+	// may type, so that nobody can keep all others out for long.
+	Most time.Duration
+	// Many says that there are many right tries: one clears no count, since
+	// whoever has one could guess the others. An hour without a wrong one does.
+	Many bool
+
 	mu     sync.Mutex
 	read   bool
 	wrong  int
 	paused time.Duration // until then, since boot
+	last   time.Duration // wrong one, since boot
 }
 
 // Try has right look at a try, unless too many were wrong: that is a
@@ -49,6 +57,9 @@ func (g *Guard) Try(right func() (bool, error)) (bool, error) {
 	if left := g.paused - g.Now(); left > 0 {
 		return false, &kiosk.PausedError{For: left}
 	}
+	if g.Many && g.Now()-g.last >= lastPause {
+		g.wrong = 0
+	}
 	if err := g.set(g.wrong + 1); err != nil {
 		return false, err
 	}
@@ -56,17 +67,32 @@ func (g *Guard) Try(right func() (bool, error)) (bool, error) {
 	switch {
 	case err != nil:
 		return false, errors.Join(err, g.set(g.wrong-1))
+	case ok && g.Many:
+		return true, g.set(g.wrong - 1)
 	case ok:
 		return true, g.set(0)
 	}
+	g.last = g.Now()
 	g.pause()
 	return false, nil
 }
 
+// Load reads the count, and begins a pause that is due. Without it the first try
+// does.
+func (g *Guard) Load() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.load()
+}
+
 // pause has nothing looked at for a while if that is due.
 func (g *Guard) pause() {
+	most := g.Most
+	if most == 0 {
+		most = lastPause
+	}
 	if over := g.wrong - free; over >= 0 {
-		g.paused = g.Now() + min(lastPause, firstPause<<min(over, 10))
+		g.paused = g.Now() + min(most, firstPause<<min(over, 10))
 	}
 }
 

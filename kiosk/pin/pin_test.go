@@ -133,6 +133,50 @@ func TestFewTriesAreLookedAt(t *testing.T) {
 	}
 }
 
+// What many have, such as codes: nobody keeps the others out for long, and
+// whoever has one cannot guess the others.
+func TestOneOfManyClearsNoCount(t *testing.T) {
+	d := newDesk(t, "")
+	d.guard.Most, d.guard.Many = time.Minute, true
+	for range 4 {
+		d.try(false)
+	}
+	d.try(true)
+	if d.try(false); d.now != 0 {
+		t.Fatal("time has passed")
+	}
+	for range 8 {
+		if ok, paused := d.try(true); ok || paused != time.Minute {
+			t.Fatalf("taken: %v, paused %v, want a minute", ok, paused)
+		}
+		d.now += time.Minute
+		d.try(false)
+	}
+	d.now += time.Hour
+	for n := range 5 {
+		if _, paused := d.try(false); paused != 0 {
+			t.Fatalf("after an hour paused at try %d", n)
+		}
+	}
+}
+
+// A pause runs from the start of the kiosk, and not from the first try.
+func TestAPauseBeginsAtTheStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tries")
+	d := newDesk(t, path)
+	for range 5 {
+		d.try(false)
+	}
+	d = newDesk(t, path)
+	if err := d.guard.Load(); err != nil {
+		t.Fatal(err)
+	}
+	d.now += time.Minute
+	if ok, paused := d.try(true); !ok {
+		t.Errorf("still paused for %v", paused)
+	}
+}
+
 func TestTheCountOutlivesARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "tries")
 	d := newDesk(t, path)

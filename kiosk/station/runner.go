@@ -42,7 +42,7 @@ func (r *runner) step(ctx context.Context, m message) {
 		defer close(m.done)
 	}
 	if m.reply != nil {
-		if err := r.busy(); err != nil {
+		if err := r.busy(m.try); err != nil {
 			m.reply <- err
 			return
 		}
@@ -99,8 +99,12 @@ func breach(in flow.Input) kiosk.Breach {
 	}
 }
 
-// busy says why no session can start now, or nil.
-func (r *runner) busy() error {
+// busy says why no session can start now, or nil. try is that of a code which
+// was typed for it, or 0.
+func (r *runner) busy(try int) error {
+	if s := r.now; try != 0 && (s.Phase != flow.Code || s.Typing != kiosk.Checking || s.Try != try) {
+		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "whoever typed the code has left", Busy: true}
+	}
 	switch r.now.Phase {
 	case flow.Idle, flow.Resting, flow.Code:
 		return nil
@@ -126,7 +130,7 @@ func (r *runner) begin(ctx context.Context, in flow.Launched, l *kiosk.Launch, b
 func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 	switch e := e.(type) {
 	case flow.Find:
-		r.look(ctx, e.Try, func() error { return r.find(ctx, m.text) })
+		r.look(ctx, e.Try, func() error { return r.find(ctx, e.Try, m.text) })
 	case flow.Verify:
 		r.look(ctx, e.Try, func() error { return r.verify(ctx, m.text) })
 	case flow.Watch:
@@ -168,8 +172,9 @@ func (r *runner) look(ctx context.Context, try int, do func() error) {
 	})
 }
 
-// find launches the session of the booking that has this code.
-func (r *runner) find(ctx context.Context, code string) error {
+// find launches the session of the booking that has this code, unless whoever
+// typed it has given up meanwhile: another may stand there.
+func (r *runner) find(ctx context.Context, try int, code string) error {
 	if r.o.Register == nil {
 		return kiosk.ErrNoBooking
 	}
@@ -177,7 +182,7 @@ func (r *runner) find(ctx context.Context, code string) error {
 	if err != nil {
 		return fmt.Errorf("code: %w", err)
 	}
-	_, err = r.Launch(ctx, l)
+	_, err = r.start(ctx, l, try)
 	return err
 }
 

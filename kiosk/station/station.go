@@ -127,6 +127,7 @@ type message struct {
 	receipt *kiosk.Receipt  // of a flow.Answered
 	adopt   *adopted        // in place of in
 	text    string          // that was typed, of a flow.Tapped; secret
+	try     int             // of a flow.Launched that a code brought about: the flow.Find's; else 0
 	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
 }
 
@@ -250,6 +251,12 @@ func (s *Station) send(ctx context.Context, m message) error {
 
 // Launch starts a session, or returns a *kiosk.LaunchError that says why not.
 func (s *Station) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
+	return s.start(ctx, l, 0)
+}
+
+// start is Launch, for whoever typed a code in the given try, or for nobody at
+// the screen.
+func (s *Station) start(ctx context.Context, l kiosk.Launch, try int) (kiosk.SessionID, error) {
 	if l.BaseURL == "" {
 		l.BaseURL = s.o.Gateway
 	}
@@ -270,7 +277,7 @@ func (s *Station) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, 
 	in := flow.Launched{
 		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast,
 	}
-	if err := s.send(ctx, message{in: in, launch: &l, reply: reply}); err != nil {
+	if err := s.send(ctx, message{in: in, launch: &l, reply: reply, try: try}); err != nil {
 		return "", err
 	}
 	if err := <-reply; err != nil { // the goroutine that took the message answers it

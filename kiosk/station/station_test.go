@@ -93,6 +93,7 @@ type bench struct {
 	now      func() time.Duration
 	released atomic.Int64
 	score    func(kiosk.FrameID) float32 // unified quality of a frame; nil: the same of all
+	expected chan kiosk.Launch           // answers a code, whichever
 
 	mu     sync.Mutex
 	views  []kiosk.View
@@ -101,7 +102,7 @@ type bench struct {
 
 func newBench(t *testing.T, start flow.State) *bench {
 	t.Helper()
-	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir()}
+	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), expected: make(chan kiosk.Launch)}
 	began := time.Now()
 	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
@@ -118,7 +119,7 @@ func newBench(t *testing.T, start flow.State) *bench {
 			defer b.mu.Unlock()
 			b.events = append(b.events, e)
 		},
-		Consent: func(l kiosk.Locale) string { return "hash-" + string(l) },
+		Consent: func(l kiosk.Locale) string { return "hash-" + string(l) }, Register: b,
 		Gateway: "https://gateway.test", UserType: "CUSTOMER_ID", TraceDir: b.dir, Traces: 2,
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
 	})
@@ -137,6 +138,47 @@ func newBench(t *testing.T, start flow.State) *bench {
 	})
 	synctest.Wait()
 	return b
+}
+
+// Expected implements station.Register.
+func (b *bench) Expected(ctx context.Context, _ string) (kiosk.Launch, error) {
+	select {
+	case l := <-b.expected:
+		return l, nil
+	case <-ctx.Done():
+		return kiosk.Launch{}, ctx.Err()
+	}
+}
+
+// TestACodeThatWasGivenUpStartsNothing has the outbox answer once somebody else
+// stands at the keypad.
+func TestACodeThatWasGivenUpStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{Phase: flow.Idle})
+		b.tap("", kiosk.Begin)
+		b.tap("", kiosk.Enter)
+		b.tap("", kiosk.Cancel)
+		b.expected <- launch()
+		synctest.Wait()
+		if s := b.State(); s.Phase != flow.Idle {
+			t.Errorf("phase %s, want idle: whoever typed the code has left", s.Phase)
+		}
+		b.tap("", kiosk.Begin)
+		b.tap("", kiosk.Enter)
+		b.tap("", kiosk.Cancel)
+		b.tap("", kiosk.Begin)
+		b.tap("", kiosk.Enter) // another's, which is not found yet
+		b.expected <- launch()
+		synctest.Wait()
+		if s := b.State(); s.Phase != flow.Code || s.Typing != kiosk.Checking {
+			t.Errorf("phase %s, %s: the first one's code was taken for the second's", s.Phase, s.Typing)
+		}
+		b.expected <- launch()
+		synctest.Wait()
+		if s := b.State(); s.Phase != flow.Consent {
+			t.Errorf("phase %s: the second one's code starts nothing", s.Phase)
+		}
+	})
 }
 
 func launch() kiosk.Launch {

@@ -16,7 +16,11 @@ func (f *frame) tips() {
 	margin := f.px(40)
 	title := item{text: text.Title(l, kiosk.TipsScreen), size: 52, weight: font.Bold, color: f.p.Ink}
 	body := item{gap: 10, text: text.Body(l, kiosk.TipsScreen), size: 30, color: f.p.Soft}
-	soon := item{text: text.Phrase(l, text.StartsSoon), size: 26, color: f.p.Soft, even: true}
+	next := text.StartsSoon
+	if f.v.Wishes.NoLimit { // the camera waits for a word
+		next = text.ClosesSoon
+	}
+	soon := item{text: text.Phrase(l, next), size: 26, color: f.p.Soft, even: true}
 	if f.upright {
 		f.wordmark(image.Pt(margin, margin))
 		rest := f.bar(image.Rect(margin, margin+f.px(84), f.size.X-margin, f.size.Y-f.px(24)))
