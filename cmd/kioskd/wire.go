@@ -293,6 +293,9 @@ func (d *daemon) show(v kiosk.View) {
 	d.views.show(v)
 	d.panel.Show(d.views.newest())
 	d.lit.Unlock()
+	if d.voice != nil {
+		d.voice.Show(v)
+	}
 	if d.visitor != "" && v.Session != d.visitor {
 		hint(d.left)
 	}
