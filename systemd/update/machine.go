@@ -69,27 +69,35 @@ func (m Machine) Facts(ctx context.Context) (Facts, error) {
 		return f, err
 	}
 	f.Failed = state == "failed"
-	b, err := os.ReadFile(m.path(rolloutFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return f, nil
-	case err != nil:
+	f.Policy, err = ReadPolicy(m.path(policyFile))
+	if err != nil && f.Trial != TrialOpen { // a trial is judged without it
 		return f, err
 	}
-	o, err := ParseRollout(b)
-	if err != nil {
-		return f, err
-	}
-	f.Offer = &o
+	var unread error
+	f.Offer, unread = m.offer()
+	f.Unread = errors.Join(err, unread)
 	return f, nil
 }
 
-// common are the facts that need nothing of systemd-boot.
+// offer reads the rollout; nil: there is none.
+func (m Machine) offer() (*Rollout, error) {
+	b, err := os.ReadFile(m.path(rolloutFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	r, err := ParseRollout(b)
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// common are the facts that need nothing of systemd-boot, nor the policy.
 func (m Machine) common() (f Facts, err error) {
 	f.Now = time.Now()
-	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
-		return f, err
-	}
 	id, err := os.ReadFile(m.path(machineFile))
 	if err != nil {
 		return f, err
@@ -108,6 +116,9 @@ func (m Machine) common() (f Facts, err error) {
 func (m Machine) Permit(v Version) (Decision, error) {
 	f, err := m.common()
 	if err != nil {
+		return Decision{}, err
+	}
+	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
 		return Decision{}, err
 	}
 	f.Trial = TrialNone
