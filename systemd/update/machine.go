@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,8 +41,10 @@ const (
 const (
 	policyFile  = "etc/kioskd/update.toml"
 	rolloutFile = "var/lib/kioskd-update/rollout.json"
+	trialFile   = "var/lib/kioskd-update/trial" // of rauc-post-install: the slot
 	busyFile    = "run/kioskd/busy"
 	machineFile = "etc/machine-id"
+	cmdlineFile = "proc/cmdline"
 )
 
 func (m Machine) path(name string) string { return filepath.Join("/", m.Root, name) }
@@ -112,7 +115,7 @@ func (m Machine) common() (f Facts, err error) {
 
 // Permit decides for another engine whether the board may be updated to v now:
 // Install if so. That engine has chosen the kiosk and the time by itself, and
-// knows of slots.
+// knows of slots, but not that the running one is on trial.
 func (m Machine) Permit(v Version) (Decision, error) {
 	f, err := m.common()
 	if err != nil {
@@ -121,9 +124,30 @@ func (m Machine) Permit(v Version) (Decision, error) {
 	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
 		return Decision{}, err
 	}
-	f.Trial = TrialNone
+	if f.Trial, err = m.slotTrial(); err != nil {
+		return Decision{}, err
+	}
 	f.Offer = &Rollout{Version: v, Rings: map[string]time.Time{f.Policy.Ring: {}}, Until: f.Now.Add(time.Hour)}
 	return Decide(f), nil
+}
+
+// slotTrial tells whether the slot that runs is the one that RAUC has on trial.
+func (m Machine) slotTrial() (Trial, error) {
+	slot, err := os.ReadFile(m.path(trialFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return TrialNone, nil
+	case err != nil:
+		return "", err
+	}
+	cmdline, err := os.ReadFile(m.path(cmdlineFile))
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(strings.Fields(string(cmdline)), "rauc.slot="+strings.TrimSpace(string(slot))) {
+		return TrialOpen, nil
+	}
+	return TrialNone, nil
 }
 
 // running reads which version's files these are.

@@ -179,6 +179,21 @@ func TestARolloutThatCannotBeReadIsReplaced(t *testing.T) {
 	}
 }
 
+// TestTheSlotToGoBackToIsNotWritten has another engine ask from slot B.
+func TestTheSlotToGoBackToIsNotWritten(t *testing.T) {
+	for trial, want := range map[string]update.Action{"": update.Install, "A\n": update.Install, "B\n": update.Rest} {
+		all := files()
+		delete(all, "etc/kioskd/update.toml")
+		if all["proc/cmdline"] = "quiet rauc.slot=B ro\n"; trial != "" {
+			all["var/lib/kioskd-update/trial"] = trial
+		}
+		m, _ := machine(t, all, nil)
+		if d, err := m.Permit("2.1"); d.Action != want || err != nil {
+			t.Errorf("on trial is %q: %v, %v, want %s", trial, d, err, want)
+		}
+	}
+}
+
 func TestMachineHasSystemdDoIt(t *testing.T) {
 	m, ran := machine(t, nil, map[string]string{"": ""})
 	if err := errors.Join(m.Refresh(t.Context()), m.Install(t.Context(), "3"), m.Restart(t.Context())); err != nil {
