@@ -99,6 +99,39 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	}
 }
 
+// TestRAUCKeepsItsTrial has RAUC's handler write where systemd made a folder: no
+// unit that does so runs on its boards.
+func TestRAUCKeepsItsTrial(t *testing.T) {
+	root := t.TempDir()
+	conf, err := os.ReadFile("tmpfiles.d/kioskd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever runs the test owns what is made.
+	mine := filepath.Join(root, "kioskd.conf")
+	if err := os.WriteFile(mine, bytes.ReplaceAll(conf, []byte("root root"), []byte("- -")), 0o600); err != nil { //nolint:dupword // user and group
+		t.Fatal(err)
+	}
+	if said, ok := tool(t, "systemd-tmpfiles", "--create", "--root="+root, mine); !ok {
+		t.Fatal(said)
+	}
+	if err := os.WriteFile(filepath.Join(root, "systemctl"), []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	handler, err := os.ReadFile("rauc/rauc-post-install")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(string(handler), "/var/lib/", root+"/var/lib/")) //nolint:gosec // its own
+	cmd.Env = []string{"PATH=" + root + ":/usr/bin:/bin", "RAUC_TARGET_SLOTS=2", "RAUC_SLOT_BOOTNAME_2=B"}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+	if trial, err := os.ReadFile(filepath.Join(root, "var/lib/kioskd-update/trial")); err != nil || string(trial) != "B\n" {
+		t.Errorf("on trial is %q, %v", trial, err)
+	}
+}
+
 // TestVerifyCanFail shows that the test above would notice.
 func TestVerifyCanFail(t *testing.T) {
 	for _, tt := range []struct{ name, file, old, new string }{

@@ -28,8 +28,10 @@ the board be updated to VERSION? It waits as "apply" does.
 
 It asks no daemon, and wants root but for status. The exit code of apply is 0 also
 if there was nothing to do; 69 if the offer or the image could not be fetched,
-verified or written. That of permit is 0 for yes, and 1 for no. Of both it is 75 if
-somebody was there for all of --wait, and of permit outside of the window.`
+verified or written, and, as of status, if the rollout or update.toml cannot be
+read. That of permit is 0 for yes, and 1 for no, as always from a slot that RAUC has
+on trial. Of both it is 75 if somebody was there for all of --wait, and of permit
+outside of the window.`
 
 func updateFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	wait := fs.Duration("wait", 50*time.Minute, "apply, permit: how long somebody is waited for, such as 10m (`time`); default 50m")
@@ -66,10 +68,10 @@ func updateStatus(ctx context.Context, c call, refresh bool) error {
 		return updateError(err)
 	}
 	d := update.Decide(f)
-	return c.print(struct {
+	return updateError(errors.Join(c.print(struct {
 		update.Facts
 		Next update.Decision `json:"next"`
-	}{f, d}, factsText(f)+decisionText(d))
+	}{f, d}, factsText(f)+decisionText(d)), f.Unread))
 }
 
 // applyUpdate does what is to be done, and tells it.

@@ -80,6 +80,19 @@ func TestPermitHoldsFloorAndWindow(t *testing.T) {
 	})
 }
 
+// TestUpdateStatusTellsWhatItCannotRead shows the rest, and goes wrong.
+func TestUpdateStatusTellsWhatItCannotRead(t *testing.T) {
+	b, _ := updatable(t, nil)
+	if err := os.WriteFile(filepath.Join(b.Root, "var/lib/kioskd-update/rollout.json"), []byte(`{"version":"3"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"update"}, world{out: &out, err: &errs, now: time.Now, board: b})
+	if code != exitUnavailable || !strings.Contains(out.String(), "rest: no offer") || !strings.Contains(errs.String(), "no until") {
+		t.Errorf("exit %d: %s%s", code, &out, &errs)
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	const refresh, install, restart = "systemd-sysupdate --component=rollout update", "systemd-sysupdate update 3", "systemctl start --no-block kioskd-restart.service"
 	for _, tt := range []struct {

@@ -28,7 +28,8 @@ const lookEvery = 5 * time.Second
 // Apply does all that Decide says. While somebody is there it waits, for wait at
 // most, and then returns ErrOccupied. It returns the last decision: Rest, or
 // Restart once that has begun. A rollout that cannot be fetched keeps nothing from
-// being done that needs none; it is an error all the same.
+// being done that needs none, nor does one that cannot be read, which the next one may
+// mend; either is an error all the same.
 func Apply(ctx context.Context, b Board, wait time.Duration) (Decision, error) {
 	facts, err := b.Facts(ctx)
 	if err != nil {
@@ -57,7 +58,7 @@ func settle(ctx context.Context, b Board, wait time.Duration) (Decision, error) 
 		d := Decide(facts)
 		switch d.Action {
 		case Rest:
-			return d, nil
+			return d, facts.Unread
 		case Wait:
 			select {
 			case <-ctx.Done():
@@ -75,7 +76,7 @@ func settle(ctx context.Context, b Board, wait time.Duration) (Decision, error) 
 			}
 			installed = d.Version
 		case Restart:
-			return d, b.Restart(ctx)
+			return d, errors.Join(b.Restart(ctx), facts.Unread)
 		}
 	}
 }

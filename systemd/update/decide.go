@@ -40,6 +40,8 @@ type Facts struct {
 	Slots   []Slot   `json:"slots"`
 	Offer   *Rollout `json:"offer"` // nil: there is none
 	Busy    bool     `json:"busy"`  // somebody is there, or a capture is being stored or sent
+
+	Unread error `json:"-"` // why there is no Offer, or no Policy while none is needed; nil: all was read
 }
 
 // An Action is what to do next.

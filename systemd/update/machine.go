@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,8 +41,10 @@ const (
 const (
 	policyFile  = "etc/kioskd/update.toml"
 	rolloutFile = "var/lib/kioskd-update/rollout.json"
+	trialFile   = "var/lib/kioskd-update/trial" // of rauc-post-install: the slot
 	busyFile    = "run/kioskd/busy"
 	machineFile = "etc/machine-id"
+	cmdlineFile = "proc/cmdline"
 )
 
 func (m Machine) path(name string) string { return filepath.Join("/", m.Root, name) }
@@ -69,27 +72,35 @@ func (m Machine) Facts(ctx context.Context) (Facts, error) {
 		return f, err
 	}
 	f.Failed = state == "failed"
-	b, err := os.ReadFile(m.path(rolloutFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return f, nil
-	case err != nil:
+	f.Policy, err = ReadPolicy(m.path(policyFile))
+	if err != nil && f.Trial != TrialOpen { // a trial is judged without it
 		return f, err
 	}
-	o, err := ParseRollout(b)
-	if err != nil {
-		return f, err
-	}
-	f.Offer = &o
+	var unread error
+	f.Offer, unread = m.offer()
+	f.Unread = errors.Join(err, unread)
 	return f, nil
 }
 
-// common are the facts that need nothing of systemd-boot.
+// offer reads the rollout; nil: there is none.
+func (m Machine) offer() (*Rollout, error) {
+	b, err := os.ReadFile(m.path(rolloutFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	r, err := ParseRollout(b)
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// common are the facts that need nothing of systemd-boot, nor the policy.
 func (m Machine) common() (f Facts, err error) {
 	f.Now = time.Now()
-	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
-		return f, err
-	}
 	id, err := os.ReadFile(m.path(machineFile))
 	if err != nil {
 		return f, err
@@ -104,15 +115,39 @@ func (m Machine) common() (f Facts, err error) {
 
 // Permit decides for another engine whether the board may be updated to v now:
 // Install if so. That engine has chosen the kiosk and the time by itself, and
-// knows of slots.
+// knows of slots, but not that the running one is on trial.
 func (m Machine) Permit(v Version) (Decision, error) {
 	f, err := m.common()
 	if err != nil {
 		return Decision{}, err
 	}
-	f.Trial = TrialNone
+	if f.Policy, err = ReadPolicy(m.path(policyFile)); err != nil {
+		return Decision{}, err
+	}
+	if f.Trial, err = m.slotTrial(); err != nil {
+		return Decision{}, err
+	}
 	f.Offer = &Rollout{Version: v, Rings: map[string]time.Time{f.Policy.Ring: {}}, Until: f.Now.Add(time.Hour)}
 	return Decide(f), nil
+}
+
+// slotTrial tells whether the slot that runs is the one that RAUC has on trial.
+func (m Machine) slotTrial() (Trial, error) {
+	slot, err := os.ReadFile(m.path(trialFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return TrialNone, nil
+	case err != nil:
+		return "", err
+	}
+	cmdline, err := os.ReadFile(m.path(cmdlineFile))
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(strings.Fields(string(cmdline)), "rauc.slot="+strings.TrimSpace(string(slot))) {
+		return TrialOpen, nil
+	}
+	return TrialNone, nil
 }
 
 // running reads which version's files these are.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -100,17 +101,16 @@ func TestMachineWithoutPolicyOfferOrDaemon(t *testing.T) {
 
 func TestMachineMakesNothingUp(t *testing.T) {
 	for name, text := range map[string]string{
-		"etc/machine-id":                     "", // is taken away
-		"etc/kioskd/update.toml":             "rings = \"early\"\n",
-		"usr/lib/os-release":                 "ID=debian\n",
-		"efi/EFI/Linux/kiosk_x.efi":          "x",
-		"var/lib/kioskd-update/rollout.json": "{}",
+		"etc/machine-id":            "", // is taken away
+		"etc/kioskd/update.toml":    "rings = \"early\"\n",
+		"usr/lib/os-release":        "ID=debian\n",
+		"efi/EFI/Linux/kiosk_x.efi": "x",
 	} {
 		all := files()
 		if all[name] = text; text == "" {
 			delete(all, name)
 		}
-		m, _ := machine(t, all, words())
+		m, _ := machine(t, all, map[string]string{"systemd-bless-boot status": "good", "systemctl show": "active"})
 		if f, err := m.Facts(t.Context()); err == nil {
 			t.Errorf("with another %s: %+v", name, f)
 		}
@@ -123,6 +123,73 @@ func TestMachineMakesNothingUp(t *testing.T) {
 		m, _ := machine(t, files(), said)
 		if f, err := m.Facts(t.Context()); err == nil {
 			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// TestAMistakeStopsNoFallback has a version that does not work be left in spite of
+// what cannot be read, which is told.
+func TestAMistakeStopsNoFallback(t *testing.T) {
+	for name, text := range map[string]string{
+		"etc/kioskd/update.toml":             "window = \"night\"\n",
+		"var/lib/kioskd-update/rollout.json": `{"version":"3"}`,
+	} {
+		all := files()
+		all[name] = text
+		m, ran := machine(t, all, map[string]string{"systemd-bless-boot status": "indeterminate", "systemctl show": "failed", "systemctl start": ""})
+		d, err := update.Apply(t.Context(), m, time.Hour)
+		if d != (update.Decision{update.Restart, update.Fallback, "2"}) || err == nil || !slices.Contains(*ran, "systemctl start --no-block kioskd-restart.service") {
+			t.Errorf("with another %s: %v, %v, ran %q", name, d, err, *ran)
+		}
+	}
+}
+
+// TestARolloutThatCannotBeReadIsReplaced has one wait for the next, and never be
+// applied.
+func TestARolloutThatCannotBeReadIsReplaced(t *testing.T) {
+	const mended = `{"version":"5","rings":{"broad":"2000-01-01T00:00:00Z"},"until":"2999-01-01T00:00:00Z"}`
+	for _, wrong := range []string{
+		`{"version":"4","rings":{"broad":"2000-01-01T00:00:00Z"}}`,
+		`{"version":"4","rings":{"broad":"2000-01-01T00:00:00Z"},"until":"2999-01-01T00:00:00Z","colour":"red"}`,
+		`{"version":"4","floor":"4.1","rings":{"broad":"2000-01-01T00:00:00Z"},"until":"2999-01-01T00:00:00Z"}`,
+	} {
+		all := files()
+		for _, name := range []string{"etc/kioskd/update.toml", "efi/EFI/Linux/kiosk_3+2-1.efi", "efi/EFI/Linux/kiosk_4+3.efi"} {
+			delete(all, name)
+		}
+		all["var/lib/kioskd-update/rollout.json"] = wrong
+		m, ran := machine(t, all, map[string]string{"systemd-bless-boot status": "good", "systemctl show": "active", "systemctl start": "", "systemd-sysupdate": ""})
+		if d, err := update.Apply(t.Context(), m, time.Hour); d != (update.Decision{update.Rest, update.NoOffer, ""}) || err == nil {
+			t.Errorf("%s: %v, %v, ran %q", wrong, d, err, *ran)
+		}
+		work := m.Run
+		m.Run = func(ctx context.Context, name string, args ...string) (string, error) {
+			said, err := work(ctx, name, args...)
+			switch strings.Join(args, " ") {
+			case "--component=rollout update":
+				err = errors.Join(err, os.WriteFile(filepath.Join(m.Root, "var/lib/kioskd-update/rollout.json"), []byte(mended), 0o644))
+			case "update 5":
+				err = errors.Join(err, os.WriteFile(filepath.Join(m.Root, "efi/EFI/Linux/kiosk_5+3.efi"), nil, 0o644))
+			}
+			return said, err
+		}
+		if d, err := update.Apply(t.Context(), m, time.Hour); d != (update.Decision{update.Restart, update.Installed, "5"}) || err != nil {
+			t.Errorf("%s: %v, %v, ran %q", wrong, d, err, *ran)
+		}
+	}
+}
+
+// TestTheSlotToGoBackToIsNotWritten has another engine ask from slot B.
+func TestTheSlotToGoBackToIsNotWritten(t *testing.T) {
+	for trial, want := range map[string]update.Action{"": update.Install, "A\n": update.Install, "B\n": update.Rest} {
+		all := files()
+		delete(all, "etc/kioskd/update.toml")
+		if all["proc/cmdline"] = "quiet rauc.slot=B ro\n"; trial != "" {
+			all["var/lib/kioskd-update/trial"] = trial
+		}
+		m, _ := machine(t, all, nil)
+		if d, err := m.Permit("2.1"); d.Action != want || err != nil {
+			t.Errorf("on trial is %q: %v, %v, want %s", trial, d, err, want)
 		}
 	}
 }
