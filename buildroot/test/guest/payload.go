@@ -104,14 +104,11 @@ func (b *builder) carry(ctx context.Context, a *archive, p payload) error {
 		}
 	}
 	if p.models {
-		runtimes, err := filepath.Glob(filepath.Join(b.models, "*.so"))
-		if err != nil || len(runtimes) == 0 {
-			return fmt.Errorf("%w: no inference runtime in %s: .tools/setup brings it", ErrLacks, b.models)
-		}
-		files = append(files, runtimes...)
-		if err := a.copyTree(path.Dir(ModelsDir), filepath.Dir(b.models), filepath.Base(b.models)); err != nil {
+		library, err := a.copyModels(b.models, b.arch)
+		if err != nil {
 			return err
 		}
+		files = append(files, library)
 	}
 	libraries, err := sharedObjects(ctx, files)
 	if err != nil {
@@ -123,6 +120,33 @@ func (b *builder) carry(ctx context.Context, a *archive, p payload) error {
 		}
 	}
 	return nil
+}
+
+// copyModels puts the weights and the inference runtime for an architecture into
+// ModelsDir, and returns the latter. dir may hold those for other boards, too.
+func (a *archive) copyModels(dir string, arch Arch) (library string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w: .tools/setup brings it", ErrLacks, err)
+	}
+	for _, e := range entries {
+		file := filepath.Join(dir, e.Name())
+		switch {
+		case !e.Type().IsRegular():
+			continue
+		case strings.HasSuffix(file, "-"+string(arch)+".so"):
+			library = file
+		case filepath.Ext(file) == ".so":
+			continue // the runtime of another board
+		}
+		if err := a.copyFile(path.Join(ModelsDir, e.Name()), file); err != nil {
+			return "", err
+		}
+	}
+	if library == "" {
+		return "", fmt.Errorf("%w: no inference runtime for %s in %s: .tools/setup brings it", ErrLacks, arch, dir)
+	}
+	return library, nil
 }
 
 // linked reports whether a file is a program or a library that takes others.

@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"gioui.org/layout"
+	"gioui.org/op"
 	"golang.org/x/sys/unix"
 
 	"livekiosk/buildroot/test/guest"
@@ -31,6 +33,7 @@ import (
 	"livekiosk/camera/replay"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/ui/screens"
 )
 
 //guest:program ./cmd/kioskd ./cmd/kioskctl
@@ -198,7 +201,20 @@ attempts = 1
 `
 
 // agree is where the button is on a screen of this size.
-func agree() image.Point { return image.Pt(180, 525) }
+func agree(t *testing.T) image.Point {
+	t.Helper()
+	s, err := screens.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ops op.Ops
+	s.Layout(layout.Context{Ops: &ops, Constraints: layout.Exact(image.Pt(360, 640))}, kiosk.View{Screen: kiosk.ConsentScreen, Session: "s", Locale: kiosk.English}, screens.Preview{})
+	r, shown := s.Bounds(kiosk.Agree)
+	if !shown {
+		t.Fatal("the consent has no button to agree")
+	}
+	return r.Min.Add(r.Max).Div(2)
+}
 
 // The camera is v4l2loopback, which the test gives the composed visitor: the
 // product's own models see a face and have to find it alive. The consent is a
@@ -231,7 +247,7 @@ func TestGuestSessionFromTheDeviceToTheSealedRecord(t *testing.T) {
 		t.Logf("%5.1fs  %-10s %s", time.Since(began).Seconds(), e.Kind, e.Text)
 		switch {
 		case e.Kind == kiosk.EventPhase && e.Text == "consent":
-			time.AfterFunc(3*time.Second, func() { screen.Tap(agree()) }) // who has read it
+			time.AfterFunc(3*time.Second, func() { screen.Tap(agree(t)) }) // who has read it
 		case e.Kind == kiosk.EventPhase && e.Text == "near":
 			v.near.Store(1)
 		case e.Kind == kiosk.EventPhase && e.Text == "far":
