@@ -102,7 +102,7 @@ func breach(in flow.Input) kiosk.Breach {
 // busy says why no session can start now, or nil. try is that of a code which
 // was typed for it, or 0.
 func (r *runner) busy(try int) error {
-	if s := r.now; try != 0 && (s.Phase != flow.Code || s.Typing != kiosk.Checking || s.Try != try) {
+	if s := r.now; try != 0 && (s.Typing != kiosk.Checking || s.Try != try) { // no other keypad has that try
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "whoever typed the code has left", Busy: true}
 	}
 	switch r.now.Phase {
