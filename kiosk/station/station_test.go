@@ -161,7 +161,7 @@ func TestACodeThatWasGivenUpStartsNothing(t *testing.T) {
 		b.expected <- launch()
 		synctest.Wait()
 		if s := b.State(); s.Phase != flow.Idle {
-			t.Errorf("phase %s, want idle: whoever typed the code has left", s.Phase)
+			t.Fatalf("phase %s, want idle: whoever typed the code has left", s.Phase)
 		}
 		b.tap("", kiosk.Begin)
 		b.tap("", kiosk.Enter)
@@ -171,12 +171,12 @@ func TestACodeThatWasGivenUpStartsNothing(t *testing.T) {
 		b.expected <- launch()
 		synctest.Wait()
 		if s := b.State(); s.Phase != flow.Code || s.Typing != kiosk.Checking {
-			t.Errorf("phase %s, %s: the first one's code was taken for the second's", s.Phase, s.Typing)
+			t.Fatalf("phase %s, %s: the first one's code was taken for the second's", s.Phase, s.Typing)
 		}
 		b.expected <- launch()
 		synctest.Wait()
 		if s := b.State(); s.Phase != flow.Consent {
-			t.Errorf("phase %s: the second one's code starts nothing", s.Phase)
+			t.Fatalf("phase %s: the second one's code starts nothing", s.Phase)
 		}
 	})
 }
