@@ -83,8 +83,14 @@ func readPIN(c call) (string, error) {
 	return typed[0], nil
 }
 
-// replace writes a file of its owner's that is whole, or not there.
+// replace writes a file of its owner's that is whole, or not there, and durable
+// when it returns: an old PIN must not come back.
 func replace(path, text string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()                                        // only synced
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
@@ -94,5 +100,8 @@ func replace(path, text string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return dir.Sync()
 }

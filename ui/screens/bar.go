@@ -46,11 +46,7 @@ func (f *frame) bar(r image.Rectangle) image.Rectangle {
 }
 
 func (f *frame) toggle(r image.Rectangle, c kiosk.Control, ic icon, on bool) {
-	b := &f.buttons[slot(c)]
-	if f.clicked(b) {
-		f.tell(c)
-	}
-	f.bounds[slot(c)] = r
+	b := f.control(r, c)
 	f.scan.add(b)
 	defer op.Offset(r.Min).Push(f.Ops).Pop()
 	gtx := f.Context

@@ -197,12 +197,17 @@ const (
 
 // button draws the control in r and tells its taps.
 func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
+	f.pad(r, f.control(r, c), f.label(c), k)
+}
+
+// control places c at r and tells its taps. Whoever calls it draws it.
+func (f *frame) control(r image.Rectangle, c kiosk.Control) *widget.Clickable {
 	b := &f.buttons[slot(c)]
 	if f.clicked(b) {
 		f.tell(c)
 	}
 	f.bounds[slot(c)] = r
-	f.pad(r, b, f.label(c), k)
+	return b
 }
 
 // clicked reports whether b was tapped, and not by a finger that was on its

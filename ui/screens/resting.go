@@ -14,11 +14,7 @@ import (
 // with a mark so faint that it only says that the kiosk is on. A touch anywhere
 // wakes it: not every kiosk has a sensor that does.
 func (f *frame) resting() {
-	b := &f.buttons[slot(kiosk.Begin)]
-	if f.clicked(b) {
-		f.tell(kiosk.Begin)
-	}
-	f.bounds[slot(kiosk.Begin)] = image.Rectangle{Max: f.size}
+	b := f.control(image.Rectangle{Max: f.size}, kiosk.Begin)
 	f.scan.add(b)
 	gtx := f.Context
 	gtx.Constraints = layout.Exact(f.size)
