@@ -87,7 +87,7 @@ demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, SI
 
 .PHONY: run
 run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
-	@MALLOC_ARENA_MAX=2 $(BIN)/kioskd $(ARGS)
+	@MALLOC_ARENA_MAX=2 GODEBUG=asyncpreemptoff=1 $(BIN)/kioskd $(ARGS)
 
 .PHONY: test
 test: setup pure replay-arm64 screens ## run all tests

@@ -199,15 +199,16 @@ func TestWhatTheUnitPromises(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, why := range map[string]string{
-		"Type=notify":                     "the daemon says when it is ready",
-		"WatchdogSec=10":                  "a hung part ends in a restart",
-		"Restart=always":                  "it always comes up",
-		"RestartPreventExitStatus=78 243": "neither a bad config nor a credential that does not decrypt is retried, or ends in a reboot",
-		"LimitCORE=0":                     "no face in a core dump",
-		"MemorySwapMax=0":                 "no face in swap",
-		"UMask=0077":                      "what it writes is its own",
-		"StateDirectoryMode=0700":         "the outbox is its own",
-		"User=kiosk":                      "it never runs as root",
+		"Type=notify":                           "the daemon says when it is ready",
+		"WatchdogSec=10":                        "a hung part ends in a restart",
+		"Restart=always":                        "it always comes up",
+		"RestartPreventExitStatus=78 243":       "neither a bad config nor a credential that does not decrypt is retried, or ends in a reboot",
+		"LimitCORE=0":                           "no face in a core dump",
+		"Environment=GODEBUG=asyncpreemptoff=1": "no face in registers that a signal saves",
+		"MemorySwapMax=0":                       "no face in swap",
+		"UMask=0077":                            "what it writes is its own",
+		"StateDirectoryMode=0700":               "the outbox is its own",
+		"User=kiosk":                            "it never runs as root",
 	} {
 		if !strings.Contains("\n"+string(b), "\n"+line+"\n") {
 			t.Errorf("kioskd.service lacks %s: %s", line, why)

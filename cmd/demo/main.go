@@ -460,7 +460,7 @@ func (d *demo) start(ctx context.Context, name string, args ...string) (*child, 
 	defer log.Close() // the child has its own
 	c := &child{name: name, cmd: exec.CommandContext(ctx, filepath.Join(d.bin, name), args...), done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = log, log
-	c.cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2") // as the unit has it
+	c.cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2", "GODEBUG=asyncpreemptoff=1") // as the unit has it
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	c.cmd.WaitDelay = 10 * time.Second
 	if err := c.cmd.Start(); err != nil {

@@ -72,19 +72,13 @@ func newPieces() *pieces { return &pieces{byKey: map[uint64]piece{}, count: map[
 // are not.
 func spread(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 40 }
 
-// pieceSize is how many bytes a piece has: more than what a signal that comes in
-// the middle of a copy leaves on its stack, where the kernel saves the vector
-// registers, 16 of 16 bytes in a row. The next signal overwrites that; a picture
-// it is not.
-const pieceSize = 320
-
-// add cuts data into pieces, one every step bytes. Those of fewer
+// add cuts data into pieces of size bytes, one every step bytes. Those of fewer
 // than a dozen different values are left out: a grey wall is nobody's.
-func (p *pieces) add(form string, data []byte, step int) {
-	for ; len(data) >= pieceSize; data = data[min(step, len(data)):] {
+func (p *pieces) add(form string, data []byte, size, step int) {
+	for ; len(data) >= size; data = data[min(step, len(data)):] {
 		var values [256]bool
 		n := 0
-		for _, b := range data[:pieceSize] {
+		for _, b := range data[:size] {
 			if !values[b] {
 				values[b] = true
 				n++
@@ -94,7 +88,7 @@ func (p *pieces) add(form string, data []byte, step int) {
 			continue
 		}
 		key := binary.LittleEndian.Uint64(data)
-		p.byKey[key] = piece{form, data[:pieceSize]}
+		p.byKey[key] = piece{form, data[:size]}
 		p.count[form]++
 		if at := spread(key); form == formJPEG {
 			p.anywhere[at>>2/64] |= 1 << (at >> 2 % 64)
@@ -177,17 +171,17 @@ func (v *visit) pieces(t *testing.T) *pieces {
 	dec := jpeg.NewDecoder()
 	defer dec.Close()
 	for _, data := range v.frames {
-		p.add(formJPEG, scan(t, data), 64)
+		p.add(formJPEG, scan(t, data), 32, 64)
 		img, err := dec.Decode(nil, data, previewShort)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.add(formRGBA, img.Pix, 256)
+		p.add(formRGBA, img.Pix, 64, 256)
 		luma := image.NewGray(img.Rect)
 		if err := pixel.Turn(nil, luma, img, pixel.Orientation{}); err != nil {
 			t.Fatal(err)
 		}
-		p.add(formLuma, luma.Pix, 128)
+		p.add(formLuma, luma.Pix, 64, 128)
 		screens.add(img)
 		tensors.add(data)
 	}
@@ -259,11 +253,11 @@ type recorded struct {
 
 func (m *recorded) Run() error {
 	in := m.Input()
-	m.p.add(formTensor, floats(in), 512)
+	m.p.add(formTensor, floats(in), 64, 512)
 	if len(in) == 3*quality.Side*quality.Side {
 		luma := make([]uint8, quality.Side*quality.Side)
 		quality.Luma(luma, in)
-		m.p.add(formLuma, luma, 128)
+		m.p.add(formLuma, luma, 64, 128)
 	}
 	// The runtime turns interleaved channels into planes, and back.
 	turned := make([]float32, len(in))
@@ -276,7 +270,7 @@ func (m *recorded) Run() error {
 			}
 		}
 	}
-	m.p.add(formTensor, floats(turned), 512)
+	m.p.add(formTensor, floats(turned), 64, 512)
 	return m.Session.Run()
 }
 
@@ -315,9 +309,7 @@ func (m *mirrors) add(img *image.RGBA) {
 	area := image.Rect(296, 350, 424, 450)
 	inner := image.NewRGBA(area)
 	draw.Draw(inner, area, shot, area.Min, draw.Src)
-	for y := range area.Dy() { // in the screen's memory rows do not follow each other so
-		m.p.add(formScreen, inner.Pix[y*inner.Stride:][:4*area.Dx()], 64)
-	}
+	m.p.add(formScreen, inner.Pix, 64, 64)
 }
 
 // A region is a stretch of a process's memory.
@@ -424,7 +416,8 @@ func (p *pieces) files(t *testing.T, dir, log string, secrets []string) map[stri
 // TestNothingOfAPersonStays runs a session to its verdict and reads all memory
 // of the daemon: while the person stands before the camera, when each form of
 // the picture must be found, or the search is no good, and a second after the
-// session, when nothing may be. What the daemon wrote is searched, too.
+// session, when nothing may be. What the daemon wrote is searched, too. It runs
+// as the unit has it: see GODEBUG there.
 func TestNothingOfAPersonStays(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to read another process's memory")
@@ -433,7 +426,7 @@ func TestNothingOfAPersonStays(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
 	tokens := newTokens(t, world.URL)
 	l := newLab(t)
-	d := l.spawn([]string{build(t)}, "-gateway", world.URL, "-partner", tokens.url+"/partner", "-camera", "frames:"+v.dir, "-script", "agree,ready,done")
+	d := l.spawn([]string{"env", "GODEBUG=asyncpreemptoff=1", build(t)}, "-gateway", world.URL, "-partner", tokens.url+"/partner", "-camera", "frames:"+v.dir, "-script", "agree,ready,done")
 	p := v.pieces(t)
 	d.await("service", healthy)
 

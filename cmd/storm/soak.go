@@ -231,7 +231,7 @@ func (s *soak) startKiosk(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kioskd"), "-config", config, "-camera", "clip:portrait", "-display", "headless",
 		"-state", filepath.Join(s.dir, "state"), "-socket", s.socket, "-script", "agree,ready,done,done",
 		"-gateway", "http://"+s.address, "-partner", "http://"+s.address+"/partner")
-	cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2") // as the unit has it
+	cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=2", "GODEBUG=asyncpreemptoff=1") // as the unit has it
 	if s.kiosk, err = start(cmd, "kioskd", s.log, nil); err != nil {
 		return err
 	}
