@@ -697,12 +697,15 @@ func TestARenewedClientCertificateIsPickedUp(t *testing.T) {
 			t.Errorf("loaded %v, %v; want %s", got, err, want.Leaf.Subject)
 		}
 	}
-	for mode, ok := range map[os.FileMode]bool{0o644: false, 0o660: false, 0o604: false, 0o640: true, 0o600: true} {
-		if err := os.Chmod(keyFile, mode); err != nil {
+	for _, tt := range []struct {
+		mode os.FileMode
+		ok   bool
+	}{{0o644, false}, {0o660, false}, {0o604, false}, {0o640, true}, {0o600, true}} { // The last one is what the pairs below need.
+		if err := os.Chmod(keyFile, tt.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := load(); (err == nil) != ok || !ok && !strings.Contains(err.Error(), fmt.Sprintf("%s has mode %04o", keyFile, mode)) {
-			t.Errorf("a key of mode %04o: %v", mode, err)
+		if _, err := load(); (err == nil) != tt.ok || !tt.ok && !strings.Contains(err.Error(), fmt.Sprintf("%s has mode %04o", keyFile, tt.mode)) {
+			t.Errorf("a key of mode %04o: %v", tt.mode, err)
 		}
 	}
 	write(one, two.PrivateKey)
