@@ -112,7 +112,7 @@ func TestTheEFIBoardHasWhatSysupdateFills(t *testing.T) {
 	if want := []string{"esp", "kiosk_7", "kiosk_7_verity", "_empty", "_empty", "data"}; !slices.Equal(names, want) {
 		t.Errorf("partitions %v, want %v", names, want)
 	}
-	types := map[string]string{"root": "root-arm64", "root-verity": "root-arm64-verity"}
+	types := map[string]string{"root": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE", "root-verity": "DF3300CE-D69F-4C92-978C-9BFB0F38D820"}
 	for _, file := range []string{"10-root-verity", "20-root"} {
 		text := read(t, "../systemd/sysupdate.d", file+".transfer")
 		of := func(key string, n int) string {
@@ -207,9 +207,9 @@ func TestGenimageMakesTheDisks(t *testing.T) {
 			put(t, filepath.Join(dir, "rootfs.squashfs"), "hsqs"+strings.Repeat("root", 1000))
 			put(t, filepath.Join(dir, "u-boot-rockchip.bin"), strings.Repeat("u-boot", 1000))
 			put(t, filepath.Join(dir, "root", "empty"), "")
-			// Half a gigabyte of nothing says no more than sixteen megabytes.
+			// Half a gigabyte of nothing says no more than eight megabytes.
 			// Debian's genimage is older than Buildroot's, and knows no options of mke2fs.
-			small := regexp.MustCompile(`(?m)^\s*mke2fs-extraopts = .*$`).ReplaceAllString(strings.ReplaceAll(text, "512M", "16M"), "")
+			small := regexp.MustCompile(`(?m)^\s*mke2fs-extraopts = .*$`).ReplaceAllString(strings.ReplaceAll(text, "512M", "8M"), "")
 			put(t, filepath.Join(dir, "genimage.cfg"), small)
 			genimage(t, dir)
 			table := sfdisk(t, filepath.Join(dir, "disk.img"))
@@ -221,7 +221,7 @@ func TestGenimageMakesTheDisks(t *testing.T) {
 			}
 			for line, want := range map[string]string{
 				`name="uboot-env"`: "start=       32768, size=         256", `name="boot"`: "start=       34816, ",
-				`name="root-a"`: "size=       32768, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE", `name="root-b"`: "size=       32768, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
+				`name="root-a"`: "size=       16384, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE", `name="root-b"`: "size=       16384, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
 				`name="data"`: "type=0FC63DAF-8483-4772-8E79-3D69D8477DE4",
 			} {
 				for row := range strings.Lines(table) {
@@ -239,6 +239,41 @@ func TestGenimageMakesTheDisks(t *testing.T) {
 				t.Errorf("U-Boot at 32K: %t", uboot)
 			}
 		})
+	}
+}
+
+// TestGenimageMakesTheDiskOfTheEFIBoard is the same for the layout that
+// post-image.sh fills in.
+func TestGenimageMakesTheDiskOfTheEFIBoard(t *testing.T) {
+	for _, name := range []string{"genimage", "sfdisk", "mcopy", "mkdosfs", "mke2fs"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("needs %s: apt-get install genimage fdisk mtools dosfstools e2fsprogs", name)
+		}
+	}
+	const root, verity = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-aaaaaaaaaaaa"
+	dir := t.TempDir()
+	text := strings.NewReplacer("@VERSION@", "7", "@ROOT@", root, "@VERITY@", verity, "512M", "8M", "256M", "48M").Replace(layout(t, "qemu_aarch64"))
+	for _, name := range []string{"efi-part/EFI/BOOT/bootaa64.efi", "kiosk_7.efi", "loader.conf", "kiosk_7_" + root + ".root.raw", "kiosk_7_" + verity + ".verity.raw", "root/empty"} {
+		put(t, filepath.Join(dir, name), name)
+	}
+	put(t, filepath.Join(dir, "genimage.cfg"), regexp.MustCompile(`(?m)^\s*mke2fs-extraopts = .*$`).ReplaceAllString(text, ""))
+	genimage(t, dir)
+	table := sfdisk(t, filepath.Join(dir, "disk.img"))
+	for _, want := range []string{
+		`type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B`, `type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, uuid=` + root + `, name="kiosk_7"`,
+		`type=DF3300CE-D69F-4C92-978C-9BFB0F38D820, uuid=` + strings.ToUpper(verity) + `, name="kiosk_7_verity"`, `type=0FC63DAF-8483-4772-8E79-3D69D8477DE4`,
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %s in\n%s", want, table)
+		}
+	}
+	if n := strings.Count(table, `name="_empty"`); n != 2 {
+		t.Errorf("%d empty partitions, want a root and its hash tree\n%s", n, table)
+	}
+	for path, want := range map[string]string{"::EFI/Linux/kiosk_7.efi": "kiosk_7.efi", "::EFI/BOOT/BOOTAA64.EFI": "efi-part/EFI/BOOT/bootaa64.efi", "::loader/loader.conf": "loader.conf"} {
+		if got := run(t, "mtype", "-i", filepath.Join(dir, "esp.vfat"), path); got != want {
+			t.Errorf("%s is %q", path, got)
+		}
 	}
 }
 
@@ -261,7 +296,7 @@ func sfdisk(t *testing.T, disk string) string { t.Helper(); return run(t, "sfdis
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(t.Context(), name, args...) //nolint:gosec // tools of the image
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "MTOOLS_SKIP_CHECK=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
