@@ -33,7 +33,8 @@ printf '%s' "root=/dev/dm-0 ro dm-mod.waitfor=PARTUUID=$root,PARTUUID=$verity dm
 printf 'ID=kiosk\nIMAGE_ID=kiosk\nIMAGE_VERSION=%s\nVERSION_ID=%s\nPRETTY_NAME="Kiosk %s"\n' "$version" "$version" "$version" >osrel
 printf 'timeout 0\neditor no\n' >loader.conf
 align=$((0x$("$objdump" -p "$stub" | awk '$1=="SectionAlignment" {print $2}')))
-next=$(("$("$objdump" -h "$stub" | awk 'NF==7 {s=$3; o=$4} END {print "0x" s "+0x" o}')"))
+last() { "$objdump" -h "$stub" | awk -v n="$1" 'NF==7 {v=$n} END {print v}'; } # a column of the last section
+next=$((0x$(last 3) + 0x$(last 4)))
 set --
 for section in .osrel=osrel .cmdline=cmdline .linux=Image; do
 	next=$(((next + align - 1) / align * align))
@@ -47,3 +48,4 @@ sed "s/@VERSION@/$version/g; s/@ROOT@/$root/g; s/@VERITY@/$verity/g" "$board/gen
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 genimage --rootpath "$empty/root" --tmppath "$empty/tmp" --inputpath . --outputpath . --config genimage.cfg
+sgdisk --change-name=5:_empty disk.img
