@@ -55,7 +55,7 @@ func partitions(text string) (names []string, says map[string]string) {
 // its environment lies in, and what genimage makes.
 func TestEveryBoardHasItsSlots(t *testing.T) {
 	system, script, fragment, env := read(t, "../systemd/rauc/system.conf"), read(t, "board/common/uboot/boot.cmd"), read(t, "board/common/uboot/uboot.fragment"), read(t, "board/common/rauc/fw_env.config")
-	want := []string{"uboot-env", "boot"}
+	want := []string{"boot", "uboot-env"}
 	for _, slot := range regexp.MustCompile(`device=/dev/disk/by-partlabel/(\S+)\ntype=raw\nbootname=(\S+)`).FindAllStringSubmatch(system, -1) {
 		label, name := slot[1], slot[2]
 		want = append(want, label)

@@ -46,6 +46,7 @@ done
 sed "s/@VERSION@/$version/g; s/@ROOT@/$root/g; s/@VERITY@/$verity/g" "$board/genimage.cfg.in" >genimage.cfg
 # What Buildroot's own script does, with a configuration that is made here.
 empty=$(mktemp -d)
+mkdir "$empty/root"
 trap 'rm -rf "$empty"' EXIT
 genimage --rootpath "$empty/root" --tmppath "$empty/tmp" --inputpath . --outputpath . --config genimage.cfg
 sgdisk --change-name=5:_empty disk.img
