@@ -113,6 +113,11 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
+			name: "volume", args: "[status | mount DEVICE | fallback | clear] [flags]", summary: "tell what became of the data partition, and bring it up",
+			more:  volumeHelp,
+			flags: volumeFlags,
+		},
+		{
 			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
 		},

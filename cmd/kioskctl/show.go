@@ -149,6 +149,12 @@ func statusText(s api.Status, now time.Time) string {
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")
 	}
+	if v := s.Volume; v != nil && v.State == "volatile" {
+		line("alarm", "the data partition is not there ("+v.Cause+"): nothing is kept, and what lies on it is not delivered; see kioskctl volume")
+	}
+	if v := s.Volume; v != nil && v.Losses > 0 {
+		line("alarm", "the data partition was "+v.State+": captures may be lost; see kioskctl volume")
+	}
 	if s.Orphans > 0 {
 		line("alarm", fmt.Sprintf("%d records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators", s.Orphans))
 	}

@@ -157,6 +157,7 @@ type SoundConfig struct {
 type StateConfig struct {
 	Dir    string `toml:"dir"`
 	Traces int    `toml:"traces"` // how many sessions' traces are kept
+	Volume string `toml:"volume"` // folder of the report on the data partition; none there: the board has no such partition
 }
 
 // QueueConfig bounds the outbox.
@@ -215,7 +216,7 @@ func defaults() Config {
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		Sound:   SoundConfig{On: true},
-		State:   StateConfig{Dir: stateDir(), Traces: 50},
+		State:   StateConfig{Dir: stateDir(), Traces: 50, Volume: "/run/kioskd-volume"},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir()},

@@ -20,6 +20,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/deliver"
+	"livekiosk/systemd/volume"
 )
 
 // A metricsSource is what the metrics are read from at each scrape. Its
@@ -44,6 +45,9 @@ type metricsSource struct {
 	// Alarms returns where a damaged outbox was moved aside, "" if none was, and
 	// how many records are sealed for a device key that is not here.
 	Alarms func() (quarantined string, orphans int)
+
+	// Volume is what became of the data partition; nil where there is none.
+	Volume func() *api.VolumeStatus
 
 	// Skew returns how far the kiosk's clock is ahead of the gateway's, and
 	// false until the gateway has told its time.
@@ -273,6 +277,12 @@ func (m *metrics) collectOutbox(s scrape) {
 	moved, orphans := m.src.Alarms()
 	s.gauge("kiosk_outbox_quarantined", "1 if a damaged outbox was moved aside: captures may be in it that nobody delivers.", flag01(moved != ""))
 	s.gauge("kiosk_outbox_orphan_records", "Records that are sealed for a device key which is not here, and cannot be delivered.", float64(orphans))
+	if v := m.src.Volume(); v != nil {
+		for _, state := range []volume.State{volume.Ready, volume.Repaired, volume.Formatted, volume.Volatile} {
+			s.gauge("kiosk_volume_state", "1 for what became of the data partition at this boot.", flag01(v.State == string(state)), "state", string(state))
+		}
+		s.gauge("kiosk_volume_losses", "Times that something on the data partition may have been lost and nobody has taken note of it yet.", float64(v.Losses))
+	}
 	if err == nil {
 		type sum struct {
 			records int

@@ -91,6 +91,9 @@ func (o *outbox) start(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
+	if err := o.c.durable(); err != nil {
+		return nil, err
+	}
 	options, err := o.options()
 	if err != nil {
 		return nil, err

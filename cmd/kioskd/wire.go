@@ -125,6 +125,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
 	c.tellKeyStore(ctx, log)
+	c.tellVolume(ctx, log)
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
@@ -150,7 +151,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
-		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
+		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms, Volume: c.volume,
 		Skew: d.clock.skew,
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
@@ -632,6 +633,7 @@ func (d *daemon) status() api.Status {
 	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
+	out.Volume = d.c.volume()
 	out.Panel, out.Tamper = d.panel.Lines(), d.panel.Tamper()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)
