@@ -789,7 +789,7 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 		was, next := flow.Standard(), flow.Standard()
 		next.Guidance.Far.Max, next.ConsentIn = 0.39, time.Minute
 		first := b.launch(launch())
-		if err := b.Adopt(t.Context(), next, "of today"); err != nil {
+		if err := b.Adopt(t.Context(), station.Adoption{Policy: next, Facts: map[string]string{"profile": "of today"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.wait(90 * time.Second) // longer than consent lasts by the next policy
@@ -811,7 +811,7 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 			}
 		}
 		next.Attempts = 0
-		if b.Adopt(t.Context(), next, "") == nil {
+		if b.Adopt(t.Context(), station.Adoption{Policy: next}) == nil {
 			t.Error("an impossible policy is taken")
 		}
 	})
