@@ -292,12 +292,12 @@ func (b *bundles) next(ctx context.Context) bool {
 	for _, v := range slices.Sorted(maps.Keys(fresh)) {
 		was, verdict := s, canary.NoTrial
 		if s, verdict = s.Count(b.facts, v, fresh[v]); verdict == canary.GiveUp {
-			b.log.ErrorContext(ctx, "bundle of models given up: more people were turned away by it than before", slog.String("version", string(was.Use)),
+			b.log.ErrorContext(ctx, "bundle of models given up: more people were turned away by it than before", slog.String("bundle", string(was.Use)),
 				slog.Int("sessions", was.Counts.Sessions+fresh[v].Sessions), slog.Int("rejected", was.Counts.Rejected()+fresh[v].Rejected()),
 				slog.Int("sessions_before", was.Baseline.Sessions), slog.Int("rejected_before", was.Baseline.Rejected()), slog.String("instead", named(s.Use)))
 			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, canary.Rejections)})
 		} else if verdict == canary.Keep {
-			b.log.InfoContext(ctx, "bundle of models kept", slog.String("version", string(s.Use)),
+			b.log.InfoContext(ctx, "bundle of models kept", slog.String("bundle", string(s.Use)),
 				slog.Int("sessions", s.Counts.Sessions), slog.Int("rejected", s.Counts.Rejected()))
 		}
 	}
@@ -336,7 +336,7 @@ func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decode
 		was := b.state
 		s, left := was.Choose(b.facts)
 		if left != "" {
-			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("version", string(was.Use)), slog.String("reason", string(left)))
+			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("bundle", string(was.Use)), slog.String("reason", string(left)))
 			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, left)})
 		}
 		if s.Use != "" || was.Use != "" {
@@ -364,7 +364,7 @@ func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decode
 			b.keep(ctx, b.state.Loaded())
 			return n, nil
 		}
-		b.log.ErrorContext(ctx, "bundle of models cannot be used", slog.String("file", f.name), slog.String("version", string(s.Use)), slog.String("reason", string(why)), slog.Any("err", err))
+		b.log.ErrorContext(ctx, "bundle of models cannot be used", slog.String("file", f.name), slog.String("bundle", string(s.Use)), slog.String("reason", string(why)), slog.Any("err", err))
 		b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", s.Use, why)})
 		b.keep(ctx, b.state.Failed(why))
 	}
@@ -451,7 +451,7 @@ func (b *bundles) took(ctx context.Context, n *networks) {
 	b.using, b.loaded = n.version, true
 	why := b.state.Why(b.facts, n.version)
 	b.mu.Unlock()
-	b.log.InfoContext(ctx, "models in use", slog.String("version", named(n.version)), slog.String("reason", string(why)))
+	b.log.InfoContext(ctx, "models in use", slog.String("bundle", named(n.version)), slog.String("reason", string(why)))
 	if !first || was != n.version {
 		b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", named(n.version), why)})
 	}
