@@ -259,16 +259,20 @@ func (m Manifest) validate() error {
 	if !slices.EqualFunc(m.Networks, Roles(), func(n Network, r models.Role) bool { return n.Role == r }) {
 		return refuse(Malformed, "its networks are not %v", Roles())
 	}
+	known, err := models.Embedded()
+	if err != nil {
+		return err
+	}
 	for _, n := range m.Networks {
-		if err := n.validate(); err != nil {
+		if err := n.validate(known); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (n Network) validate() error {
-	inputs, outputs, err := Contract(n.Role)
+func (n Network) validate(known models.Manifest) error {
+	inputs, outputs, err := contract(known, n.Role)
 	if err != nil {
 		return err
 	}
@@ -294,11 +298,15 @@ func (n Network) validate() error {
 // Contract returns the tensors that this daemon knows of a role: those of the
 // networks that it was built with.
 func Contract(r models.Role) (inputs, outputs []Tensor, err error) {
-	m, err := models.Embedded()
+	known, err := models.Embedded()
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, a := range m.Artifacts("") {
+	return contract(known, r)
+}
+
+func contract(known models.Manifest, r models.Role) (inputs, outputs []Tensor, err error) {
+	for _, a := range known.Artifacts("") {
 		if a.Role == r {
 			return tensors(a.Inputs), tensors(a.Outputs), nil
 		}
