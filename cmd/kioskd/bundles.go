@@ -447,12 +447,12 @@ func shaped(have []int64, want []int) bool {
 // took notes which networks judge the sessions from now on.
 func (b *bundles) took(ctx context.Context, n *networks) {
 	b.mu.Lock()
-	was, first := b.using, !b.loaded
+	first := !b.loaded
 	b.using, b.loaded = n.version, true
 	why := b.state.Why(b.facts, n.version)
 	b.mu.Unlock()
 	b.log.InfoContext(ctx, "models in use", slog.String("bundle", named(n.version)), slog.String("reason", string(why)))
-	if !first || was != n.version {
+	if !first {
 		b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", named(n.version), why)})
 	}
 }

@@ -79,13 +79,13 @@ func (c Counts) sound() bool {
 
 // A State is what a kiosk remembers. The zero value uses what is built in.
 type State struct {
-	Use      update.Version `json:"use"`      // "": what is built in
-	Back     update.Version `json:"back"`     // to go back to; "": what is built in
-	Trial    bool           `json:"trial"`    // Use may be given up for Back
-	Tries    int            `json:"tries"`    // loads of Use that were begun since one ended well
-	Counts   Counts         `json:"counts"`   // by Use
-	Baseline Counts         `json:"baseline"` // by Back, as they were when it was left
-	Floor    update.Version `json:"floor"`    // highest Floor of a bundle that was kept
+	Use      update.Version `json:"use,omitempty"`   // "": what is built in
+	Back     update.Version `json:"back,omitempty"`  // to go back to; "": what is built in
+	Trial    bool           `json:"trial"`           // Use may be given up for Back
+	Tries    int            `json:"tries"`           // loads of Use that were begun since one ended well
+	Counts   Counts         `json:"counts"`          // by Use
+	Baseline Counts         `json:"baseline"`        // by Back, as they were when it was left
+	Floor    update.Version `json:"floor,omitempty"` // highest Floor of a bundle that was kept
 
 	Refused   []Refusal `json:"refused,omitempty"`   // oldest first
 	Rollbacks int       `json:"rollbacks,omitempty"` // ever
