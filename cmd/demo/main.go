@@ -288,7 +288,7 @@ func (d *demo) event(e kiosk.Event) {
 	case kiosk.EventLaunched:
 		return
 	case kiosk.EventPhase, kiosk.EventCaptured, kiosk.EventToken, kiosk.EventURLs, kiosk.EventUploaded, kiosk.EventConfirmed,
-		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
+		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel, kiosk.EventModels:
 	}
 	d.say(string(e.Kind), "%s", words)
 }

@@ -122,6 +122,10 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: updateHelp, flags: updateFlags,
 		},
 		{
+			name: "models", args: "[status | check FILE | install FILE] [flags]", summary: "tell which models are in use, and install others",
+			more: modelsHelp, flags: modelsFlags,
+		},
+		{
 			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
 			more: `CONTROL is one of switch (the other language), large, contrast, no_limit, ready,
 decline, cancel, help, done. One that is not on screen does nothing. Nobody can

@@ -118,6 +118,7 @@ func statusText(s api.Status, now time.Time) string {
 		}
 	}
 	line("clock", clockText(s.Clock))
+	line("models", modelsText(s.Models))
 	if len(s.Panel) > 0 {
 		name := "panel"
 		for text := range strings.Lines(panelText(s.Panel)) {
@@ -138,6 +139,12 @@ func statusText(s api.Status, now time.Time) string {
 		line("keys", "in a file: on the storage of the outbox it protects only against a look at the outbox alone")
 	case "credential":
 		line("keys", "in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key")
+	}
+	if s.Models.Problem != "" {
+		line("alarm", "models: "+s.Models.Problem)
+	}
+	if n := s.Models.Rollbacks; n > 0 && len(refusedBundles(s.Models)) > 0 {
+		line("alarm", "a bundle of models was given up, since more people were turned away by it than before: see kioskctl models")
 	}
 	if s.Tamper.Latched {
 		when := "nobody knows when"

@@ -66,7 +66,7 @@ func TestAMountTurnsScreenAndFramesAndIsRecorded(t *testing.T) {
 		case <-tick.C:
 		}
 	}
-	if facts := d.facts(""); facts["camera_rotate"] != "90" || facts["camera_mirror"] != "true" {
+	if facts := d.facts(nil); facts["camera_rotate"] != "90" || facts["camera_mirror"] != "true" {
 		t.Errorf("facts %v", facts)
 	}
 }

@@ -360,6 +360,9 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	if _, err = c.Models.keys(); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	set, err := models.Open(ctx, c.Models.Dir)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)

@@ -68,7 +68,7 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
 		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},
-		"Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
+		"ModelsStatus": api.ModelsStatus{}, "BundleStatus": api.BundleStatus{}, "Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
 		"Reading": kiosk.Reading{}, "CommissionLine": api.CommissionLine{}, "Commissioned": kiosk.Commissioned{},
 	} {
 		fields := fieldsOf(reflect.TypeOf(v))

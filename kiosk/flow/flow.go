@@ -564,6 +564,20 @@ func (p Policy) fallback(s State, at time.Duration, a kiosk.Assessment) (State, 
 
 func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p.LiveMin }
 
+// Disbelieved reports whether a step from before to after ended an attempt since
+// what both poses held was not believed to be live, and not since nobody was there.
+func (p Policy) Disbelieved(before State, at time.Duration, in Input, after State, fx []Effect) bool {
+	if _, saw := in.(Saw); !saw || before.Phase != Near || at-before.Seen >= p.AwayFor {
+		return false
+	}
+	for _, e := range fx {
+		if sub, ok := e.(Submit); ok {
+			return sub.Review
+		}
+	}
+	return after.Phase == Again
+}
+
 // again ends an attempt and says so before the next one. With ask the next one
 // waits for the visitor's tap; so does that of a visitor without time limits,
 // since another may come in the time that such a screen stands.

@@ -96,9 +96,10 @@ type bench struct {
 	pixels   func(kiosk.FrameID) []byte  // what a frame holds
 	expected chan kiosk.Launch           // answers a code, whichever
 
-	mu     sync.Mutex
-	views  []kiosk.View
-	events []kiosk.Event
+	mu      sync.Mutex
+	views   []kiosk.View
+	events  []kiosk.Event
+	tallies []kiosk.Tally
 }
 
 func newBench(t *testing.T, start flow.State) *bench {
@@ -119,6 +120,11 @@ func newBench(t *testing.T, start flow.State) *bench {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.events = append(b.events, e)
+		},
+		Tally: func(k kiosk.Tally) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.tallies = append(b.tallies, k)
 		},
 		Consent: func(l kiosk.Locale) string { return "hash-" + string(l) }, Register: b,
 		Gateway: "https://gateway.test", UserType: "CUSTOMER_ID", TraceDir: b.dir, Traces: 2,
@@ -816,7 +822,7 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 		was, next := flow.Standard(), flow.Standard()
 		next.Guidance.Far.Max, next.ConsentIn = 0.39, time.Minute
 		first := b.launch(launch())
-		if err := b.Adopt(t.Context(), next, "of today"); err != nil {
+		if err := b.Adopt(t.Context(), station.Adoption{Policy: next, Facts: map[string]string{"profile": "of today"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.wait(90 * time.Second) // longer than consent lasts by the next policy
@@ -838,10 +844,113 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 			}
 		}
 		next.Attempts = 0
-		if b.Adopt(t.Context(), next, "") == nil {
+		if b.Adopt(t.Context(), station.Adoption{Policy: next}) == nil {
 			t.Error("an impossible policy is taken")
 		}
 	})
+}
+
+// TestWhatASessionTellsOfItsNetworks serves visitors in whom the networks believe,
+// or not, or who leave.
+func TestWhatASessionTellsOfItsNetworks(t *testing.T) {
+	again := func(b *bench, live float32) { // waits for the next attempt, and holds
+		b.wait(4 * time.Second)
+		b.look(1500*time.Millisecond, 0.33, live)
+		b.look(2500*time.Millisecond, 0.53, live)
+	}
+	answer := func(b *bench, id kiosk.SessionID, attempt string, a kiosk.Action) {
+		r := kiosk.Receipt{Record: kiosk.RecordID(string(id) + "-" + attempt), Session: id, Action: a}
+		if err := b.Answered(b.t.Context(), r); err != nil {
+			b.t.Fatal(err)
+		}
+		synctest.Wait()
+	}
+	for _, tt := range []struct {
+		name  string
+		serve func(b *bench, id kiosk.SessionID)
+		want  kiosk.Tally
+	}{
+		{"believed at once", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			answer(b, id, "1", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true}},
+		{"believed at the second attempt, and approved", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			answer(b, id, "2", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true, Disbelieved: 1}},
+		{"believed at the second attempt, and refused", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			answer(b, id, "2", kiosk.ExitFailure)
+		}, kiosk.Tally{Submitted: true, Disbelieved: 1}},
+		{"approved while the screen still says saved", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			b.tap(id, kiosk.Done)
+			answer(b, id, "2", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true, Disbelieved: 1}},
+		{"never believed", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.1)
+			again(b, 0.1)
+		}, kiosk.Tally{Submitted: true, Flagged: true, Disbelieved: 3}},
+		{"a recapture that the gateway asked for", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			answer(b, id, "1", kiosk.Retry)
+			b.tap(id, kiosk.Resume)
+			b.look(1500*time.Millisecond, 0.33, 0.9)
+			b.look(2500*time.Millisecond, 0.53, 0.9)
+		}, kiosk.Tally{Submitted: true}},
+		{"help instead of a capture", func(b *bench, id kiosk.SessionID) {
+			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
+			b.tap(id, kiosk.Help)
+		}, kiosk.Tally{Staff: true}},
+		{"help while the gateway judges", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			b.tap(id, kiosk.Help)
+		}, kiosk.Tally{Submitted: true}},
+		{"help before the camera", func(b *bench, id kiosk.SessionID) { b.tap(id, kiosk.Help) }, kiosk.Tally{}},
+		{"left after an attempt", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			b.tap(id, kiosk.Cancel)
+		}, kiosk.Tally{Disbelieved: 1}},
+		{"a fault", func(b *bench, id kiosk.SessionID) {
+			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
+			if err := b.Fault(b.t.Context(), kiosk.StorageFault, true); err != nil {
+				b.t.Fatal(err)
+			}
+			synctest.Wait()
+		}, kiosk.Tally{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				id := b.launch(launch())
+				tt.serve(b, id)
+				applied := 0
+				if err := b.Adopt(t.Context(), station.Adoption{Policy: flow.Standard(), Then: func() {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					applied = len(b.tallies)
+				}}); err != nil {
+					t.Fatal(err)
+				}
+				b.wait(5 * time.Minute)
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				tt.want.Session = id
+				if len(b.tallies) != 1 || b.tallies[0] != tt.want {
+					t.Errorf("told %+v, want %+v", b.tallies, tt.want)
+				}
+				if applied != 1 {
+					t.Error("another policy was adopted before the session was told of")
+				}
+			})
+		})
+	}
 }
 
 // TestTheCameraIsInTheMetadata captures with a camera that has an identity.
