@@ -82,8 +82,8 @@ func parseStory(mode string, args []string, out io.Writer) (s story, err error) 
 		err = fmt.Errorf("-size: want a size such as 720x1280, have %q", *size)
 	case *scheme != "" && !slices.Contains(theme.Schemes(), kiosk.Theme(*scheme)):
 		err = fmt.Errorf("-scheme: %q is none of LIGHT_MODE, DARK_MODE, HIGH_CONTRAST", *scheme)
-	case *locale != "" && !slices.Contains(text.Locales(), kiosk.Locale(*locale)):
-		err = fmt.Errorf("-locale: %q is none of %v", *locale, text.Locales())
+	case *locale != "" && !slices.Contains(text.BuiltIn().Locales(), kiosk.Locale(*locale)):
+		err = fmt.Errorf("-locale: %q is none of %v", *locale, text.BuiltIn().Locales())
 	case mode == storyFlag && (s.tiles.Columns < 1 || s.tiles.Shrink < 1 || s.tiles.Shrink > 16):
 		err = errors.New("-columns and -shrink: want at least 1, and at most 16 of the latter")
 	case mode == reportFlag && s.frames < 1:
@@ -92,7 +92,7 @@ func parseStory(mode string, args []string, out io.Writer) (s story, err error) 
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	s.book = ui.Book{Schemes: theme.Schemes(), Locales: text.Locales()}
+	s.book = ui.Book{Schemes: theme.Schemes(), Locales: text.BuiltIn().Locales()}
 	if *scheme != "" {
 		s.book.Schemes = []kiosk.Theme{kiosk.Theme(*scheme)}
 	}

@@ -524,7 +524,7 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "a locale that the kiosk does not speak", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"fr"}`, code: 400,
-			want: `{"message":"locale must be id or en","errorCode":"API","detailedErrorCode":2201,"field":"locale","retriable":false}`,
+			want: `{"message":"locale is no language of this kiosk: kioskctl status lists them","errorCode":"API","detailedErrorCode":2201,"field":"locale","retriable":false}`,
 		},
 		{
 			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
