@@ -29,6 +29,7 @@ type chooser struct {
 
 	languages  [pageful]widget.Clickable
 	back, more widget.Clickable
+	at         [pageful + 2]image.Rectangle // where they are, and then those two; empty: not on screen
 }
 
 // several reports whether there are more languages than a switch can lead to.
@@ -104,6 +105,7 @@ func (f *frame) choose() bool {
 		}
 	}
 
+	c.at = [len(c.at)]image.Rectangle{}
 	margin, gap := f.px(40), f.px(20)
 	in := image.Rect(margin, margin, f.size.X-margin, f.size.Y-f.px(24))
 	f.wordmark(in.Min)
@@ -125,14 +127,17 @@ func (f *frame) choose() bool {
 			k = main
 		}
 		f.pad(box, &c.languages[i], l.Name, k)
+		c.at[i] = box
 		if l == f.say { // and not by its colour alone
 			f.icon(image.Rect(box.Max.X-f.px(44), box.Min.Y+f.px(10), box.Max.X-f.px(10), box.Min.Y+f.px(44)), iconCheck, f.p.OnBrand)
 		}
 	}
 	two := f.row(nav, 2)
 	f.pad(two[0], &c.back, f.say.Phrase(text.Back), quiet)
+	c.at[pageful] = two[0]
 	if pages > 1 {
 		f.pad(two[1], &c.more, f.say.Phrase(text.More), quiet)
+		c.at[pageful+1] = two[1]
 	}
 	return true
 }

@@ -105,22 +105,20 @@ func Parse(doc []byte, check Check) (*Language, []Problem) {
 		return l, r.problems
 	}
 	bad := check(l)
+	r.problems = append(r.problems, bad...)
+	from := basis(l.Locale)
 	for _, p := range bad {
-		r.problems = append(r.problems, p)
-		if p.Taken {
-			continue
-		}
-		from := basis(l.Locale)
-		if p.Key == "" || binding(p.Key) && from.Locale != l.Locale {
-			if p.Key != "" {
-				r.refuse("not offered: part of what the visitor agrees to cannot be shown")
-			}
+		switch {
+		case p.Taken:
+		case p.Key == "":
 			return nil, r.problems
-		}
-		if t, has := from.texts[p.Key]; has {
-			l.texts[p.Key] = t
-		} else {
+		case binding(p.Key) && from.Locale != l.Locale:
+			r.refuse("not offered: part of what the visitor agrees to cannot be shown")
+			return nil, r.problems
+		case isPlural(p.Key):
 			l.plurals[p.Key] = from.plurals[p.Key]
+		default:
+			l.texts[p.Key] = from.texts[p.Key]
 		}
 	}
 	l.gather()
