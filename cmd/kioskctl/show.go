@@ -126,6 +126,16 @@ func statusText(s api.Status, now time.Time) string {
 			name = ""
 		}
 	}
+	if len(s.Languages) > 2 || s.LanguageProblems > 0 {
+		var names []string
+		for _, l := range s.Languages {
+			names = append(names, fmt.Sprintf("%s (%s)", l.Name, l.Locale))
+		}
+		line("speaks", strings.Join(names, ", "))
+		if n := s.LanguageProblems; n > 0 {
+			line("", fmt.Sprintf("%d texts or files of languages are not used: see the log, and kioskctl language check", n))
+		}
+	}
 	line("queue", queue)
 	switch s.Mode {
 	case "":

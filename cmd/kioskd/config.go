@@ -123,6 +123,7 @@ type DisplayConfig struct {
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
 	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
+	Languages   string   `toml:"languages"`    // folder: a file for each that is not built in; "": see languagesPath
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap

@@ -73,6 +73,9 @@ type metricsSource struct {
 		Tamper() kiosk.Tamper
 	}
 
+	// Unused is how many texts and files of languages are not used.
+	Unused int
+
 	Log *slog.Logger // of scrapes that fail
 }
 
@@ -243,6 +246,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, f := range kiosk.Faults() {
 		s.gauge("kiosk_fault", "1 while the fault keeps the kiosk out of service.", flag01(standing[f]), "fault", string(f))
 	}
+	s.gauge("kiosk_language_problems", "Texts and files of languages that are not used, since they are wrong or missing.", float64(m.src.Unused))
 }
 
 func (m *metrics) collectDelivery(s scrape) {

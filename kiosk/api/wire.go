@@ -48,6 +48,11 @@ type Status struct {
 	// Panel is the GPIO lines that the kiosk was given a role for.
 	Panel []kiosk.Line `json:"panel,omitempty"`
 
+	// Languages are those that a visitor can choose, and a launch can ask for.
+	// LanguageProblems is how many texts and files of them are not used.
+	Languages        []Language `json:"languages,omitempty"`
+	LanguageProblems int        `json:"languageProblems,omitempty"`
+
 	// Tamper is what is known of the case; left out if it was never opened.
 	// Latched is an alarm.
 	Tamper kiosk.Tamper `json:"tamper,omitzero"`
@@ -93,6 +98,12 @@ type BundleStatus struct {
 	Version string `json:"version,omitempty"` // of one that verifies
 	Why     string `json:"why"`               // it is used, or is not
 	Refused bool   `json:"refused"`           // it does not verify, or did not stand here
+}
+
+// A Language is one that the screens speak.
+type Language struct {
+	Locale kiosk.Locale `json:"locale"`
+	Name   string       `json:"name"` // what it calls itself
 }
 
 // A CameraStatus says how frames come in.

@@ -635,7 +635,7 @@ func TestLaunchesThatAreTurnedDown(t *testing.T) {
 	}{
 		{"no correlation id", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "correlationId"}},
 		{"neither token nor user", func(_ *bench, l *kiosk.Launch) { l.Token, l.UserID = "", "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "token"}},
-		{"an unknown language", func(_ *bench, l *kiosk.Launch) { l.Locale = "fr" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale"}},
+		{"an unknown language", func(_ *bench, l *kiosk.Launch) { l.Locale = "f r" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale"}},
 		{"an unknown theme", func(_ *bench, l *kiosk.Launch) { l.Theme = "PINK" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "theme"}},
 		{"a header injection", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "a\r\nx: y" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId"}},
 		{"another gateway", func(_ *bench, l *kiosk.Launch) { l.BaseURL = "https://evil.test" }, kiosk.LaunchError{Code: kiosk.NotAllowListed, Field: "baseUrl"}},
