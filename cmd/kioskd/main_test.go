@@ -31,6 +31,7 @@ import (
 type lab struct {
 	t                     *testing.T
 	state, models, socket string
+	env                   []string // of a daemon in a process of its own, beside this process's
 }
 
 func newLab(t *testing.T) *lab {

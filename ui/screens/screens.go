@@ -267,6 +267,7 @@ func (s *Screens) forget() {
 	s.still.clear()
 	if s.video.Size() != (image.Point{}) {
 		s.glass.clear()
+		s.hoop.forget()
 		s.video, s.videoKey = paint.ImageOp{}, videoKey{}
 	}
 }
