@@ -118,11 +118,22 @@ func statusText(s api.Status, now time.Time) string {
 		}
 	}
 	line("clock", clockText(s.Clock))
+	line("models", modelsText(s.Models))
 	if len(s.Panel) > 0 {
 		name := "panel"
 		for text := range strings.Lines(panelText(s.Panel)) {
 			line(name, strings.TrimSuffix(text, "\n"))
 			name = ""
+		}
+	}
+	if len(s.Languages) > 2 || s.LanguageProblems > 0 {
+		var names []string
+		for _, l := range s.Languages {
+			names = append(names, fmt.Sprintf("%s (%s)", l.Name, l.Locale))
+		}
+		line("speaks", strings.Join(names, ", "))
+		if n := s.LanguageProblems; n > 0 {
+			line("", fmt.Sprintf("%d texts or files of languages are not used: see the log, and kioskctl language check", n))
 		}
 	}
 	line("queue", queue)
@@ -138,6 +149,12 @@ func statusText(s api.Status, now time.Time) string {
 		line("keys", "in a file: on the storage of the outbox it protects only against a look at the outbox alone")
 	case "credential":
 		line("keys", "in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key")
+	}
+	if s.Models.Problem != "" {
+		line("alarm", "models: "+s.Models.Problem)
+	}
+	if n := s.Models.Rollbacks; n > 0 && len(refusedBundles(s.Models)) > 0 {
+		line("alarm", "a bundle of models was given up, since more people were turned away by it than before: see kioskctl models")
 	}
 	if s.Tamper.Latched {
 		when := "nobody knows when"

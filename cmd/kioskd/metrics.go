@@ -57,6 +57,9 @@ type metricsSource struct {
 	// how many frames nobody took.
 	Camera func() (c camera.Stats, d v4l2.Stats, skipped uint64)
 
+	// Models returns which are in use.
+	Models func() api.ModelsStatus
+
 	// Exposure returns how it is corrected.
 	Exposure func() exposure.Status
 
@@ -69,6 +72,9 @@ type metricsSource struct {
 		Missed() uint64
 		Tamper() kiosk.Tamper
 	}
+
+	// Unused is how many texts and files of languages are not used.
+	Unused int
 
 	Log *slog.Logger // of scrapes that fail
 }
@@ -142,7 +148,7 @@ func (m *metrics) observe(e kiosk.Event) {
 	case kiosk.EventUploaded:
 		m.answered[kiosk.StoreService] = true
 	case kiosk.EventPhase, kiosk.EventHint, kiosk.EventCaptured, kiosk.EventAgain, kiosk.EventSaved, kiosk.EventDeferred,
-		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
+		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel, kiosk.EventModels:
 	}
 }
 
@@ -214,6 +220,17 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	s.counter("kiosk_camera_reopenings_total", "Openings of the camera after a failure.", float64(cam.Reopened))
 	s.counter("kiosk_camera_resets_total", "Resets of the camera that were asked for.", float64(cam.Resets))
 	s.gauge("kiosk_camera_frames_per_second", "Frame rate of the running stream; 0 at rest.", cam.Rate)
+	used := m.src.Models()
+	s.gauge("kiosk_models_info", "Always 1; the label says which bundle of models judges the sessions, and is empty for those that came with the image.", 1, "version", used.Version)
+	s.gauge("kiosk_models_trial", "1 while these are on trial.", flag01(used.Trial))
+	s.gauge("kiosk_models_sessions", "Sessions judged by them that ended with a capture or with staff; halved above 2000.", float64(used.Sessions))
+	s.gauge("kiosk_models_rejected_sessions", "Of them, those in which a bona fide person may have been turned away: not believed and then approved, flagged for review, or left to staff.", float64(used.Rejected))
+	s.counter("kiosk_models_rollbacks_total", "Bundles of models that were given up, since more were turned away by them than before.", float64(used.Rollbacks))
+	refused := 0
+	for _, b := range used.Bundles {
+		refused += int(flag01(b.Refused))
+	}
+	s.gauge("kiosk_models_refused_bundles", "Bundles that lie there and do not verify, or did not stand here.", float64(refused))
 	light := m.src.Exposure()
 	s.gauge("kiosk_camera_exposure_stops", "By how much the camera's automatic exposure is corrected: positive is brighter; 0 at rest, and where it is not.", light.Stops)
 	s.counter("kiosk_camera_exposure_corrections_total", "Corrections of exposure by the luma of a face.", float64(light.Corrections))
@@ -229,6 +246,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, f := range kiosk.Faults() {
 		s.gauge("kiosk_fault", "1 while the fault keeps the kiosk out of service.", flag01(standing[f]), "fault", string(f))
 	}
+	s.gauge("kiosk_language_problems", "Texts and files of languages that are not used, since they are wrong or missing.", float64(m.src.Unused))
 }
 
 func (m *metrics) collectDelivery(s scrape) {

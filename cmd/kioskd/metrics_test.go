@@ -59,6 +59,9 @@ func (f *fakeSource) metrics() *metrics {
 			}
 			return *f.skew, true
 		},
+		Models: func() api.ModelsStatus {
+			return api.ModelsStatus{Version: "2.1", Trial: true, Sessions: 40, Rejected: 3, Rollbacks: 1, Bundles: []api.BundleStatus{{Refused: true}}}
+		},
 		Exposure: func() exposure.Status { return exposure.Status{Mode: exposure.Face, Stops: -0.5, Corrections: 3} },
 		Camera:   func() (camera.Stats, v4l2.Stats, uint64) { return f.cam, f.device, 7 },
 		Faults:   func() []kiosk.Fault { return f.faults },

@@ -356,8 +356,14 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if _, err := c.Display.look(ctx, log); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	if err := c.checkLanguages(ctx, log); err != nil {
+		return err
+	}
 	relay, err := c.Relay.open()
 	if err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if _, err = c.Models.keys(); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
 	set, err := models.Open(ctx, c.Models.Dir)
