@@ -95,14 +95,15 @@ func (l Lag) Usable() bool {
 // A Challenge is one light challenge, and what was seen of it. The zero value has
 // not begun to be shown. It is a small comparable value that encodes to JSON.
 type Challenge struct {
-	Seed  uint32               `json:"seed"`
-	Turn  int                  `json:"turn"`  // which colour is on display or about to be: 0 is Neutral
-	Drawn bool                 `json:"drawn"` // it is
-	Over  bool                 `json:"over"`  // each was shown for its time
-	From  [Turns]time.Duration `json:"from"`  // when each was drawn, since boot; 0: it was not
-	Seen  [Turns]Chroma        `json:"seen"`
-	Zero  [2]float32           `json:"zero"`  // chromaticity of the first frame that counted, from which others are told
-	Moved int                  `json:"moved"` // frames that do not count, since nobody, somebody else or somebody who moved was seen
+	Seed   uint32               `json:"seed"`
+	Seeded bool                 `json:"seeded"` // Seed was told
+	Turn   int                  `json:"turn"`   // which colour is on display or about to be, 1..Turns; 0: Neutral
+	Drawn  bool                 `json:"drawn"`  // it is
+	Over   bool                 `json:"over"`   // each was shown for its time
+	From   [Turns]time.Duration `json:"from"`   // when each was drawn, since boot; 0: it was not
+	Seen   [Turns]Chroma        `json:"seen"`
+	Zero   [2]float32           `json:"zero"`  // chromaticity of the first frame that counted, from which others are told
+	Moved  int                  `json:"moved"` // frames that do not count, since nobody, somebody else or somebody who moved was seen
 }
 
 // A Chroma sums up the chromaticity of skin over the frames of one turn: red and
@@ -119,6 +120,14 @@ func (c Challenge) Colour() Colour {
 		return Neutral
 	}
 	return Colours(c.Seed)[c.Turn-1]
+}
+
+// Draw notes that the colour of Turn was drawn at a time since boot.
+func (c Challenge) Draw(at time.Duration) Challenge {
+	if c.Drawn = true; c.Turn >= 1 && c.Turn <= Turns {
+		c.From[c.Turn-1] = at
+	}
+	return c
 }
 
 // Saw takes the mean colour of the face's skin in linear light, 0..1 a channel, of

@@ -49,6 +49,7 @@ func decodeLaunch(body []byte) (kiosk.Launch, error) {
 		"noTimeLimit":   &l.NoTimeLimit,
 		"largeText":     &l.LargeText,
 		"highContrast":  &l.HighContrast,
+		"noFlash":       &l.NoFlash,
 	})
 	if err != nil {
 		return l, err

@@ -21,9 +21,9 @@ import (
 )
 
 // Format is the version of the trace format that this package writes. It reads
-// 2, too, in which nobody wishes for anything, and 1, in which assessments have
-// no quality vector either.
-const Format = 3
+// 3, too, in which there is no light challenge, 2, in which nobody wishes for
+// anything either, and 1, in which assessments have no quality vector.
+const Format = 4
 
 // ErrFormat reports a file that is no trace, or a trace of another format.
 var ErrFormat = errors.New("not a trace that this version can read")
@@ -218,6 +218,10 @@ func inputName(in flow.Input) string {
 		return "typed"
 	case flow.Saw:
 		return "saw"
+	case flow.Seeded:
+		return "seeded"
+	case flow.Drawn:
+		return "drawn"
 	case flow.Stored:
 		return "stored"
 	case flow.Unstored:
@@ -248,6 +252,8 @@ func effectName(e flow.Effect) string {
 		return "verify"
 	case flow.Watch:
 		return "watch"
+	case flow.Freeze:
+		return "freeze"
 	case flow.Consented:
 		return "consented"
 	case flow.Hold:
@@ -278,6 +284,10 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return readInput[flow.Typed](body)
 	case "saw":
 		return readInput[flow.Saw](body)
+	case "seeded":
+		return readInput[flow.Seeded](body)
+	case "drawn":
+		return readInput[flow.Drawn](body)
 	case "stored":
 		return readInput[flow.Stored](body)
 	case "unstored":
