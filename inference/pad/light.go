@@ -14,33 +14,41 @@ const (
 	Turns   = 8
 	Lead    = 900 * time.Millisecond
 	TurnFor = 450 * time.Millisecond
+
+	colours = 5
 )
 
-// Neutral comes before the first colour, so that the way there from whatever was
+// Neutral is what comes before the first colour, so that the way there from whatever was
 // on the display is no part of the measurement.
-var Neutral = Colour{149, 149, 149}
+func Neutral() Colour { return Colour{149, 149, 149} }
 
 // palette is what a challenge shows. The colours have one relative luminance,
 // 0.30 to within 0.01, as Neutral has: a change among them is no flash by WCAG 2.2
 // (success criterion 2.3.1), which begins at a change of 0.1, and none is a
 // saturated red (R/(R+G+B) of 0.8 and more in linear light). Red and blue light
 // change all the more.
-var palette = [...]struct {
+func palette() [colours]paint {
+	return [...]paint{
+		{Colour{218, 127, 0}, [3]float32{0.701102, 0.212231, 0}},   // amber
+		{Colour{0, 173, 39}, [3]float32{0, 0.417885, 0.0202886}},   // green
+		{Colour{0, 158, 225}, [3]float32{0, 0.341914, 0.752942}},   // cyan
+		{Colour{124, 139, 255}, [3]float32{0.201556, 0.258183, 1}}, // violet
+		{Colour{255, 64, 218}, [3]float32{1, 0.0512695, 0.701102}}, // magenta
+	}
+}
+
+// A paint is one colour that a challenge shows.
+type paint struct {
 	shown Colour
 	light [3]float32 // the same in linear light: constants, since powers may differ in the last bit between architectures
-}{
-	{Colour{218, 127, 0}, [3]float32{0.701102, 0.212231, 0}},   // amber
-	{Colour{0, 173, 39}, [3]float32{0, 0.417885, 0.0202886}},   // green
-	{Colour{0, 158, 225}, [3]float32{0, 0.341914, 0.752942}},   // cyan
-	{Colour{124, 139, 255}, [3]float32{0.201556, 0.258183, 1}}, // violet
-	{Colour{255, 64, 218}, [3]float32{1, 0.0512695, 0.701102}}, // magenta
 }
 
 // Colours returns the sequence of a seed: every colour of the palette, and none
 // twice in a row. There are 42,000 sequences.
 func Colours(seed uint32) (out [Turns]Colour) {
+	all := palette()
 	for i, k := range sequence(seed) {
-		out[i] = palette[k].shown
+		out[i] = all[k].shown
 	}
 	return out
 }
@@ -57,19 +65,19 @@ func sequence(seed uint32) (out [Turns]int) {
 		return int((z ^ z>>31) >> 33 % n)
 	}
 	for {
-		var used [len(palette)]bool
+		var used [colours]bool
 		last, kinds := -1, 0
 		for i := range out {
-			k := draw(uint64(len(palette)))
+			k := draw(colours)
 			for k == last {
-				k = draw(uint64(len(palette)))
+				k = draw(colours)
 			}
 			if out[i], last = k, k; !used[k] {
 				used[k] = true
 				kinds++
 			}
 		}
-		if kinds == len(palette) {
+		if kinds == colours {
 			return out
 		}
 	}
@@ -117,7 +125,7 @@ type Chroma struct {
 // Colour is what the display is to show.
 func (c Challenge) Colour() Colour {
 	if c.Turn < 1 || c.Turn > Turns {
-		return Neutral
+		return Neutral()
 	}
 	return Colours(c.Seed)[c.Turn-1]
 }
@@ -233,7 +241,7 @@ func (c Challenge) Response() Response {
 		}
 		return r
 	}
-	shown := sequence(c.Seed)
+	shown, all := sequence(c.Seed), palette()
 	var score, swing, noise float32
 	for k, channel := range [...]int{0, 2} {
 		var x, y, at [Turns]float32
@@ -243,7 +251,7 @@ func (c Challenge) Response() Response {
 			if s.N == 0 {
 				continue
 			}
-			light := palette[shown[i]].light
+			light := all[shown[i]].light
 			x[n], at[n] = light[channel]-(light[0]+light[1]+light[2])/3, float32(i)
 			y[n] = s.Sum[k] / float32(s.N)
 			within += max(0, s.Squares[k]-float32(y[n]*s.Sum[k]))

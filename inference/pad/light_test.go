@@ -34,7 +34,7 @@ func TestNoChangeOfColourIsAFlash(t *testing.T) {
 			t.Errorf("%v is a saturated red: %.2f", c, share)
 		}
 	}
-	look(pad.Neutral)
+	look(pad.Neutral())
 	kinds := map[[pad.Turns]pad.Colour]bool{}
 	for seed := range uint32(5000) {
 		all := pad.Colours(seed)
@@ -92,7 +92,7 @@ func meet(w world, seed uint32) pad.Challenge {
 	end := edges[pad.Turns-1] + pad.TurnFor
 	colours := pad.Colours(w.shown)
 	for at := start; at < end+lag.Latency; at += time.Second / time.Duration(w.rate) {
-		now := light(pad.Neutral)
+		now := light(pad.Neutral())
 		for i, edge := range edges {
 			if at >= edge+lag.Latency {
 				now = light(colours[i])
@@ -250,7 +250,7 @@ func TestAChallengeIsTheSameBitForBit(t *testing.T) {
 	// Sums that are exact in binary, so that only Response's own arithmetic counts.
 	exact := pad.Challenge{Seed: 77, Turn: pad.Turns, Drawn: true, Over: true}
 	for i := range exact.Seen {
-		v := float32(int(7*i*i)%11-5) / 1024
+		v := float32((7*i*i)%11-5) / 1024
 		exact.Seen[i] = pad.Chroma{N: 4, Sum: [2]float32{4 * v, -2 * v}, Squares: [2]float32{4*v*v + 1./(1<<22), v*v + 1./(1<<22)}}
 	}
 	r := exact.Response()

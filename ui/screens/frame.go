@@ -239,6 +239,10 @@ func (f *frame) label(c kiosk.Control) string {
 	switch {
 	case c == kiosk.Resume && !f.v.Ask:
 		return text.Phrase(l, text.TryNow)
+	case c == kiosk.NoFlash && f.v.Screen == kiosk.WarningScreen:
+		return text.Phrase(l, text.WithoutColours)
+	case c == kiosk.NoFlash && f.v.Screen == kiosk.ColoursScreen:
+		return text.Phrase(l, text.StopColours)
 	case c == kiosk.Drain && f.v.Draining:
 		return text.Phrase(l, text.Undrain)
 	case c == kiosk.Listing && f.v.Listing:

@@ -203,6 +203,10 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		f.retry(p)
 	case kiosk.TipsScreen:
 		f.tips()
+	case kiosk.WarningScreen:
+		f.warning()
+	case kiosk.ColoursScreen:
+		f.colours()
 	case kiosk.CodeScreen, kiosk.PINScreen:
 		f.keypad()
 	case kiosk.DeskScreen:
@@ -259,7 +263,7 @@ func (s *Screens) SetWidth(mm int) { s.millis = mm }
 
 // controls is the number of slots: one for each control, and slot 0 for an
 // unknown one, which is never drawn.
-const controls = 17
+const controls = 19
 
 func slot(c kiosk.Control) int {
 	switch c {
@@ -295,6 +299,10 @@ func slot(c kiosk.Control) int {
 		return 15
 	case kiosk.Listing:
 		return 16
+	case kiosk.NoFlash:
+		return 17
+	case kiosk.Flash:
+		return 18
 	}
 	return 0
 }

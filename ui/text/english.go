@@ -71,7 +71,7 @@ func hintEnglish(h kiosk.Hint) string {
 	case kiosk.MoveCloser:
 		return "Slowly move closer"
 	case kiosk.FlashWarning:
-		return "The screen will slowly change colour"
+		return "The screen will change colour"
 	case kiosk.Processing:
 		return "One moment, please"
 	case kiosk.SavedOffline:
@@ -92,6 +92,10 @@ func titleEnglish(s kiosk.Screen) string {
 		return "Welcome"
 	case kiosk.ConsentScreen:
 		return "Your consent"
+	case kiosk.WarningScreen:
+		return "The screen will change colour"
+	case kiosk.ColoursScreen:
+		return "Hold still"
 	case kiosk.GuidingScreen:
 		return "Your portrait"
 	case kiosk.AgainScreen:
@@ -132,6 +136,10 @@ func bodyEnglish(s kiosk.Screen) string {
 		return "Our staff will start the face verification for you. If you have an appointment code, enter it here."
 	case kiosk.ConsentScreen:
 		return "Please read this before the camera is switched on."
+	case kiosk.WarningScreen:
+		return "After the photos, the screen lights your face in changing colours for about five seconds. If changing light troubles you, or you would rather not, go on without it. That is no disadvantage to you."
+	case kiosk.ColoursScreen:
+		return "Look at the camera. This takes about five seconds."
 	case kiosk.GuidingScreen:
 		return "Look at the camera and follow the instructions."
 	case kiosk.AgainScreen:
@@ -192,6 +200,10 @@ func controlEnglish(c kiosk.Control) string {
 		return "High contrast"
 	case kiosk.NoLimit:
 		return "No time limit"
+	case kiosk.NoFlash:
+		return "No flashing"
+	case kiosk.Flash:
+		return "Go on with colours"
 	case kiosk.Door:
 		return "Staff"
 	case kiosk.Drain:
@@ -260,6 +272,12 @@ func phraseEnglish(k Key) string {
 		return "Look straight at the camera with a relaxed face."
 	case TipAlone:
 		return "Only you should be in view. You may stay seated."
+	case WithoutColours:
+		return "Go on without colours"
+	case StopColours:
+		return "Stop the colours"
+	case SilenceIsNo:
+		return "Without an answer, it goes on without colours."
 	case StartsSoon:
 		return "The camera starts by itself in a moment."
 	case NowStored:

@@ -71,7 +71,7 @@ func hintIndonesian(h kiosk.Hint) string {
 	case kiosk.MoveCloser:
 		return "Maju perlahan"
 	case kiosk.FlashWarning:
-		return "Layar akan berganti warna perlahan"
+		return "Layar akan berganti warna"
 	case kiosk.Processing:
 		return "Mohon tunggu sebentar"
 	case kiosk.SavedOffline:
@@ -92,6 +92,10 @@ func titleIndonesian(s kiosk.Screen) string {
 		return "Selamat datang"
 	case kiosk.ConsentScreen:
 		return "Persetujuan Anda"
+	case kiosk.WarningScreen:
+		return "Layar akan berganti warna"
+	case kiosk.ColoursScreen:
+		return "Tahan, jangan bergerak"
 	case kiosk.GuidingScreen:
 		return "Foto wajah"
 	case kiosk.AgainScreen:
@@ -132,6 +136,10 @@ func bodyIndonesian(s kiosk.Screen) string {
 		return "Petugas kami akan memulai verifikasi wajah untuk Anda. Jika Anda memiliki kode janji temu, masukkan di sini."
 	case kiosk.ConsentScreen:
 		return "Mohon dibaca sebelum kamera dinyalakan."
+	case kiosk.WarningScreen:
+		return "Setelah foto diambil, layar menerangi wajah Anda dengan warna yang berganti-ganti selama sekitar lima detik. Jika Anda peka terhadap cahaya yang berubah atau tidak menghendakinya, lanjutkan tanpa warna. Pilihan ini tidak merugikan Anda."
+	case kiosk.ColoursScreen:
+		return "Lihat ke kamera. Hanya sekitar lima detik."
 	case kiosk.GuidingScreen:
 		return "Lihat ke kamera dan ikuti petunjuk di layar."
 	case kiosk.AgainScreen:
@@ -192,6 +200,10 @@ func controlIndonesian(c kiosk.Control) string {
 		return "Kontras tinggi"
 	case kiosk.NoLimit:
 		return "Tanpa batas waktu"
+	case kiosk.NoFlash:
+		return "Tanpa kilatan"
+	case kiosk.Flash:
+		return "Lanjut dengan warna"
 	case kiosk.Door:
 		return "Layanan petugas"
 	case kiosk.Drain:
@@ -260,6 +272,12 @@ func phraseIndonesian(k Key) string {
 		return "Lihat lurus ke kamera dengan wajah rileks."
 	case TipAlone:
 		return "Hanya Anda yang terlihat oleh kamera. Anda boleh sambil duduk."
+	case WithoutColours:
+		return "Lanjut tanpa warna"
+	case StopColours:
+		return "Hentikan warna"
+	case SilenceIsNo:
+		return "Jika tidak dijawab, dilanjutkan tanpa warna."
 	case StartsSoon:
 		return "Kamera akan menyala sendiri sebentar lagi."
 	case NowStored:
