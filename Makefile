@@ -82,8 +82,8 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
-demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, SIZE=1280x800, LOCALE=id)
-	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay)
+demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, LIGHT=1, SIZE=1280x800, LOCALE=id)
+	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay) $(if $(LIGHT),-light)
 
 .PHONY: run
 run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')

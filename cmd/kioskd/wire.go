@@ -340,10 +340,11 @@ func (d *daemon) cover(v *kiosk.View) {
 // drawn is told what is on the display, by the one goroutine that draws: a colour of
 // a light challenge is stamped before anything else.
 func (d *daemon) drawn(ctx context.Context, v kiosk.View) {
+	at := sinceBoot()
+	d.source.lamp.shows(v, at)
 	if v.Screen != kiosk.ColoursScreen {
 		d.turn = -1
 	} else if v.Turn != d.turn {
-		at := sinceBoot()
 		d.turn = v.Turn
 		if err := d.station.Drawn(ctx, v.Session, v.Turn, at); err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "colour not told", slog.Any("err", err))

@@ -201,7 +201,7 @@ type Response struct {
 const (
 	framesLeast = 12        // what five frames a second give
 	turnsLeast  = Turns - 1 // with a frame
-	swingLeast  = 0.002     // of chromaticity: half a step of 8 bits on skin in good light
+	swingLeast  = 0.003     // of chromaticity: about a step of 8 bits on skin in good light
 	swingNoises = 3         // swing over noise
 )
 

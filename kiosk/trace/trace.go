@@ -86,10 +86,11 @@ func (m Mismatch) String() string {
 type Summary struct {
 	Header     Header
 	Inputs     int
-	Phases     []flow.Phase // in order of appearance
-	Hints      []kiosk.Hint // in order of appearance
-	Mismatches []Mismatch   // at most 100
-	Whole      bool         // the trace ends with the session, and not in its middle
+	Phases     []flow.Phase  // in order of appearance
+	Hints      []kiosk.Hint  // in order of appearance
+	Mismatches []Mismatch    // at most 100
+	Whole      bool          // the trace ends with the session, and not in its middle
+	Light      flow.Response // of the last submission; zero: it had no light challenge
 }
 
 // Replay runs the inputs of a trace through the flow again, under the recorded
@@ -172,8 +173,12 @@ func (s *Summary) note(st flow.State, fx []flow.Effect) {
 	}
 	s.Whole = false
 	for _, e := range fx {
-		if _, ok := e.(flow.Forget); ok {
+		switch e := e.(type) {
+		case flow.Forget:
 			s.Whole = true
+		case flow.Submit:
+			s.Light = e.Light
+		default:
 		}
 	}
 }
