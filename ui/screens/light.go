@@ -15,7 +15,6 @@ import (
 // warning asks whether the display may light the face in changing colours. Both
 // answers look alike, and the one without is the upper one.
 func (f *frame) warning() {
-	l := f.v.Locale
 	margin := f.px(40)
 	next := text.SilenceIsNo
 	if f.v.Wishes.NoLimit {
@@ -32,9 +31,9 @@ func (f *frame) warning() {
 			}
 			f.badge(r, iconBolt, f.p.Brand, f.p.OnBrand)
 		}},
-		{gap: 32, text: text.Title(l, kiosk.WarningScreen), size: 52, weight: font.Bold, color: f.p.Ink, even: true},
-		{gap: 20, text: text.Body(l, kiosk.WarningScreen), size: 34, color: f.p.Ink},
-		{gap: 24, text: text.Phrase(l, next), size: 26, color: f.p.Soft, even: true},
+		{gap: 32, text: f.say.Title(kiosk.WarningScreen), size: 52, weight: font.Bold, color: f.p.Ink, even: true},
+		{gap: 20, text: f.say.Body(kiosk.WarningScreen), size: 34, color: f.p.Ink},
+		{gap: 24, text: f.say.Phrase(next), size: 26, color: f.p.Soft, even: true},
 	}
 	if f.upright {
 		f.wordmark(image.Pt(margin, margin))
@@ -80,13 +79,12 @@ func (f *frame) colours() {
 	two := d.row(foot, 2)
 	d.button(two[0], kiosk.Cancel, quiet)
 	d.button(two[1], kiosk.NoFlash, quiet)
-	l := f.v.Locale
 	words := image.Rect(margin, foot.Min.Y-f.px(250), f.size.X-margin, foot.Min.Y-f.px(30))
 	face := image.Rect(margin, margin, f.size.X-margin, words.Min.Y-f.px(20))
 	d.column(face, giotext.Middle, 0.5, item{height: float32(min(face.Dy(), face.Dx(), f.px(300))) / f.scale, draw: func(r image.Rectangle) {
 		d.badge(r, iconHold, at, black)
 	}})
 	d.column(words, giotext.Middle, 0.5,
-		item{text: text.Title(l, kiosk.ColoursScreen), size: 52, weight: font.Bold, color: black, even: true},
-		item{gap: 12, text: text.Body(l, kiosk.ColoursScreen), size: 34, weight: font.Medium, color: black, even: true})
+		item{text: f.say.Title(kiosk.ColoursScreen), size: 52, weight: font.Bold, color: black, even: true},
+		item{gap: 12, text: f.say.Body(kiosk.ColoursScreen), size: 34, weight: font.Medium, color: black, even: true})
 }
