@@ -252,7 +252,9 @@ func TestAFileOfABuiltInLanguageChangesWhatItSays(t *testing.T) {
 func TestWhatACheckFindsIsNotUsed(t *testing.T) {
 	f := whole("jv", "Basa Jawa")
 	f.Texts["hint.mask"] = "Copot masker"
-	find := func(p text.Problem) text.Check { return func(*text.Language) []text.Problem { return []text.Problem{p} } }
+	find := func(p text.Problem) text.Check {
+		return func(*text.Language) []text.Problem { return []text.Problem{p} }
+	}
 	if l, _ := text.Parse(f.doc(t), find(text.Problem{Key: "hint.mask", What: "x", Taken: true})); l.Hint(kiosk.Mask) != "Copot masker" {
 		t.Error("a note costs the text")
 	}
