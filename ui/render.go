@@ -30,6 +30,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
 
@@ -120,6 +121,9 @@ func (r *Renderer) read(img *image.RGBA) error {
 
 // Wear draws with t from now on.
 func (r *Renderer) Wear(t *theme.Theme) { r.screens.Wear(t) }
+
+// Speak draws with c's words from now on.
+func (r *Renderer) Speak(c *text.Catalogue) { r.screens.Speak(c) }
 
 // Render draws v, with preview as the camera image or none if nil, and returns
 // the picture. Equal arguments give equal pictures, whatever was drawn before.

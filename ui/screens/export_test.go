@@ -76,3 +76,15 @@ func (g *Glass) Draw(src *image.RGBA, size image.Point, oval image.Rectangle, sc
 
 // Clear is what happens when guidance ends.
 func (g *Glass) Clear() { g.m.clear() }
+
+// What there is in the list of languages beside those of its page.
+const (
+	Back = pageful
+	More = pageful + 1
+)
+
+// Option returns where a language of the page was drawn, or Back or More.
+func (s *Screens) Option(i int) image.Rectangle { return s.choice.at[i] }
+
+// Label returns what stands on the button of c.
+func (s *Screens) Label(c kiosk.Control) string { return s.frame.label(c) }
