@@ -113,7 +113,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot buildroot/fetch.sh buildroot/board/common/post-build.sh
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot buildroot/fetch.sh buildroot/board/common/post-build.sh buildroot/board/qemu/post-image.sh
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
