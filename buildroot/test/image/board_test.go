@@ -352,6 +352,13 @@ func (b *board) fork(t *testing.T, name string) *board {
 	}
 	tool(t, other.dir, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", filepath.Join(b.dir, "disk.qcow2"), "disk.qcow2")
 	other.start("-incoming", "exec:cat '"+filepath.Join(b.dir, "memory")+"'")
+	// It comes as stopped as it went.
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(other.monitor(`{"execute":"query-status"}`), `"paused"`) {
+		<-tick.C
+	}
+	other.monitor(`{"execute":"cont"}`)
 	return other
 }
 

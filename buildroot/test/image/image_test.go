@@ -32,6 +32,7 @@ import (
 var (
 	made = flag.String("image", "../../../out/image", "the folder that make image made")
 	cuts = flag.Int("cuts", 3, "power cuts")
+	long = flag.Bool("long", false, "have the good version refused also where a file of it is cut short")
 	seed = flag.Uint64("seed", 0, "of the moments of the cuts; 0 draws one")
 )
 
@@ -53,9 +54,17 @@ func TestImage(t *testing.T) {
 	sent := furnish(t, first, out)
 	first.start()
 	first.ready()
-	t.Run("boots to READY=1 with its camera, and is healthy", func(t *testing.T) { healthy(t, first) })
-	t.Run("was handed its device key, encrypted it, and opens the outbox with it", func(t *testing.T) { keyed(t, first) })
-	t.Run("keeps the daemon in its sandbox", func(t *testing.T) { sandboxed(t, first) })
+	for name, do := range map[string]func(*board){
+		"boots to READY=1 with its camera, and is healthy":                         healthy,
+		"was handed its device key, encrypted it, and opens the outbox with it":    keyed,
+		"keeps the daemon in its sandbox, and systemd finds nothing wrong with it": sandboxed,
+	} {
+		t.Run(name, func(tt *testing.T) {
+			first.t = tt
+			defer func() { first.t = t }()
+			do(first)
+		})
+	}
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -172,26 +181,24 @@ func noise(t *testing.T, n, i uint64) []byte {
 	return b.Bytes()
 }
 
-func healthy(t *testing.T, b *board) {
-	t.Helper()
-	t.Logf("%s", b.run("systemd-analyze; systemctl show kioskd -p Type,NotifyAccess,WatchdogUSec,StatusText,User,MainPID,NRestarts,MemoryCurrent; kioskctl health --gate --timeout 4m"))
+func healthy(b *board) {
+	b.t.Logf("%s", b.run("systemd-analyze; systemctl show kioskd -p Type,NotifyAccess,WatchdogUSec,StatusText,User,MainPID,NRestarts,MemoryCurrent; kioskctl health --gate --timeout 4m"))
 	if failed := b.run("systemctl --failed --plain --no-legend"); failed != "" {
-		t.Errorf("failed units: %s", failed)
+		b.t.Errorf("failed units: %s", failed)
 	}
 	if v := b.version(); v != "1" {
-		t.Errorf("version %s runs, want 1", v)
+		b.t.Errorf("version %s runs, want 1", v)
 	}
 }
 
-func keyed(t *testing.T, b *board) {
-	t.Helper()
-	t.Log(b.run(`systemctl show kioskd -p LoadCredentialEncrypted
-ls -l /run/credentials/kioskd.service
+func keyed(b *board) {
+	b.t.Log(b.run(`ls -l /run/credentials/kioskd.service
+systemctl cat kioskd | grep -x LoadCredentialEncrypted=device.key
 journalctl --no-pager -b -u kioskd -o cat | grep -o '[^"]*device key is a credential[^"]*'`))
 	if b.run("wc -c </etc/credstore.encrypted/device.key") == "0" {
-		t.Error("the credential is empty")
+		b.t.Error("the credential is empty")
 	}
-	waiting(t, b, captures)
+	waiting(b.t, b, captures)
 }
 
 // waiting wants so many captures in the outbox, and every part of them to open.
@@ -203,22 +210,22 @@ func waiting(t *testing.T, b *board, want int) {
 	t.Logf("outbox: %s", b.run("kioskctl queue verify"))
 }
 
-func sandboxed(t *testing.T, b *board) {
-	t.Helper()
+func sandboxed(b *board) {
 	said := b.run("systemd-analyze security --no-pager kioskd.service | tail -n 1")
-	t.Log(said)
+	b.t.Log(said)
 	found := regexp.MustCompile(`kioskd.service: ([0-9.]+)`).FindStringSubmatch(said)
 	if found == nil {
-		t.Fatal("no exposure level")
+		b.t.Fatal("no exposure level")
 	}
 	if level, err := strconv.ParseFloat(found[1], 64); err != nil || level > exposure {
-		t.Errorf("exposure %s, want at most %.1f", found[1], exposure)
+		b.t.Errorf("exposure %s, want at most %.1f", found[1], exposure)
 	}
-	if said := b.run("systemd-analyze verify --man=no /usr/lib/systemd/system/kioskd*"); said != "" {
-		t.Errorf("systemd-analyze verify: %s", said)
+	// There is no compositor in this image.
+	if said, code, err := b.try("ls -d /usr/lib/systemd/system/kioskd*.* | grep -v display | xargs systemd-analyze verify --man=no"); code != 0 || err != nil || said != "" {
+		b.t.Errorf("systemd-analyze verify: exit code %d, error %v: %s", code, err, said)
 	}
 	if pid1 := b.run("stat -c %U /proc/$(systemctl show -p MainPID --value kioskd)"); pid1 != "kiosk" {
-		t.Errorf("the daemon runs as %s", pid1)
+		b.t.Errorf("the daemon runs as %s", pid1)
 	}
 }
 
@@ -297,7 +304,9 @@ func (b *board) refuses(out, version, why string, other map[string][]byte) {
 func good(b *board, out string, sent map[string]bool) {
 	sums := files(b.t, out, "2", "SHA256SUMS")[0]
 	b.refuses(out, "2", "signature", map[string][]byte{"SHA256SUMS": spoilt(b.t, sums)})
-	b.refuses(out, "2", "truncated", map[string][]byte{filepath.Base(files(b.t, out, "2", "*.root.raw")[0]): nil})
+	if *long {
+		b.refuses(out, "2", "truncated", map[string][]byte{filepath.Base(files(b.t, out, "2", "*.root.raw")[0]): nil})
+	}
 
 	// Somebody is there: a session waits for their consent.
 	b.server.offer(offered(out, "2"), nil)
