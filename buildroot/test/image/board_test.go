@@ -279,7 +279,7 @@ func (b *board) tail(name string) string {
 func (b *board) monitor(commands ...string) string {
 	b.t.Helper()
 	c := b.dial("qmp")
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	in := bufio.NewReader(c)
 	answer := ""
 	if _, err := in.ReadString('\n'); err != nil { // its greeting

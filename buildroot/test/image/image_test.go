@@ -148,15 +148,16 @@ func furnish(t *testing.T, b *board, out string) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := "mkdir lib/kioskd\ncd lib/kioskd\n"
+	var script strings.Builder
+	script.WriteString("mkdir lib/kioskd\ncd lib/kioskd\n")
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		script += fmt.Sprintf("write %s %s\n", filepath.Join("kioskd", file.Name()), file.Name())
+		_, _ = fmt.Fprintf(&script, "write %s %s\n", filepath.Join("kioskd", file.Name()), file.Name())
 	}
-	if err := os.WriteFile(filepath.Join(b.dir, "script"), []byte(script), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(b.dir, "script"), []byte(script.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	said := tool(t, b.dir, "debugfs", "-w", "-f", "script", fmt.Sprintf("disk.raw?offset=%d", sector*512))
@@ -427,7 +428,11 @@ func powerCut(b *board, out string, random *rand.Rand) {
 	if err == nil {
 		b.t.Fatalf("%d of %d bytes were sent, and the power was not cut at %d: %s", b.server.images(), total, at, said)
 	}
-	<-off
+	select {
+	case <-off:
+	case <-time.After(patience):
+		b.t.Fatalf("%v, and not by the cut at %d bytes; console: %s", err, at, b.tail("console.log"))
+	}
 	b.cut()
 	b.start()
 	b.ready()
