@@ -240,7 +240,8 @@ func hung(b *board) {
 }
 
 func locked(b *board) {
-	before := b.uptime()
+	const heard = `awk '/ i8042$/ {n += $2} END {print n + 0}' /proc/interrupts`
+	before, silence := b.uptime(), b.run(heard)
 	for range 9 { // seven within two seconds restart a board by force otherwise
 		b.keys("ctrl", "alt", "delete")
 	}
@@ -256,7 +257,11 @@ func locked(b *board) {
 		b.t.Error("it started anew")
 	}
 	b.ready()
-	b.t.Logf("seen of the keys: %s", b.run("journalctl --no-pager -b -k -o cat | grep -i 'sysrq\\|ctrl' || true; cat /sys/class/tty/tty0/active"))
+	if noise := b.run(heard); noise == silence {
+		b.t.Errorf("none of the keys reached it: %s interrupts of the keyboard before and after", noise)
+	} else {
+		b.t.Logf("interrupts of the keyboard: %s, then %s; the terminal in front is %s", silence, noise, b.run("cat /sys/class/tty/tty0/active"))
+	}
 	for name, want := range map[string]string{
 		"cat /proc/sys/kernel/sysrq":                                    "0",
 		"cat /proc/sys/kernel/ctrl-alt-del":                             "0",
