@@ -44,10 +44,8 @@ func (l Launch) Validate() error {
 			}
 		}
 	}
-	switch l.Locale {
-	case Indonesian, English:
-	default:
-		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be id or en"}
+	if !l.Locale.valid() {
+		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be a language tag such as id or en"}
 	}
 	switch l.Theme {
 	case Dark, Light, NoPreference, HighContrast:
@@ -307,4 +305,15 @@ type Consent struct {
 	Locale   Locale    `json:"locale"`
 	At       time.Time `json:"at"`
 	Session  SessionID `json:"session"`
+}
+
+// A Tally is what a session that has ended tells of what judged it, for counting:
+// nothing of the visitor.
+type Tally struct {
+	Session     SessionID
+	Submitted   bool // a capture was handed to the outbox
+	Flagged     bool // the last one that was, for review
+	Staff       bool // it ended with staff and no capture, after the camera had begun, and no fault ended it
+	Approved    bool // the gateway has approved one already
+	Disbelieved int  // attempts that were not believed to be live
 }

@@ -280,7 +280,7 @@ func (d *demo) event(e kiosk.Event) {
 	words := e.Text
 	switch e.Kind {
 	case kiosk.EventHint:
-		words = fmt.Sprintf("%-20s %q", e.Text, text.Hint(kiosk.Locale(d.locale), kiosk.Hint(e.Text)))
+		words = fmt.Sprintf("%-20s %q", e.Text, text.Of(kiosk.Locale(d.locale)).Hint(kiosk.Hint(e.Text)))
 	case kiosk.EventAgain:
 		words = "try again, " + e.Text
 	case kiosk.EventSaved:
@@ -288,7 +288,7 @@ func (d *demo) event(e kiosk.Event) {
 	case kiosk.EventLaunched:
 		return
 	case kiosk.EventPhase, kiosk.EventCaptured, kiosk.EventToken, kiosk.EventURLs, kiosk.EventUploaded, kiosk.EventConfirmed,
-		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
+		kiosk.EventStatus, kiosk.EventDeferred, kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventResult, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel, kiosk.EventModels:
 	}
 	d.say(string(e.Kind), "%s", words)
 }

@@ -20,6 +20,7 @@ import (
 	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
 	"livekiosk/inference/models"
+	"livekiosk/inference/pad"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
@@ -122,6 +123,7 @@ type DisplayConfig struct {
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
 	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
+	Languages   string   `toml:"languages"`    // folder: a file for each that is not built in; "": see languagesPath
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
@@ -157,6 +159,7 @@ type SoundConfig struct {
 type StateConfig struct {
 	Dir    string `toml:"dir"`
 	Traces int    `toml:"traces"` // how many sessions' traces are kept
+	Volume string `toml:"volume"` // folder of the report on the data partition; none there: the board has no such partition
 }
 
 // QueueConfig bounds the outbox.
@@ -168,9 +171,13 @@ type QueueConfig struct {
 	EpochsDir   string   `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
-// ModelsConfig says where the runtime and the weights are.
+// ModelsConfig says where the runtime and the weights are, and which bundles of
+// models may take the weights' place.
 type ModelsConfig struct {
-	Dir string `toml:"dir"`
+	Dir     string `toml:"dir"`
+	Bundles string `toml:"bundles"`  // folder of bundles
+	KeyFile string `toml:"key_file"` // PEM: the public keys that bundles are signed by; "": none is used
+	Floor   string `toml:"floor"`    // the oldest version that may be used; "": any
 }
 
 // APIConfig is the local launch API.
@@ -215,10 +222,10 @@ func defaults() Config {
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		Sound:   SoundConfig{On: true},
-		State:   StateConfig{Dir: stateDir(), Traces: 50},
+		State:   StateConfig{Dir: stateDir(), Traces: 50, Volume: "/run/kioskd-volume"},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
-		Models:  ModelsConfig{Dir: models.Dir()},
+		Models:  ModelsConfig{Dir: models.Dir(), Bundles: "/var/lib/kioskd-update/models"},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
 		Power:   PowerConfig{Least: 15},
 		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
@@ -341,13 +348,15 @@ func (c Config) Validate() error {
 	if c.Power.Least < 0 || c.Power.Least > 90 {
 		return fmt.Errorf("power.least: %d is outside 0..90", c.Power.Least)
 	}
+	if err := c.Models.validate(); err != nil {
+		return err
+	}
 	return c.Flow.validate()
 }
 
-// The ranges of what an operator may turn. A threshold below the model's own
-// middle would let prints pass; a deadline outside these serves nobody.
+// The ranges of what an operator may turn. A deadline outside these serves nobody.
 const (
-	liveFloor, liveCeiling = 0.5, 0.99
+	liveFloor, liveCeiling = pad.LeastMin, pad.MostMin
 	shortest, longest      = 5 * time.Second, 10 * time.Minute
 	// A week is what a branch may be without a network; no token lives longer than 60 days.
 	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
@@ -523,4 +532,5 @@ func (c Config) profilePath() string {
 	}
 	return filepath.Join(c.State.Dir, "profile.json")
 }
-func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }
+func (c Config) bundlesPath() string { return filepath.Join(c.State.Dir, "models.json") }
+func (c Config) tamperPath() string  { return filepath.Join(c.State.Dir, "tamper.json") }

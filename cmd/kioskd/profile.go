@@ -146,17 +146,21 @@ func (o *profile) keep(ctx context.Context, r kiosk.Reading) error {
 	return nil
 }
 
-func write(path string, p commission.Profile) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keep the profile: %w", err)
-		}
-	}()
+func write(path string, p commission.Profile) error {
 	b, err := p.Encode()
-	if err != nil {
-		return err
+	if err == nil {
+		err = replace(path, b)
 	}
-	if err = os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err != nil {
+		return fmt.Errorf("keep the profile: %w", err)
+	}
+	return nil
+}
+
+// replace puts b in the place of a file: whole and durable once it returns nil, and
+// else, as after a power cut, what was there before or b.
+func replace(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -70,6 +71,10 @@ type daemon struct {
 	put     func(*kiosk.Frame) // to analysis and screen; owns the frame
 	wizard  *wizard
 	profile *profile
+	bundles *bundles
+	judging sync.Mutex // held while the station is told what judges
+	by      *networks  // judge the sessions to come
+	swap    swap
 	lit     sync.Mutex // held while the panel is told what is on the display
 	eyes    *eyes
 	latest  *camera.Latest
@@ -90,6 +95,8 @@ type daemon struct {
 	views   *views
 	voice   *sound.Voice // nil: nothing is heard
 	theme   *theme.Theme
+	spoken  *text.Catalogue
+	amiss   []text.Problem // with the languages' files
 	clock   *clock
 	metrics *metrics
 	sys     string // where sysfs is; "" but in tests
@@ -119,12 +126,20 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.theme, err = c.Display.look(ctx, log); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
+	d.spoken, d.amiss = c.languages(ctx, log)
 	var begin flow.State
 	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
+	if d.bundles, err = openBundles(ctx, c, d.emit, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if d.by = d.bundles.chosen(); d.by.version == "" {
+		d.by.hashes = d.loaded.Hashes
+	}
 	c.tellKeyStore(ctx, log)
+	c.tellVolume(ctx, log)
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
@@ -150,14 +165,16 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
-		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
+		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms, Volume: c.volume,
 		Skew: d.clock.skew,
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
 		},
+		Models:   d.bundles.status,
 		Exposure: func() exposure.Status { return d.light.Status() },
 		Faults:   func() []kiosk.Fault { return d.station.State().Faults() },
 		Panel:    d.panel,
+		Unused:   unused(d.amiss),
 		Log:      log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
@@ -169,12 +186,13 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d.profile = openProfile(c.profilePath(), c.policy(), eye, log)
 	d.profile.say(ctx)
 	policy, fact := d.profile.current()
+	judged := d.adoption(policy, fact, nil)
 	if d.station, err = station.New(station.Options{
-		Policy: policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
-		Register: newRegister(d.outbox), Lock: newLock(c),
+		Policy: judged.Policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
+		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
+		Register: newRegister(d.outbox, d.match), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
-		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(fact),
+		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(judged.Facts), Tally: d.bundles.tally,
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
 	}); err != nil {
 		return nil, err
@@ -210,7 +228,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	if d.server, err = api.New(api.Options{
 		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Toucher: d.station, Unlocker: d.station, Doctor: d,
-		Metrics: d.metrics, Log: d.events, Status: d.status,
+		Match: d.match, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -227,6 +245,7 @@ func (d *daemon) parts() []part {
 		{"preview", d.preview.Run},
 		{"exposure", d.light.Run},
 		{"inference", d.infer},
+		{"models", d.try},
 		{"outbox", d.deliver},
 		{"api", d.server.Run},
 		{"screen", d.draw},
@@ -252,8 +271,9 @@ func (d *daemon) close(ctx context.Context) {
 	}
 }
 
-// facts is the provenance that goes into every record and trace.
-func (d *daemon) facts(profile string) map[string]string {
+// facts is the provenance that goes into every record and trace; judged are the
+// facts that may change.
+func (d *daemon) facts(judged map[string]string) map[string]string {
 	f := map[string]string{
 		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
 		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
@@ -261,13 +281,26 @@ func (d *daemon) facts(profile string) map[string]string {
 	if d.c.testOnly() != "" {
 		f["trust"] = "test" // nobody stood before a camera, or nobody knows who did
 	}
-	if profile != "" {
-		f["profile"] = profile
-	}
 	for role, sum := range d.loaded.Hashes {
 		f["model_"+role] = sum
 	}
+	for name, fact := range judged {
+		if fact != "" {
+			f[name] = fact
+		}
+	}
 	return f
+}
+
+// adoption is what sessions are judged by with that policy, which comes from fact,
+// and the networks that judge. A bundle's threshold can only be a stricter one.
+func (d *daemon) adoption(p flow.Policy, fact string, then func()) station.Adoption {
+	p.LiveMin = max(p.LiveMin, d.by.liveMin)
+	facts := map[string]string{"profile": fact, "models": string(d.by.version)}
+	for role, sum := range d.by.hashes {
+		facts["model_"+role] = sum
+	}
+	return station.Adoption{Policy: p, Facts: facts, Then: then}
 }
 
 // watch wakes the camera or puts it to rest. At rest nothing of the visitor is
@@ -331,7 +364,9 @@ func (d *daemon) drawn(v kiosk.View) {
 
 // adopt has the sessions to come judged by a policy.
 func (d *daemon) adopt(ctx context.Context, p flow.Policy, fact string) {
-	if err := d.station.Adopt(ctx, p, fact); err != nil && ctx.Err() == nil {
+	d.judging.Lock()
+	defer d.judging.Unlock()
+	if err := d.station.Adopt(ctx, d.adoption(p, fact, nil)); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "profile not taken over", slog.Any("err", err))
 	}
 }
@@ -353,16 +388,40 @@ func (d *daemon) seen(ctx context.Context, id trust.Identity, trusted bool) {
 }
 
 // infer loads the models, again and again until they are right, and then
-// assesses frames.
+// assesses frames; with others from when they are given to it.
 func (d *daemon) infer(ctx context.Context) error {
 	beat := d.dog.Part("inference", 30*time.Second)
-	a, unload, err := d.load(ctx, d.loaded, beat)
+	n, err := d.load(ctx, d.loaded, beat)
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
+	if n.version == d.by.version && maps.Equal(n.hashes, d.by.hashes) {
+		d.bundles.took(ctx, n)
+	} else if err := d.judge(ctx, n, beat, func() {}); err != nil { // not what wire took it to be
+		return n.unload()
+	}
 	d.analysing.Store(true)
+	for {
+		running, stop := context.WithCancel(ctx)
+		d.swap.begin(stop)
+		err := d.assess(running, n.analyser, beat)
+		stop()
+		next := d.swap.take()
+		err = errors.Join(err, n.unload())
+		if next == nil || err != nil || ctx.Err() != nil {
+			if next != nil {
+				err = errors.Join(err, next.unload())
+			}
+			return err
+		}
+		n = next
+	}
+}
+
+// assess assesses frames until ctx ends.
+func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func()) error {
 	patience := resting
-	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
+	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
 			beat()
 			short, cancel := context.WithTimeout(ctx, patience)
@@ -385,7 +444,6 @@ func (d *daemon) infer(ctx context.Context) error {
 			}
 		}
 	}, d.assessed)
-	return errors.Join(err, unload())
 }
 
 // assessed passes on what was seen.
@@ -401,15 +459,15 @@ func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fram
 
 // load opens the networks of set, verified anew where that fails. What cannot
 // be loaded is a fault that lasts until it can; the error is only ctx's.
-func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *inference.Analyser, unload func() error, err error) {
+func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *networks, err error) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
 	for told := false; ; {
 		if set.Runtime != "" {
-			a, unload, err = analyser(set, d.decoder)
+			n, err = d.bundles.load(ctx, set, d.decoder)
 			if err == nil {
 				d.fault(ctx, kiosk.ModelFault, false)
-				return a, unload, nil
+				return n, nil
 			}
 			d.fault(ctx, kiosk.ModelFault, true)
 			if !told {
@@ -419,7 +477,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *infe
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-t.C:
 		}
 		beat()
@@ -541,6 +599,7 @@ func (d *daemon) answered(ctx context.Context, r kiosk.Receipt) {
 	if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
 	}
+	d.bundles.answered(r)
 }
 
 // room has the kiosk out of service while a session would find no room. A
@@ -597,6 +656,7 @@ func (d *daemon) draw(ctx context.Context) error {
 		View:    d.views.current,
 		Drawn:   d.drawn,
 		Changed: d.views.changed,
+		Words:   d.spoken,
 		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
@@ -629,9 +689,12 @@ func (d *daemon) status() api.Status {
 		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
 		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(), Clock: d.clock.status(),
 	}
+	out.Languages, out.LanguageProblems = d.speaks(), unused(d.amiss)
 	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
+	out.Volume = d.c.volume()
+	out.Models = d.bundles.status()
 	out.Panel, out.Tamper = d.panel.Lines(), d.panel.Tamper()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)

@@ -64,11 +64,11 @@ func fieldsOf(of reflect.Type) []string {
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	schemas := readDocument(t).At("components", "schemas")
 	for name, v := range map[string]any{
-		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
+		"Event": kiosk.Event{}, "Status": api.Status{}, "Language": api.Language{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
 		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},
-		"Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
+		"ModelsStatus": api.ModelsStatus{}, "BundleStatus": api.BundleStatus{}, "Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
 		"Reading": kiosk.Reading{}, "CommissionLine": api.CommissionLine{}, "Commissioned": kiosk.Commissioned{},
 	} {
 		fields := fieldsOf(reflect.TypeOf(v))

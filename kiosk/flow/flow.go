@@ -192,6 +192,7 @@ type (
 	Tapped struct {
 		Session kiosk.SessionID `json:"session"`
 		Control kiosk.Control   `json:"control"`
+		Locale  kiosk.Locale    `json:"locale,omitempty"` // of Switch: see kiosk.Tap
 	}
 	// Typed reports what came of a code or PIN that was typed; NotTyped: it is
 	// the PIN. What was typed is no input: it is secret.
@@ -327,7 +328,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		if in.Session != s.Session {
 			return s, nil // a finger of the visitor before
 		}
-		if next, wished := p.wish(s, at, in.Control); wished {
+		if next, wished := p.wish(s, at, in); wished {
 			return next, nil
 		}
 	case Faulted:
@@ -563,6 +564,20 @@ func (p Policy) fallback(s State, at time.Duration, a kiosk.Assessment) (State, 
 }
 
 func (p Policy) live(f pad.Fusion) bool { return f.N >= p.LiveN && f.Mean() >= p.LiveMin }
+
+// Disbelieved reports whether a step from before to after ended an attempt since
+// what both poses held was not believed to be live, and not since nobody was there.
+func (p Policy) Disbelieved(before State, at time.Duration, in Input, after State, fx []Effect) bool {
+	if _, saw := in.(Saw); !saw || before.Phase != Near || at-before.Seen >= p.AwayFor {
+		return false
+	}
+	for _, e := range fx {
+		if sub, ok := e.(Submit); ok {
+			return sub.Review
+		}
+	}
+	return after.Phase == Again
+}
 
 // again ends an attempt and says so before the next one. With ask the next one
 // waits for the visitor's tap; so does that of a visitor without time limits,
@@ -846,6 +861,7 @@ func (s State) faulted() Report {
 	return Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError}
 }
 
+// other is the other of the built-in languages.
 func other(l kiosk.Locale) kiosk.Locale {
 	if l == kiosk.English {
 		return kiosk.Indonesian

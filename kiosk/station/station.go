@@ -74,6 +74,7 @@ type Options struct {
 	TraceDir string                    // where traces go; "": none are written
 	Traces   int                       // how many are kept; 0: 50
 	Facts    map[string]string         // provenance: version, models, camera; goes into metadata and traces
+	Tally    func(kiosk.Tally)         // of each session that has ended, before what was adopted meanwhile holds; must not block; nil: nobody counts
 	Beat     func()                    // the watchdog's; nil: none
 	Log      *slog.Logger
 }
@@ -125,16 +126,17 @@ type message struct {
 	launch  *kiosk.Launch   // of a flow.Launched
 	reply   chan<- error    // of a flow.Launched
 	receipt *kiosk.Receipt  // of a flow.Answered
-	adopt   *adopted        // in place of in
+	adopt   *Adoption       // in place of in
 	text    string          // that was typed, of a flow.Tapped; secret
 	try     int             // of a flow.Launched that a code brought about: the flow.Find's; else 0
 	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
 }
 
-// An adopted is a policy, and where it comes from.
-type adopted struct {
-	policy flow.Policy
-	fact   string
+// An Adoption is what sessions are judged by from the next one on.
+type Adoption struct {
+	Policy flow.Policy
+	Facts  map[string]string // of traces and records, in place of those of the same name; "" takes one away
+	Then   func()            // called when this holds, and while no session runs; must not block; nil: nothing
 }
 
 // New returns a station at rest.
@@ -163,7 +165,7 @@ func (s *Station) Assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fra
 
 // Tap reports a touch on the screen.
 func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
-	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control}, text: t.Text})
+	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control, Locale: t.Locale}, text: t.Text})
 }
 
 // Fault reports that a fault came or went.
@@ -182,14 +184,13 @@ func (s *Station) Drain(ctx context.Context, on bool) error {
 	return nil
 }
 
-// Adopt has sessions judged by another policy, from the next one on: the one that
-// runs ends by the policy that stands in its trace. Fact is where it comes from,
-// the fact "profile" of traces and records; "" is none.
-func (s *Station) Adopt(ctx context.Context, p flow.Policy, fact string) error {
-	if err := p.Validate(); err != nil {
+// Adopt has sessions judged by something else, from the next one on: the one that
+// runs ends by what stands in its trace. What is adopted later goes before.
+func (s *Station) Adopt(ctx context.Context, a Adoption) error {
+	if err := a.Policy.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	return s.send(ctx, message{adopt: &adopted{p, fact}})
+	return s.send(ctx, message{adopt: &a})
 }
 
 // Unlock has a kiosk that failed sessions have locked serve again. It returns
@@ -397,7 +398,7 @@ func (s *Station) Run(ctx context.Context) error {
 			r.step(ctx, message{in: flow.Tick{}})
 		case m := <-s.inputs:
 			if m.adopt != nil {
-				r.next = m.adopt
+				r.next = append(r.next, *m.adopt)
 				continue
 			}
 			r.step(ctx, m)
