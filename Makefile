@@ -184,6 +184,14 @@ image: setup build ## make the disk and the updates of an emulated board with De
 	@.tools/setup image
 	buildroot/test/image/build out/image
 
+.PHONY: image-guest
+image-guest: image ## boot that board, hang and lock it, update it to a good and a bad version, cut its power CUTS=3 times (root; SEED=, RUN=)
+	$(GO) test -tags image -count=1 -v -timeout 6h -parallel 2 -run '$(or $(RUN),^TestImage$$)' ./buildroot/test/image -cuts $(or $(CUTS),3) $(if $(LONG),-long) $(if $(SEED),-seed $(SEED))
+
+.PHONY: image-guest-long
+image-guest-long: ## the same with 50 power cuts
+	@$(MAKE) --no-print-directory image-guest CUTS=50 LONG=1
+
 .PHONY: update-test
 update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)
 	@.tools/setup image
