@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,9 +61,9 @@ func (l *lamp) shows(v kiosk.View, at time.Duration) {
 func (l *lamp) light(at time.Duration) [3]float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.was) - 1; i >= 0; i-- {
-		if at >= l.was[i].at+lampLag {
-			return l.was[i].light
+	for _, g := range slices.Backward(l.was) {
+		if at >= g.at+lampLag {
+			return g.light
 		}
 	}
 	return [3]float64{}

@@ -44,14 +44,10 @@ func (p Policy) warning(s State, at time.Duration, in Input) (State, []Effect) {
 			return p.leave(s, at, kiosk.Cancel)
 		}
 	case Tapped:
-		switch in.Control {
-		case kiosk.Flash:
-			s.Warned = true
-		case kiosk.NoFlash:
-			s.NoFlash = true
-		default:
+		if in.Control != kiosk.Flash && in.Control != kiosk.NoFlash {
 			return p.leave(s, at, in.Control)
 		}
+		s.Warned, s.NoFlash = in.Control == kiosk.Flash, in.Control == kiosk.NoFlash
 	default:
 		return s, nil
 	}

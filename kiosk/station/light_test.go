@@ -2,6 +2,7 @@ package station_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,8 +40,8 @@ func (l *lamp) lights(b *bench, a *kiosk.Assessment) {
 		synctest.Wait()
 	}
 	a.Skin = [3]float32{0.3, 0.2, 0.14}
-	for i := len(l.at) - 1; i >= 0; i-- {
-		if a.At < l.at[i]+lampLag {
+	for i, at := range slices.Backward(l.at) {
+		if a.At < at+lampLag {
 			continue
 		}
 		for k, v := range l.shown[i] {
