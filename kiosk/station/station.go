@@ -69,6 +69,11 @@ type Options struct {
 	Show     func(kiosk.View)          // called on every change; must not block
 	Emit     func(kiosk.Event)         // must not block
 	Consent  func(kiosk.Locale) string // hash of the text shown
+
+	// Began is told of a session before anything of it is shown. It must not
+	// block. Nil: nobody listens.
+	Began func(kiosk.SessionID, kiosk.Launch)
+
 	Gateway  string                    // the only BaseURL a launch may name
 	UserType string                    // user id type of a launch that gives none
 	TraceDir string                    // where traces go; "": none are written
