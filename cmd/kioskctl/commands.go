@@ -123,7 +123,9 @@ decline, cancel, help, done. One that is not on screen does nothing. Nobody can
 agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
 				locale := fs.String("locale", "", "of switch, the `language`; default English, or for who reads that, Indonesian")
-				return func(ctx context.Context, c call, args []string) error { return touch(ctx, c, args, kiosk.Locale(*locale)) }
+				return func(ctx context.Context, c call, args []string) error {
+					return touch(ctx, c, args, kiosk.Locale(*locale))
+				}
 			},
 		},
 		{

@@ -19,7 +19,7 @@ func themeDocument(path string) (string, error) {
 		return "", usage("--theme-file: %w", err)
 	}
 	var top map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &top); err != nil || top == nil {
+	if json.Unmarshal(doc, &top) != nil || top == nil {
 		return "", usage("--theme-file: %s is no JSON object", path)
 	}
 	var logos map[string]string
@@ -35,9 +35,9 @@ func themeDocument(path string) (string, error) {
 		if strings.HasPrefix(name, "data:") {
 			continue
 		}
-		png, err := dir.ReadFile(filepath.FromSlash(name))
-		if err != nil {
-			return "", usage("--theme-file: logo.%s: %w", scheme, err)
+		png, bad := dir.ReadFile(filepath.FromSlash(name))
+		if bad != nil {
+			return "", usage("--theme-file: logo.%s: %w", scheme, bad)
 		}
 		logos[scheme] = "data:image/png;base64," + base64.StdEncoding.EncodeToString(png)
 	}

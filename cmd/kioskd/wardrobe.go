@@ -15,7 +15,7 @@ type wardrobe struct {
 
 	mu     sync.Mutex
 	laid   map[string]laid // by the documents of launches that are being made
-	worn   *theme.Theme            // of the session; nil: it has none of its own
+	worn   *theme.Theme    // of the session; nil: it has none of its own
 	wearer kiosk.SessionID
 	seen   bool // it was on the display
 }

@@ -64,11 +64,11 @@ type Options struct {
 	// locale, and whether it has one. Nil: Indonesian and English only.
 	Match func(kiosk.Locale) (kiosk.Locale, bool)
 
-	Log          *Events
-	Status       func() Status // called at each request, from any goroutine; Queue is filled in after it
-	Metrics      http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
-	Listener     net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
-	Logger       *slog.Logger  // nil: nothing is logged
+	Log      *Events
+	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
+	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
+	Listener net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
+	Logger   *slog.Logger  // nil: nothing is logged
 }
 
 // Validate reports the first required option that is missing.

@@ -74,12 +74,12 @@ type Options struct {
 	// block. Nil: nobody listens.
 	Began func(kiosk.SessionID, kiosk.Launch)
 
-	Gateway  string                    // the only BaseURL a launch may name
-	UserType string                    // user id type of a launch that gives none
-	TraceDir string                    // where traces go; "": none are written
-	Traces   int                       // how many are kept; 0: 50
-	Facts    map[string]string         // provenance: version, models, camera; goes into metadata and traces
-	Beat     func()                    // the watchdog's; nil: none
+	Gateway  string            // the only BaseURL a launch may name
+	UserType string            // user id type of a launch that gives none
+	TraceDir string            // where traces go; "": none are written
+	Traces   int               // how many are kept; 0: 50
+	Facts    map[string]string // provenance: version, models, camera; goes into metadata and traces
+	Beat     func()            // the watchdog's; nil: none
 	Log      *slog.Logger
 }
 
