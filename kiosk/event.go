@@ -27,6 +27,7 @@ const (
 	EventVoided    EventKind = "voided"   // Text: the breach that ended the session
 	EventFault     EventKind = "fault"    // Text: fault code, "" when it cleared
 	EventPanel     EventKind = "panel"    // Text: a line's role, and on or off; of no session
+	EventModels    EventKind = "models"   // Text: a bundle of models, and why it is used from now on, or is not any more; of no session
 )
 
 // An Event is one line of a session's story.

@@ -59,6 +59,7 @@ var layers = map[string]struct {
 	"systemd":                 {},
 	"systemd/power":           {},
 	"systemd/update":          {may: []string{"systemd"}},
+	"systemd/volume":          {},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

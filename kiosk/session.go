@@ -19,6 +19,7 @@ type Launch struct {
 	NoTimeLimit   bool // no attempt times out: for those who need it
 	LargeText     bool // the screens begin so; the visitor can change it
 	HighContrast  bool // likewise
+	NoFlash       bool // likewise: no light challenge
 
 	// ThemeDocument is what the screens look like for this session alone, as
 	// JSON; "" means as installed.
@@ -315,4 +316,15 @@ type Consent struct {
 	Locale   Locale    `json:"locale"`
 	At       time.Time `json:"at"`
 	Session  SessionID `json:"session"`
+}
+
+// A Tally is what a session that has ended tells of what judged it, for counting:
+// nothing of the visitor.
+type Tally struct {
+	Session     SessionID
+	Submitted   bool // a capture was handed to the outbox
+	Flagged     bool // the last one that was, for review
+	Staff       bool // it ended with staff and no capture, after the camera had begun, and no fault ended it
+	Approved    bool // the gateway has approved one already
+	Disbelieved int  // attempts that were not believed to be live
 }

@@ -118,6 +118,7 @@ func statusText(s api.Status, now time.Time) string {
 		}
 	}
 	line("clock", clockText(s.Clock))
+	line("models", modelsText(s.Models))
 	if len(s.Panel) > 0 {
 		name := "panel"
 		for text := range strings.Lines(panelText(s.Panel)) {
@@ -149,6 +150,12 @@ func statusText(s api.Status, now time.Time) string {
 	case "credential":
 		line("keys", "in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key")
 	}
+	if s.Models.Problem != "" {
+		line("alarm", "models: "+s.Models.Problem)
+	}
+	if n := s.Models.Rollbacks; n > 0 && len(refusedBundles(s.Models)) > 0 {
+		line("alarm", "a bundle of models was given up, since more people were turned away by it than before: see kioskctl models")
+	}
 	if s.Tamper.Latched {
 		when := "nobody knows when"
 		if !s.Tamper.Opened.IsZero() {
@@ -158,6 +165,12 @@ func statusText(s api.Status, now time.Time) string {
 	}
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")
+	}
+	if v := s.Volume; v != nil && v.State == "volatile" {
+		line("alarm", "the data partition is not there ("+v.Cause+"): nothing is kept, and what lies on it is not delivered; see kioskctl volume")
+	}
+	if v := s.Volume; v != nil && v.Losses > 0 {
+		line("alarm", "the data partition was "+v.State+": captures may be lost; see kioskctl volume")
 	}
 	if s.Orphans > 0 {
 		line("alarm", fmt.Sprintf("%d records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators", s.Orphans))

@@ -20,6 +20,7 @@ import (
 	"livekiosk/camera/trust"
 	"livekiosk/camera/v4l2"
 	"livekiosk/inference/models"
+	"livekiosk/inference/pad"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/kiosk/flow"
@@ -158,6 +159,7 @@ type SoundConfig struct {
 type StateConfig struct {
 	Dir    string `toml:"dir"`
 	Traces int    `toml:"traces"` // how many sessions' traces are kept
+	Volume string `toml:"volume"` // folder of the report on the data partition; none there: the board has no such partition
 }
 
 // QueueConfig bounds the outbox.
@@ -169,9 +171,13 @@ type QueueConfig struct {
 	EpochsDir   string   `toml:"epochs_dir"` // where the keys lie whose destruction erases; "": beside the outbox
 }
 
-// ModelsConfig says where the runtime and the weights are.
+// ModelsConfig says where the runtime and the weights are, and which bundles of
+// models may take the weights' place.
 type ModelsConfig struct {
-	Dir string `toml:"dir"`
+	Dir     string `toml:"dir"`
+	Bundles string `toml:"bundles"`  // folder of bundles
+	KeyFile string `toml:"key_file"` // PEM: the public keys that bundles are signed by; "": none is used
+	Floor   string `toml:"floor"`    // the oldest version that may be used; "": any
 }
 
 // APIConfig is the local launch API.
@@ -188,6 +194,8 @@ type FlowConfig struct {
 	AnswerIn  duration `toml:"answer_in"`
 	RestIn    duration `toml:"rest_in"`
 	LiveMin   float32  `toml:"live_min"`
+
+	LightChallenge string `toml:"light_challenge"` // off, record, review
 }
 
 // PowerConfig says when a kiosk that runs on a battery takes no more visitors.
@@ -216,13 +224,13 @@ func defaults() Config {
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		Sound:   SoundConfig{On: true},
-		State:   StateConfig{Dir: stateDir(), Traces: 50},
+		State:   StateConfig{Dir: stateDir(), Traces: 50, Volume: "/run/kioskd-volume"},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
-		Models:  ModelsConfig{Dir: models.Dir()},
+		Models:  ModelsConfig{Dir: models.Dir(), Bundles: "/var/lib/kioskd-update/models"},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
 		Power:   PowerConfig{Least: 15},
-		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
+		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin, LightChallenge: lightOff},
 	}
 }
 
@@ -342,20 +350,34 @@ func (c Config) Validate() error {
 	if c.Power.Least < 0 || c.Power.Least > 90 {
 		return fmt.Errorf("power.least: %d is outside 0..90", c.Power.Least)
 	}
+	if err := c.Models.validate(); err != nil {
+		return err
+	}
 	return c.Flow.validate()
 }
 
-// The ranges of what an operator may turn. A threshold below the model's own
-// middle would let prints pass; a deadline outside these serves nobody.
+// The ranges of what an operator may turn. A deadline outside these serves nobody.
 const (
-	liveFloor, liveCeiling = 0.5, 0.99
+	liveFloor, liveCeiling = pad.LeastMin, pad.MostMin
 	shortest, longest      = 5 * time.Second, 10 * time.Minute
 	// A week is what a branch may be without a network; no token lives longer than 60 days.
 	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
 )
 
+// What is made of a light challenge: there is none, its response goes into records,
+// or one that is measured and under reviewUnder also flags a capture for review.
+const (
+	lightOff    = "off"
+	lightRecord = "record"
+	lightReview = "review"
+
+	reviewUnder = 0.6
+)
+
 func (f FlowConfig) validate() error {
 	switch {
+	case f.LightChallenge != lightOff && f.LightChallenge != lightRecord && f.LightChallenge != lightReview:
+		return fmt.Errorf("flow.light_challenge: %q is none of off, record, review", f.LightChallenge)
 	case f.Attempts < 1 || f.Attempts > 3: // the outbox makes room for three before a session starts
 		return fmt.Errorf("flow.attempts: %d is outside 1..3", f.Attempts)
 	case !(f.LiveMin >= liveFloor && f.LiveMin <= liveCeiling): // false for NaN, too
@@ -509,6 +531,9 @@ func (c GatewayConfig) network() (gateway.Options, error) {
 func (c Config) policy() flow.Policy {
 	p := flow.Standard()
 	p.Attempts, p.LiveMin = c.Flow.Attempts, c.Flow.LiveMin
+	if p.Light.On = c.Flow.LightChallenge != lightOff; c.Flow.LightChallenge == lightReview {
+		p.Light.ReviewUnder = reviewUnder
+	}
 	p.AttemptIn, p.AnswerIn, p.RestIn = time.Duration(c.Flow.AttemptIn), time.Duration(c.Flow.AnswerIn), time.Duration(c.Flow.RestIn)
 	return p
 }
@@ -524,4 +549,5 @@ func (c Config) profilePath() string {
 	}
 	return filepath.Join(c.State.Dir, "profile.json")
 }
-func (c Config) tamperPath() string { return filepath.Join(c.State.Dir, "tamper.json") }
+func (c Config) bundlesPath() string { return filepath.Join(c.State.Dir, "models.json") }
+func (c Config) tamperPath() string  { return filepath.Join(c.State.Dir, "tamper.json") }

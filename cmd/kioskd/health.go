@@ -94,7 +94,25 @@ func (d *daemon) modelHealth() api.Check {
 	case !d.analysing.Load():
 		return bad("models", "not loaded yet")
 	}
-	return ok("models", "verified and loaded")
+	u := d.bundles.status()
+	text := fmt.Sprintf("verified and loaded: %s", modelsText(u))
+	if u.Problem != "" {
+		return tolerated("models", "%s; %s", text, u.Problem)
+	}
+	for _, b := range u.Bundles {
+		if b.Refused {
+			return tolerated("models", "%s; %s: %s", text, b.File, b.Why)
+		}
+	}
+	return ok("models", "%s", text)
+}
+
+// modelsText tells which models are in use, and why.
+func modelsText(u api.ModelsStatus) string {
+	if u.Version == "" {
+		return "those of the image"
+	}
+	return fmt.Sprintf("bundle %s, %s", u.Version, u.Why)
 }
 
 // outboxHealth goes by the last probe, which is at most a minute old, unless

@@ -20,6 +20,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/deliver"
+	"livekiosk/systemd/volume"
 )
 
 // A metricsSource is what the metrics are read from at each scrape. Its
@@ -45,6 +46,9 @@ type metricsSource struct {
 	// how many records are sealed for a device key that is not here.
 	Alarms func() (quarantined string, orphans int)
 
+	// Volume is what became of the data partition; nil where there is none.
+	Volume func() *api.VolumeStatus
+
 	// Skew returns how far the kiosk's clock is ahead of the gateway's, and
 	// false until the gateway has told its time.
 	Skew func() (time.Duration, bool)
@@ -52,6 +56,9 @@ type metricsSource struct {
 	// Camera returns the camera's counts, those of the device if it is one, and
 	// how many frames nobody took.
 	Camera func() (c camera.Stats, d v4l2.Stats, skipped uint64)
+
+	// Models returns which are in use.
+	Models func() api.ModelsStatus
 
 	// Exposure returns how it is corrected.
 	Exposure func() exposure.Status
@@ -141,7 +148,7 @@ func (m *metrics) observe(e kiosk.Event) {
 	case kiosk.EventUploaded:
 		m.answered[kiosk.StoreService] = true
 	case kiosk.EventPhase, kiosk.EventHint, kiosk.EventCaptured, kiosk.EventAgain, kiosk.EventSaved, kiosk.EventDeferred,
-		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel:
+		kiosk.EventSettled, kiosk.EventOutcome, kiosk.EventVoided, kiosk.EventFault, kiosk.EventPanel, kiosk.EventModels:
 	}
 }
 
@@ -213,6 +220,17 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	s.counter("kiosk_camera_reopenings_total", "Openings of the camera after a failure.", float64(cam.Reopened))
 	s.counter("kiosk_camera_resets_total", "Resets of the camera that were asked for.", float64(cam.Resets))
 	s.gauge("kiosk_camera_frames_per_second", "Frame rate of the running stream; 0 at rest.", cam.Rate)
+	used := m.src.Models()
+	s.gauge("kiosk_models_info", "Always 1; the label says which bundle of models judges the sessions, and is empty for those that came with the image.", 1, "version", used.Version)
+	s.gauge("kiosk_models_trial", "1 while these are on trial.", flag01(used.Trial))
+	s.gauge("kiosk_models_sessions", "Sessions judged by them that ended with a capture or with staff; halved above 2000.", float64(used.Sessions))
+	s.gauge("kiosk_models_rejected_sessions", "Of them, those in which a bona fide person may have been turned away: not believed and then approved, flagged for review, or left to staff.", float64(used.Rejected))
+	s.counter("kiosk_models_rollbacks_total", "Bundles of models that were given up, since more were turned away by them than before.", float64(used.Rollbacks))
+	refused := 0
+	for _, b := range used.Bundles {
+		refused += int(flag01(b.Refused))
+	}
+	s.gauge("kiosk_models_refused_bundles", "Bundles that lie there and do not verify, or did not stand here.", float64(refused))
 	light := m.src.Exposure()
 	s.gauge("kiosk_camera_exposure_stops", "By how much the camera's automatic exposure is corrected: positive is brighter; 0 at rest, and where it is not.", light.Stops)
 	s.counter("kiosk_camera_exposure_corrections_total", "Corrections of exposure by the luma of a face.", float64(light.Corrections))
@@ -277,6 +295,12 @@ func (m *metrics) collectOutbox(s scrape) {
 	moved, orphans := m.src.Alarms()
 	s.gauge("kiosk_outbox_quarantined", "1 if a damaged outbox was moved aside: captures may be in it that nobody delivers.", flag01(moved != ""))
 	s.gauge("kiosk_outbox_orphan_records", "Records that are sealed for a device key which is not here, and cannot be delivered.", float64(orphans))
+	if v := m.src.Volume(); v != nil {
+		for _, state := range []volume.State{volume.Ready, volume.Repaired, volume.Formatted, volume.Volatile} {
+			s.gauge("kiosk_volume_state", "1 for what became of the data partition at this boot.", flag01(v.State == string(state)), "state", string(state))
+		}
+		s.gauge("kiosk_volume_losses", "Times that something on the data partition may have been lost and nobody has taken note of it yet.", float64(v.Losses))
+	}
 	if err == nil {
 		type sum struct {
 			records int

@@ -40,7 +40,7 @@ func TestAMountTurnsScreenAndFramesAndIsRecorded(t *testing.T) {
 		d.close(context.WithoutCancel(ctx))
 	}()
 	d.camera.Want(true)
-	within, stop := context.WithTimeout(ctx, 20*time.Second)
+	within, stop := context.WithTimeout(ctx, 90*time.Second)
 	defer stop()
 	f, err := d.latest.Take(within)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestAMountTurnsScreenAndFramesAndIsRecorded(t *testing.T) {
 		case <-tick.C:
 		}
 	}
-	if facts := d.facts(""); facts["camera_rotate"] != "90" || facts["camera_mirror"] != "true" {
+	if facts := d.facts(nil); facts["camera_rotate"] != "90" || facts["camera_mirror"] != "true" {
 		t.Errorf("facts %v", facts)
 	}
 }

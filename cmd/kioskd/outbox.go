@@ -91,6 +91,9 @@ func (o *outbox) start(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
+	if err := o.c.durable(); err != nil {
+		return nil, err
+	}
 	options, err := o.options()
 	if err != nil {
 		return nil, err
@@ -360,11 +363,14 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	if _, err = c.Models.keys(); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	set, err := models.Open(ctx, c.Models.Dir)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)
 	}
-	_, unload, err := analyser(set, &camera.Decoder{JPEG: jpeg.NewDecoder()})
+	_, unload, err := analyser(set, &camera.Decoder{JPEG: jpeg.NewDecoder()}, nil)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w: %w", errModel, err)
 	}

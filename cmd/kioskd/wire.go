@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -69,6 +70,10 @@ type daemon struct {
 	put     func(*kiosk.Frame) // to analysis and screen; owns the frame
 	wizard  *wizard
 	profile *profile
+	bundles *bundles
+	judging sync.Mutex // held while the station is told what judges
+	by      *networks  // judge the sessions to come
+	swap    swap
 	lit     sync.Mutex // held while the panel is told what is on the display
 	eyes    *eyes
 	latest  *camera.Latest
@@ -82,6 +87,7 @@ type daemon struct {
 	leave   func()          // of the visitor's hold on busy; the station's goroutine only
 	told    string          // to the service manager; the station's goroutine only
 	visitor kiosk.SessionID // on the display; the station's goroutine only
+	turn    int             // of the light challenge on the display, -1: none; the goroutine that draws only
 	left    chan struct{}   // a visitor has
 	sent    chan struct{}   // an image was
 	decoder *camera.Decoder // the analyser's
@@ -96,6 +102,7 @@ type daemon struct {
 	sys     string // where sysfs is; "" but in tests
 
 	analysing atomic.Bool                       // the networks are loaded
+	skin      atomic.Bool                       // a light challenge runs
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
 }
 
@@ -105,7 +112,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(), clock: newClock(log),
-		left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
+		turn: -1, left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
 		busy: systemd.NewBusy(c.busyPath()), leave: func() {},
 	}
 	d.dog.Log, d.busy.Log = log, log
@@ -128,7 +135,14 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		begin.Model = true
 		log.ErrorContext(ctx, "models not usable", slog.Any("err", err))
 	}
+	if d.bundles, err = openBundles(ctx, c, d.emit, log); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if d.by = d.bundles.chosen(); d.by.version == "" {
+		d.by.hashes = d.loaded.Hashes
+	}
 	c.tellKeyStore(ctx, log)
+	c.tellVolume(ctx, log)
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
@@ -154,11 +168,12 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
-		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
+		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms, Volume: c.volume,
 		Skew: d.clock.skew,
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
 		},
+		Models:   d.bundles.status,
 		Exposure: func() exposure.Status { return d.light.Status() },
 		Faults:   func() []kiosk.Fault { return d.station.State().Faults() },
 		Panel:    d.panel,
@@ -174,12 +189,13 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d.profile = openProfile(c.profilePath(), c.policy(), eye, log)
 	d.profile.say(ctx)
 	policy, fact := d.profile.current()
+	judged := d.adoption(policy, fact, nil)
 	if d.station, err = station.New(station.Options{
-		Policy: policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
+		Policy: judged.Policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
+		Watch: d.watch, Freeze: d.freeze, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
 		Began: d.looks.began, Register: newRegister(d.outbox, d.match), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
-		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(fact),
+		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(judged.Facts), Tally: d.bundles.tally,
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
 	}); err != nil {
 		return nil, err
@@ -232,6 +248,7 @@ func (d *daemon) parts() []part {
 		{"preview", d.preview.Run},
 		{"exposure", d.light.Run},
 		{"inference", d.infer},
+		{"models", d.try},
 		{"outbox", d.deliver},
 		{"api", d.server.Run},
 		{"screen", d.draw},
@@ -257,8 +274,9 @@ func (d *daemon) close(ctx context.Context) {
 	}
 }
 
-// facts is the provenance that goes into every record and trace.
-func (d *daemon) facts(profile string) map[string]string {
+// facts is the provenance that goes into every record and trace; judged are the
+// facts that may change.
+func (d *daemon) facts(judged map[string]string) map[string]string {
 	f := map[string]string{
 		"version": version, "arch": runtime.GOARCH, "camera": d.c.Camera.Source,
 		"camera_rotate": strconv.Itoa(d.c.Camera.Rotate), "camera_mirror": strconv.FormatBool(d.c.Camera.Mirror),
@@ -266,13 +284,26 @@ func (d *daemon) facts(profile string) map[string]string {
 	if d.c.testOnly() != "" {
 		f["trust"] = "test" // nobody stood before a camera, or nobody knows who did
 	}
-	if profile != "" {
-		f["profile"] = profile
-	}
 	for role, sum := range d.loaded.Hashes {
 		f["model_"+role] = sum
 	}
+	for name, fact := range judged {
+		if fact != "" {
+			f[name] = fact
+		}
+	}
 	return f
+}
+
+// adoption is what sessions are judged by with that policy, which comes from fact,
+// and the networks that judge. A bundle's threshold can only be a stricter one.
+func (d *daemon) adoption(p flow.Policy, fact string, then func()) station.Adoption {
+	p.LiveMin = max(p.LiveMin, d.by.liveMin)
+	facts := map[string]string{"profile": fact, "models": string(d.by.version)}
+	for role, sum := range d.by.hashes {
+		facts["model_"+role] = sum
+	}
+	return station.Adoption{Policy: p, Facts: facts, Then: then}
 }
 
 // watch wakes the camera or puts it to rest. At rest nothing of the visitor is
@@ -282,6 +313,20 @@ func (d *daemon) watch(on bool) {
 	if !on {
 		d.latest.Drain()
 		d.preview.Clear()
+	}
+}
+
+// freeze keeps the camera from following a light challenge and has the analysis look
+// at skin, or ends both. A camera that cannot be frozen follows what changes in
+// luminance, and that hardly does.
+func (d *daemon) freeze(on bool) {
+	d.skin.Store(on)
+	act := d.light.Thaw
+	if on {
+		act = d.light.Freeze
+	}
+	if err := act(); err != nil && !errors.Is(err, kiosk.ErrNoControl) {
+		d.log.Warn("exposure neither frozen nor given back for the light challenge", slog.Bool("frozen", on), slog.Any("err", err))
 	}
 }
 
@@ -326,8 +371,19 @@ func (d *daemon) cover(v *kiosk.View) {
 	d.panel.Show(d.views.newest())
 }
 
-// drawn is told what is on the display.
-func (d *daemon) drawn(v kiosk.View) {
+// drawn is told what is on the display, by the one goroutine that draws: a colour of
+// a light challenge is stamped before anything else.
+func (d *daemon) drawn(ctx context.Context, v kiosk.View) {
+	at := sinceBoot()
+	d.source.lamp.shows(v, at)
+	if v.Screen != kiosk.ColoursScreen {
+		d.turn = -1
+	} else if v.Turn != d.turn {
+		d.turn = v.Turn
+		if err := d.station.Drawn(ctx, v.Session, v.Turn, at); err != nil && ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "colour not told", slog.Any("err", err))
+		}
+	}
 	if l := d.wizard.looking.Load(); l != nil && v.Screen == kiosk.CommissionScreen {
 		l.draws(v, sinceBoot())
 	}
@@ -337,7 +393,9 @@ func (d *daemon) drawn(v kiosk.View) {
 
 // adopt has the sessions to come judged by a policy.
 func (d *daemon) adopt(ctx context.Context, p flow.Policy, fact string) {
-	if err := d.station.Adopt(ctx, p, fact); err != nil && ctx.Err() == nil {
+	d.judging.Lock()
+	defer d.judging.Unlock()
+	if err := d.station.Adopt(ctx, d.adoption(p, fact, nil)); err != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "profile not taken over", slog.Any("err", err))
 	}
 }
@@ -359,16 +417,40 @@ func (d *daemon) seen(ctx context.Context, id trust.Identity, trusted bool) {
 }
 
 // infer loads the models, again and again until they are right, and then
-// assesses frames.
+// assesses frames; with others from when they are given to it.
 func (d *daemon) infer(ctx context.Context) error {
 	beat := d.dog.Part("inference", 30*time.Second)
-	a, unload, err := d.load(ctx, d.loaded, beat)
+	n, err := d.load(ctx, d.loaded, beat)
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
+	if n.version == d.by.version && maps.Equal(n.hashes, d.by.hashes) {
+		d.bundles.took(ctx, n)
+	} else if err := d.judge(ctx, n, beat, func() {}); err != nil { // not what wire took it to be
+		return n.unload()
+	}
 	d.analysing.Store(true)
+	for {
+		running, stop := context.WithCancel(ctx)
+		d.swap.begin(stop)
+		err := d.assess(running, n.analyser, beat)
+		stop()
+		next := d.swap.take()
+		err = errors.Join(err, n.unload())
+		if next == nil || err != nil || ctx.Err() != nil {
+			if next != nil {
+				err = errors.Join(err, next.unload())
+			}
+			return err
+		}
+		n = next
+	}
+}
+
+// assess assesses frames until ctx ends.
+func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func()) error {
 	patience := resting
-	err = a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
+	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
 			beat()
 			short, cancel := context.WithTimeout(ctx, patience)
@@ -391,7 +473,6 @@ func (d *daemon) infer(ctx context.Context) error {
 			}
 		}
 	}, d.assessed)
-	return errors.Join(err, unload())
 }
 
 // assessed passes on what was seen.
@@ -407,15 +488,15 @@ func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fram
 
 // load opens the networks of set, verified anew where that fails. What cannot
 // be loaded is a fault that lasts until it can; the error is only ctx's.
-func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *inference.Analyser, unload func() error, err error) {
+func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *networks, err error) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
 	for told := false; ; {
 		if set.Runtime != "" {
-			a, unload, err = analyser(set, d.decoder)
+			n, err = d.bundles.load(ctx, set, d.decoder, d.skin.Load)
 			if err == nil {
 				d.fault(ctx, kiosk.ModelFault, false)
-				return a, unload, nil
+				return n, nil
 			}
 			d.fault(ctx, kiosk.ModelFault, true)
 			if !told {
@@ -425,7 +506,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *infe
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-t.C:
 		}
 		beat()
@@ -437,7 +518,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (a *infe
 
 // analyser opens the networks of a verified set. unload gives their memory
 // back, once the analyser is not used any more.
-func analyser(set models.Set, dec inference.Decoder) (a *inference.Analyser, unload func() error, err error) {
+func analyser(set models.Set, dec inference.Decoder, skin func() bool) (a *inference.Analyser, unload func() error, err error) {
 	if err = onnx.Start(set.Runtime); err != nil {
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
@@ -449,7 +530,7 @@ func analyser(set models.Set, dec inference.Decoder) (a *inference.Analyser, unl
 		}
 		return errors.Join(errs...)
 	}
-	o := inference.Options{Decoder: dec}
+	o := inference.Options{Decoder: dec, Skin: skin}
 	for _, m := range []struct {
 		path string
 		at   *inference.Model
@@ -547,6 +628,7 @@ func (d *daemon) answered(ctx context.Context, r kiosk.Receipt) {
 	if gone := d.station.Answered(ctx, r); gone != nil && ctx.Err() == nil {
 		d.log.ErrorContext(ctx, "answer not told", slog.String("record", string(r.Record)), slog.Any("err", gone))
 	}
+	d.bundles.answered(r)
 }
 
 // room has the kiosk out of service while a session would find no room. A
@@ -601,7 +683,7 @@ func (d *daemon) draw(ctx context.Context) error {
 	o := ui.Options{
 		Desk: staff.glance, Millimetres: d.c.Display.WidthMM, Scan: time.Duration(d.c.Display.Scan),
 		View:    d.views.current,
-		Drawn:   d.drawn,
+		Drawn:   func(v kiosk.View) { d.drawn(ctx, v) },
 		Changed: d.views.changed,
 		Words:   d.spoken,
 		Theme:   d.looks.of,
@@ -640,6 +722,8 @@ func (d *daemon) status() api.Status {
 	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
+	out.Volume = d.c.volume()
+	out.Models = d.bundles.status()
 	out.Panel, out.Tamper = d.panel.Lines(), d.panel.Tamper()
 	stats, _ := d.delivery()
 	out.Network = d.metrics.network(stats)

@@ -21,6 +21,16 @@ import (
 	"strings"
 )
 
+// Interface is how the daemon feeds networks and reads what they compute, and
+// Version that of the networks in the manifest. Interface rises when networks made
+// for it would be misread: what they are given, what their outputs mean, or what
+// is computed from these. Version rises with the networks, as package update
+// orders versions.
+const (
+	Interface = 1
+	Version   = "1"
+)
+
 // Errors of Open and Fetch that callers test for. Their messages name the file
 // and the directory.
 var (

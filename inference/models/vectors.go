@@ -42,12 +42,17 @@ func Pattern(role Role, input []float32) {
 	}
 }
 
+// A Vector is one value that a network computes from [Pattern].
+type Vector struct {
+	Output  int     `json:"output"`
+	Element int     `json:"element"`
+	Value   float64 `json:"value"`
+}
+
 // CheckVectors compares what the network of role computed from [Pattern] with
-// the golden vectors, within Tolerance. output returns output i of the network.
-// It returns the largest difference, as a share of what is tolerated; an error
-// wraps ErrVector and names the value.
+// the golden vectors of the one in the manifest: see Compare.
 func CheckVectors(role Role, output func(i int) []float32) (worst float64, err error) {
-	compared := 0
+	var with []Vector
 	for lines := bufio.NewScanner(bytes.NewReader(golden)); lines.Scan(); {
 		var of string
 		var i, element int
@@ -58,15 +63,29 @@ func CheckVectors(role Role, output func(i int) []float32) (worst float64, err e
 		if Role(of) != role {
 			continue
 		}
-		got := float64(output(i)[element])
-		off := math.Abs(got-want) / (Tolerance * max(1, math.Abs(want)))
+		with = append(with, Vector{i, element, want})
+	}
+	return Compare(role, with, output)
+}
+
+// Compare compares what the network of role computed from [Pattern] with what it
+// must, within Tolerance. output returns output i of the network, nil if there is
+// none. It returns the largest difference, as a share of what is tolerated; an
+// error wraps ErrVector and names the value. None to compare with is an error.
+func Compare(role Role, with []Vector, output func(i int) []float32) (worst float64, err error) {
+	for _, v := range with {
+		values := output(v.Output)
+		if v.Element < 0 || v.Element >= len(values) {
+			return 0, fmt.Errorf("%w: %s, output %d has no [%d]", ErrVector, role, v.Output, v.Element)
+		}
+		got := float64(values[v.Element])
+		off := math.Abs(got-v.Value) / (Tolerance * max(1, math.Abs(v.Value)))
 		if !(off <= 1) { // also what is no number
-			return off, fmt.Errorf("%w: %s, output %d [%d]: %.4f instead of %.4f", ErrVector, role, i, element, got, want)
+			return off, fmt.Errorf("%w: %s, output %d [%d]: %.4f instead of %.4f", ErrVector, role, v.Output, v.Element, got, v.Value)
 		}
 		worst = max(worst, off)
-		compared++
 	}
-	if compared == 0 {
+	if len(with) == 0 {
 		return 0, fmt.Errorf("%w: there are none for %s", ErrVector, role)
 	}
 	return worst, nil

@@ -68,6 +68,7 @@ func Start(lib string) error {
 // called at the same time; different sessions are independent.
 type Session struct {
 	session *ort.AdvancedSession
+	names   []string // of the input, then of the outputs
 	input   *ort.Tensor[float32]
 	outputs []*ort.Tensor[float32]
 	pins    runtime.Pinner // the runtime keeps pointers into the tensors' Go memory
@@ -81,31 +82,61 @@ type Session struct {
 //
 // The caller closes the session.
 func Open(path string) (*Session, error) {
+	return begin(path, func() (*Session, error) {
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
+		}
+		inputs, outputs, err := signature(path)
+		if err != nil {
+			return nil, err
+		}
+		return open(inputs, outputs, func(in, out []string, x, y []ort.Value, o *ort.SessionOptions) (*ort.AdvancedSession, error) {
+			return ort.NewAdvancedSession(path, in, out, x, y, o)
+		})
+	})
+}
+
+// Load is Open of a network's bytes in place of a file, so that what was verified
+// is what is loaded. Name is for errors. The bytes stay the caller's, and are not
+// used after Load has returned.
+func Load(name string, data []byte) (*Session, error) {
+	return begin(name, func() (*Session, error) {
+		if len(data) == 0 {
+			return nil, errors.New("is empty")
+		}
+		inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
+		if err != nil {
+			return nil, err
+		}
+		return open(inputs, outputs, func(in, out []string, x, y []ort.Value, o *ort.SessionOptions) (*ort.AdvancedSession, error) {
+			return ort.NewAdvancedSessionWithONNXData(data, in, out, x, y, o)
+		})
+	})
+}
+
+// begin opens a network if the runtime is started, and names it in the error.
+func begin(name string, with func() (*Session, error)) (*Session, error) {
 	runtimes.Lock()
 	started := runtimes.file != nil
 	runtimes.Unlock()
 	if !started {
-		return nil, fmt.Errorf("open %s: %w", path, ErrNotStarted)
+		return nil, fmt.Errorf("open %s: %w", name, ErrNotStarted)
 	}
-	s, err := open(path)
+	s, err := with()
 	if err != nil {
-		return nil, fmt.Errorf("open model %s: %w", path, err)
+		return nil, fmt.Errorf("open model %s: %w", name, err)
 	}
 	return s, nil
 }
 
-func open(path string) (*Session, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
-	}
-	inputs, outputs, err := signature(path)
-	if err != nil {
-		return nil, err
-	}
+func open(
+	inputs, outputs []ort.InputOutputInfo,
+	load func(in, out []string, x, y []ort.Value, o *ort.SessionOptions) (*ort.AdvancedSession, error),
+) (s *Session, err error) {
 	if len(inputs) != 1 || len(outputs) == 0 {
 		return nil, fmt.Errorf("%d inputs and %d outputs: want one input and at least one output", len(inputs), len(outputs))
 	}
-	s := &Session{}
+	s = &Session{names: []string{inputs[0].Name}}
 	if s.input, err = s.tensor(inputs[0]); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -122,7 +153,8 @@ func open(path string) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.session, err = ort.NewAdvancedSession(path, []string{inputs[0].Name}, outNames, []ort.Value{s.input}, outValues, opts)
+	s.names = append(s.names, outNames...)
+	s.session, err = load(s.names[:1], outNames, []ort.Value{s.input}, outValues, opts)
 	if err = errors.Join(err, opts.Destroy()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -188,6 +220,13 @@ func (s *Session) tensor(info ort.InputOutputInfo) (*ort.Tensor[float32], error)
 // caller writes it before each Run; Run leaves it as it was. It is valid until
 // Close.
 func (s *Session) Input() []float32 { return s.input.GetData() }
+
+// InputName returns the network's name of its input.
+func (s *Session) InputName() string { return s.names[0] }
+
+// OutputName returns the network's name of output i. It panics if there is no
+// such output.
+func (s *Session) OutputName(i int) string { return s.names[1+i] }
 
 // InputShape returns the shape of the input tensor. The caller owns it.
 func (s *Session) InputShape() []int64 { return s.input.GetShape() }

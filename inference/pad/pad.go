@@ -13,6 +13,10 @@ package pad
 
 import "math"
 
+// The range of a threshold for the mean of Live. One below the network's own
+// middle would let prints pass, whoever asks for it.
+const LeastMin, MostMin = 0.5, 0.99
+
 // Live returns the probability of a bona fide presentation, 0..1, from the
 // logits of a network whose classes are live, 2D attack (print, screen) and 3D
 // attack (mask), in this order: the first component of their softmax. Logits

@@ -741,6 +741,7 @@ func TestAnswers(t *testing.T) {
 				w.kiosk.set(func() {
 					w.kiosk.alarm = func(s *api.Status) {
 						s.Quarantined, s.Orphans = "/var/lib/kioskd/outbox.db.bad-1", 3
+						s.Volume = &api.VolumeStatus{State: "volatile", Cause: "read_only", Losses: 1}
 						s.Panel = []kiosk.Line{{Role: kiosk.TamperLine, Name: "CASE", Chip: "gpiochip0", Direction: kiosk.LineIn, State: kiosk.LineOwned, On: new(true)}}
 						s.Languages, s.LanguageProblems = []api.Language{{Locale: "id", Name: "Bahasa Indonesia"}}, 1
 						s.Tamper = kiosk.Tamper{Latched: true, Opened: time.Unix(0, 0), Cleared: time.Unix(0, 0), By: "uid 7"}

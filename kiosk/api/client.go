@@ -82,10 +82,11 @@ func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, e
 		NoTimeLimit   bool            `json:"noTimeLimit,omitempty"`
 		LargeText     bool            `json:"largeText,omitempty"`
 		HighContrast  bool            `json:"highContrast,omitempty"`
+		NoFlash       bool            `json:"noFlash,omitempty"`
 		ThemeDocument json.RawMessage `json:"themeDocument,omitempty"`
 	}{
 		l.BaseURL, l.CorrelationID, l.Token, l.UserID, l.UserIDType, l.Theme, l.Locale, l.NoTimeLimit, l.LargeText, l.HighContrast,
-		json.RawMessage(l.ThemeDocument),
+		l.NoFlash, json.RawMessage(l.ThemeDocument),
 	})
 	if err != nil {
 		return "", fmt.Errorf("encode launch: %w", err)

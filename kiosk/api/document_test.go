@@ -68,7 +68,7 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
 		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},
-		"Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
+		"ModelsStatus": api.ModelsStatus{}, "BundleStatus": api.BundleStatus{}, "Line": kiosk.Line{}, "Tamper": kiosk.Tamper{}, "Drain": api.Drain{}, "Health": api.Health{}, "Check": api.Check{},
 		"Reading": kiosk.Reading{}, "CommissionLine": api.CommissionLine{}, "Commissioned": kiosk.Commissioned{},
 	} {
 		fields := fieldsOf(reflect.TypeOf(v))
@@ -89,7 +89,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	w := newWorld(t)
 	values := map[string]any{
 		"baseUrl": "https://gateway.example", "correlationId": "all", "token": "t", "userId": "u", "userIdType": "T",
-		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true, "largeText": true, "highContrast": true,
+		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true, "largeText": true, "highContrast": true, "noFlash": true,
 		"themeDocument": map[string]any{"name": "Bank"},
 	}
 	properties := readDocument(t).At("components", "schemas", "Launch", "properties").Keys
@@ -109,7 +109,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	}
 	want := kiosk.Launch{
 		BaseURL: "https://gateway.example", CorrelationID: "all", Token: "t", UserID: "u", UserIDType: "T",
-		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true, LargeText: true, HighContrast: true,
+		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true, LargeText: true, HighContrast: true, NoFlash: true,
 		ThemeDocument: `{"name":"Bank"}`,
 	}
 	if got := w.kiosk.launches[0]; got != want {

@@ -17,6 +17,7 @@ type Status struct {
 	Camera         CameraStatus    `json:"camera"`
 	Network        []ServiceStatus `json:"network"` // one for each service: see Network
 	Clock          ClockStatus     `json:"clock"`
+	Models         ModelsStatus    `json:"models"`
 
 	// Queue is filled in by the server from Options.Queue; nil when the outbox
 	// cannot be read.
@@ -41,6 +42,9 @@ type Status struct {
 	// alarm: they cannot be delivered.
 	Orphans int `json:"orphans,omitempty"`
 
+	// Volume is what became of the data partition; left out on a board without one.
+	Volume *VolumeStatus `json:"volume,omitempty"`
+
 	// Panel is the GPIO lines that the kiosk was given a role for.
 	Panel []kiosk.Line `json:"panel,omitempty"`
 
@@ -52,6 +56,48 @@ type Status struct {
 	// Tamper is what is known of the case; left out if it was never opened.
 	// Latched is an alarm.
 	Tamper kiosk.Tamper `json:"tamper,omitzero"`
+}
+
+// A VolumeStatus says what became of the board's data partition at this boot.
+type VolumeStatus struct {
+	// State is "ready"; "repaired"; "formatted": it is new, for the old one could
+	// not be mounted; "volatile": it is not there, memory stands in for it, and the
+	// kiosk is out of service.
+	State string `json:"state"`
+	Cause string `json:"cause,omitempty"` // such as "missing" or "read_only"
+
+	// Losses is how often something on it may have been lost, at this boot or an
+	// earlier one. It is an alarm, until somebody has taken note of it.
+	Losses int `json:"losses"`
+}
+
+// A ModelsStatus says which models judge the sessions, and why. Nothing in it is of
+// one visitor.
+type ModelsStatus struct {
+	Version  string `json:"version"`  // of the bundle; "": those that came with the image
+	Why      string `json:"why"`      // built in, on trial, kept, or why it is used no longer
+	Trial    bool   `json:"trial"`    // it may be given up for the one before
+	Previous string `json:"previous"` // the bundle before; "": those that came with the image
+
+	// What the sessions with it, and with the one before, have come to. Rejected is a
+	// proxy for bona fide people who were turned away: not believed at an attempt and
+	// then approved by the gateway, flagged for review, or left to staff.
+	Sessions       int `json:"sessions"`
+	Rejected       int `json:"rejected"`
+	SessionsBefore int `json:"sessionsBefore"`
+	RejectedBefore int `json:"rejectedBefore"`
+
+	Rollbacks int            `json:"rollbacks"`         // of bundles by which more were turned away than before, ever
+	Problem   string         `json:"problem,omitempty"` // why no new bundle is taken, or what is known of them is not kept
+	Bundles   []BundleStatus `json:"bundles,omitempty"` // that lie there
+}
+
+// A BundleStatus is one file.
+type BundleStatus struct {
+	File    string `json:"file"`
+	Version string `json:"version,omitempty"` // of one that verifies
+	Why     string `json:"why"`               // it is used, or is not
+	Refused bool   `json:"refused"`           // it does not verify, or did not stand here
 }
 
 // A Language is one that the screens speak.

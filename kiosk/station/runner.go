@@ -2,6 +2,8 @@ package station
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +31,8 @@ type runner struct {
 	consent kiosk.Consent
 	images  map[kiosk.Pose]*image
 	tape    *tape
-	next    *adopted // for the next session; nil: the same policy
+	next    []Adoption // for the next session, oldest first
+	tally   kiosk.Tally
 	puts    sync.WaitGroup
 }
 
@@ -59,33 +62,63 @@ func (r *runner) step(ctx context.Context, m message) {
 		r.o.Emit(kiosk.Event{Kind: kiosk.EventVoided, Session: r.now.Session, Text: string(why)})
 		r.o.Log.WarnContext(ctx, "session voided", slog.String("session", string(r.now.Session)), slog.String("reason", string(why)))
 	}
+	r.count(before, at, m.in, fx)
 	r.show(before) // first: a preview must not be taken from a screen that still wants it
 	for _, e := range fx {
 		r.do(ctx, e, m)
 	}
 	if m.receipt != nil {
+		if r.tally.Session != "" && m.receipt.Session == r.tally.Session && m.receipt.Action == kiosk.ExitSuccess {
+			r.tally.Approved = true
+		}
 		r.complete(*m.receipt) // after the flow's own report, which wins for the visitor who waits
 	}
 	r.tell(ctx, before)
 }
 
-// adopt takes over the policy that was asked for, if no session runs.
+// adopt takes over what was asked for, if no session runs.
 func (r *runner) adopt() {
-	if r.next == nil || r.now.Session != "" {
+	if len(r.next) == 0 || r.now.Session != "" {
 		return
 	}
-	facts := maps.Clone(r.o.Facts) // a tape may still hold the old ones
-	if facts == nil {
-		facts = map[string]string{}
+	for _, a := range r.next {
+		facts := maps.Clone(r.o.Facts) // a tape may still hold the old ones
+		if facts == nil {
+			facts = map[string]string{}
+		}
+		for name, fact := range a.Facts {
+			if facts[name] = fact; fact == "" {
+				delete(facts, name)
+			}
+		}
+		r.o.Policy, r.o.Facts = a.Policy, facts
+		if a.Then != nil {
+			a.Then()
+		}
 	}
-	if delete(facts, profileFact); r.next.fact != "" {
-		facts[profileFact] = r.next.fact
-	}
-	r.o.Policy, r.o.Facts, r.next = r.next.policy, facts, nil
+	r.next = nil
 }
 
-// profileFact names the fact that tells where the policy comes from.
-const profileFact = "profile"
+// count notes what a step says of what judges the session.
+func (r *runner) count(before flow.State, at time.Duration, in flow.Input, fx []flow.Effect) {
+	if _, began := in.(flow.Launched); began {
+		r.tally = kiosk.Tally{Session: r.now.Session}
+	}
+	if r.o.Policy.Disbelieved(before, at, in, r.now, fx) {
+		r.tally.Disbelieved++
+	}
+	for _, e := range fx {
+		switch e := e.(type) {
+		case flow.Submit:
+			r.tally.Submitted, r.tally.Flagged = true, e.Review
+		case flow.Report:
+			looked := before.Phase == flow.Far || before.Phase == flow.Near || before.Phase == flow.Again
+			r.tally.Staff = looked && !r.tally.Submitted && r.now.Outcome == kiosk.StaffScreen &&
+				(e.Detail == kiosk.VerificationFailed || e.Detail == kiosk.HelpTapped)
+		case flow.Find, flow.Verify, flow.Watch, flow.Consented, flow.Hold, flow.Drop, flow.Forget:
+		}
+	}
+}
 
 // breach is why an input that ends a session voids it; "" of other inputs.
 func breach(in flow.Input) kiosk.Breach {
@@ -112,7 +145,7 @@ func (r *runner) busy(try int) error {
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "staff are at the kiosk", Busy: true}
 	case flow.OutOfService:
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}
-	case flow.Consent, flow.Tips, flow.Far, flow.Near, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
+	case flow.Consent, flow.Tips, flow.Warning, flow.Far, flow.Near, flow.Colours, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
 	}
 	return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "another session is running", Busy: true}
 }
@@ -139,6 +172,8 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 		r.look(ctx, e.Try, func() error { return r.verify(ctx, m.text) })
 	case flow.Watch:
 		r.o.Watch(e.On)
+	case flow.Freeze:
+		r.freeze(ctx, e.On)
 	case flow.Consented:
 		r.consent = kiosk.Consent{TextHash: r.o.Consent(e.Locale), Locale: e.Locale, At: time.Now().UTC(), Session: r.now.Session}
 	case flow.Hold:
@@ -151,6 +186,28 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 		r.report(e)
 	case flow.Forget:
 		r.forget(ctx)
+	}
+}
+
+// freeze readies the camera for a light challenge, and draws its seed, or ends that.
+func (r *runner) freeze(ctx context.Context, on bool) {
+	if r.o.Freeze == nil {
+		return
+	}
+	r.o.Freeze(on)
+	if !on {
+		return
+	}
+	var seed [4]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	in := flow.Seeded{Session: r.now.Session, Seed: binary.LittleEndian.Uint32(seed[:])}
+	r.puts.Go(func() { _ = r.send(ctx, message{in: in}) }) // only fails when ctx ended
+}
+
+// thaw ends a light challenge that a stop cuts off.
+func (r *runner) thaw() {
+	if r.now.Phase == flow.Colours && r.o.Freeze != nil {
+		r.o.Freeze(false)
 	}
 }
 
@@ -212,6 +269,10 @@ func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
 		delete(r.images, e.Pose)
 	}
 	jpeg, err := r.o.Evidence.JPEG(m.frame)
+	if n := len(jpeg); err == nil && (n < kiosk.EvidenceMin || n > kiosk.EvidenceMax) {
+		clear(jpeg)
+		err = fmt.Errorf("%d bytes, and the gateway takes %d to %d: choose another mode of the camera", n, kiosk.EvidenceMin, kiosk.EvidenceMax)
+	}
 	if err != nil {
 		r.o.Log.WarnContext(ctx, "frame not kept", slog.Any("frame", m.frame), slog.Any("err", err))
 		return
@@ -244,6 +305,9 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 	meta := metadata{
 		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
 		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Camera: r.now.Eye, Facts: r.o.Facts,
+	}
+	if e.Light != (flow.Response{}) {
+		meta.Light = &e.Light
 	}
 	if far != nil {
 		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw
@@ -299,6 +363,10 @@ func (r *runner) forget(ctx context.Context) {
 	r.launch, r.consent = nil, kiosk.Consent{}
 	r.tape.close(ctx)
 	r.tape = nil
+	if r.o.Tally != nil && r.tally.Session != "" {
+		r.o.Tally(r.tally)
+	}
+	r.tally = kiosk.Tally{}
 }
 
 // show puts the new state on the display, if it looks different there.
@@ -333,7 +401,7 @@ func (r *runner) tell(ctx context.Context, before flow.State) {
 		switch {
 		case before.Phase == flow.Far && s.Phase == flow.Near:
 			event(kiosk.EventCaptured, string(kiosk.Far))
-		case before.Phase == flow.Near && s.Phase == flow.Saving:
+		case before.Phase == flow.Near && (s.Phase == flow.Saving || s.Phase == flow.Colours):
 			event(kiosk.EventCaptured, string(kiosk.Near))
 		}
 		event(kiosk.EventPhase, string(s.Phase))

@@ -66,6 +66,7 @@ type Options struct {
 	Lock     Lock                      // nil: nobody has a PIN
 	Now      func() time.Duration      // since boot
 	Watch    func(on bool)             // wakes the camera or puts it to rest
+	Freeze   func(on bool)             // keeps exposure and white balance, and has the colour of skin measured, for a light challenge; or ends both. nil: the policy has none
 	Show     func(kiosk.View)          // called on every change; must not block
 	Emit     func(kiosk.Event)         // must not block
 	Consent  func(kiosk.Locale) string // hash of the text shown
@@ -79,6 +80,7 @@ type Options struct {
 	TraceDir string            // where traces go; "": none are written
 	Traces   int               // how many are kept; 0: 50
 	Facts    map[string]string // provenance: version, models, camera; goes into metadata and traces
+	Tally    func(kiosk.Tally) // of each session that has ended, before what was adopted meanwhile holds; must not block; nil: nobody counts
 	Beat     func()            // the watchdog's; nil: none
 	Log      *slog.Logger
 }
@@ -90,6 +92,8 @@ func (o Options) Validate() error {
 		return errors.New("station: a port is not connected")
 	case o.Traces < 0:
 		return errors.New("station: traces must not be negative")
+	case o.Policy.Light.On && o.Freeze == nil:
+		return errors.New("station: a light challenge needs Freeze")
 	}
 	if err := o.Policy.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -130,16 +134,17 @@ type message struct {
 	launch  *kiosk.Launch   // of a flow.Launched
 	reply   chan<- error    // of a flow.Launched
 	receipt *kiosk.Receipt  // of a flow.Answered
-	adopt   *adopted        // in place of in
+	adopt   *Adoption       // in place of in
 	text    string          // that was typed, of a flow.Tapped; secret
 	try     int             // of a flow.Launched that a code brought about: the flow.Find's; else 0
 	done    chan<- struct{} // closed once it was taken into account; nil: nobody waits for that
 }
 
-// An adopted is a policy, and where it comes from.
-type adopted struct {
-	policy flow.Policy
-	fact   string
+// An Adoption is what sessions are judged by from the next one on.
+type Adoption struct {
+	Policy flow.Policy
+	Facts  map[string]string // of traces and records, in place of those of the same name; "" takes one away
+	Then   func()            // called when this holds, and while no session runs; must not block; nil: nothing
 }
 
 // New returns a station at rest.
@@ -171,6 +176,12 @@ func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
 	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control, Locale: t.Locale}, text: t.Text})
 }
 
+// Drawn reports when a colour of a session's light challenge, kiosk.View.Turn, was
+// first on the display, since boot.
+func (s *Station) Drawn(ctx context.Context, id kiosk.SessionID, turn int, at time.Duration) error {
+	return s.send(ctx, message{in: flow.Drawn{Session: id, Turn: turn, At: at}})
+}
+
 // Fault reports that a fault came or went.
 func (s *Station) Fault(ctx context.Context, f kiosk.Fault, active bool) error {
 	return s.send(ctx, message{in: flow.Faulted{Fault: f, Active: active}})
@@ -187,14 +198,13 @@ func (s *Station) Drain(ctx context.Context, on bool) error {
 	return nil
 }
 
-// Adopt has sessions judged by another policy, from the next one on: the one that
-// runs ends by the policy that stands in its trace. Fact is where it comes from,
-// the fact "profile" of traces and records; "" is none.
-func (s *Station) Adopt(ctx context.Context, p flow.Policy, fact string) error {
-	if err := p.Validate(); err != nil {
+// Adopt has sessions judged by something else, from the next one on: the one that
+// runs ends by what stands in its trace. What is adopted later goes before.
+func (s *Station) Adopt(ctx context.Context, a Adoption) error {
+	if err := a.Policy.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	return s.send(ctx, message{adopt: &adopted{p, fact}})
+	return s.send(ctx, message{adopt: &a})
 }
 
 // Unlock has a kiosk that failed sessions have locked serve again. It returns
@@ -280,7 +290,7 @@ func (s *Station) start(ctx context.Context, l kiosk.Launch, try int) (kiosk.Ses
 	id := kiosk.SessionID(rand.Text())
 	reply := make(chan error, 1)
 	in := flow.Launched{
-		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast,
+		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast, NoFlash: l.NoFlash,
 	}
 	if err := s.send(ctx, message{in: in, launch: &l, reply: reply, try: try}); err != nil {
 		return "", err
@@ -382,6 +392,7 @@ func (s *Station) Run(ctx context.Context) error {
 	defer r.puts.Wait()
 	defer close(s.left)
 	defer r.forget(ctx)
+	defer r.thaw()
 	r.discard(ctx)
 	r.show(flow.State{})
 	r.tell(ctx, flow.State{})
@@ -402,7 +413,7 @@ func (s *Station) Run(ctx context.Context) error {
 			r.step(ctx, message{in: flow.Tick{}})
 		case m := <-s.inputs:
 			if m.adopt != nil {
-				r.next = m.adopt
+				r.next = append(r.next, *m.adopt)
 				continue
 			}
 			r.step(ctx, m)
@@ -419,6 +430,7 @@ type metadata struct {
 	Single   bool                            `json:"singleFrame"`
 	LiveFar  float32                         `json:"liveFar"`
 	LiveNear float32                         `json:"liveNear"`
+	Light    *flow.Response                  `json:"light,omitempty"` // nil: there was no light challenge, whatever the reason
 	Consent  kiosk.Consent                   `json:"consent"`
 	Captures map[kiosk.Pose]kiosk.Assessment `json:"captures"`
 	Camera   string                          `json:"camera,omitempty"` // its identity, where it has one

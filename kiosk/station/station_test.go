@@ -93,22 +93,31 @@ type bench struct {
 	now      func() time.Duration
 	released atomic.Int64
 	score    func(kiosk.FrameID) float32 // unified quality of a frame; nil: the same of all
+	pixels   func(kiosk.FrameID) []byte  // what a frame holds
 	expected chan kiosk.Launch           // answers a code, whichever
+	frozen   atomic.Bool
+	lamp     lamp
 
-	mu     sync.Mutex
-	views  []kiosk.View
-	events []kiosk.Event
+	mu      sync.Mutex
+	views   []kiosk.View
+	events  []kiosk.Event
+	tallies []kiosk.Tally
 }
 
 func newBench(t *testing.T, start flow.State) *bench {
 	t.Helper()
-	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), expected: make(chan kiosk.Launch)}
+	return newBenchOf(t, start, flow.Standard())
+}
+
+func newBenchOf(t *testing.T, start flow.State, policy flow.Policy) *bench {
+	t.Helper()
+	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), pixels: pixels, expected: make(chan kiosk.Launch)}
 	began := time.Now()
 	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
-		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: camera.NewEvidence(nil),
+		Policy: policy, Start: start, Outbox: b.outbox, Evidence: camera.NewEvidence(nil),
 		Now:   b.now,
-		Watch: b.watching.Store,
+		Watch: b.watching.Store, Freeze: b.frozen.Store,
 		Show: func(v kiosk.View) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -118,6 +127,11 @@ func newBench(t *testing.T, start flow.State) *bench {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.events = append(b.events, e)
+		},
+		Tally: func(k kiosk.Tally) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.tallies = append(b.tallies, k)
 		},
 		Consent: func(l kiosk.Locale) string { return "hash-" + string(l) }, Register: b,
 		Gateway: "https://gateway.test", UserType: "CUSTOMER_ID", TraceDir: b.dir, Traces: 2,
@@ -203,7 +217,9 @@ func (b *bench) tap(id kiosk.SessionID, c kiosk.Control) {
 }
 
 // pixels returns what a camera's frame holds.
-func pixels(id kiosk.FrameID) []byte { return fmt.Appendf([]byte{0xff, 0xd8}, "pixels of face %d", id) }
+func pixels(id kiosk.FrameID) []byte {
+	return append(fmt.Appendf([]byte{0xff, 0xd8}, "pixels of face %d", id), make([]byte, kiosk.EvidenceMin)...)
+}
 
 // look shows a face of the given width for d, 15 times a second.
 func (b *bench) look(d time.Duration, width, live float32) {
@@ -221,7 +237,8 @@ func (b *bench) look(d time.Duration, width, live float32) {
 		if b.score != nil {
 			a.Quality.Unified = b.score(b.frame)
 		}
-		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: pixels(b.frame)}, func() { b.released.Add(1) })
+		b.lamp.lights(b, &a)
+		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: b.pixels(b.frame)}, func() { b.released.Add(1) })
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
 			b.t.Fatal(err)
 		}
@@ -387,7 +404,7 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				s := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
 				for doc, want := range map[kiosk.Document]kiosk.FrameID{kiosk.Selfie: tt.far, kiosk.AdditionalSelfie: tt.near} {
 					if got := s.Images[doc]; !bytes.Equal(got, pixels(want)) {
-						t.Errorf("%s is %q, want %q", doc, got, pixels(want))
+						t.Errorf("%s is %.30q, want %.30q", doc, got, pixels(want))
 					}
 				}
 				var meta struct {
@@ -395,6 +412,30 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				}
 				if err := json.Unmarshal(s.Metadata, &meta); err != nil || meta.Captures[kiosk.Far].Frame != tt.far || meta.Captures[kiosk.Near].Frame != tt.near {
 					t.Errorf("%v: metadata %s", err, s.Metadata)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatTheGatewayWouldRefuseIsNeverSaved shows the same session with frames of a
+// size that the gateway takes, and just beyond.
+func TestWhatTheGatewayWouldRefuseIsNeverSaved(t *testing.T) {
+	for size, saved := range map[int]bool{
+		kiosk.EvidenceMin - 1: false, kiosk.EvidenceMin: true, kiosk.EvidenceMax: true, kiosk.EvidenceMax + 1: false,
+	} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				b.pixels = func(kiosk.FrameID) []byte { return append([]byte{0xff, 0xd8}, make([]byte, size-2)...) }
+				id := b.launch(launch())
+				b.capture(id, 0.9)
+				b.wait(time.Second)
+				b.outbox.mu.Lock()
+				_, stored := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
+				b.outbox.mu.Unlock()
+				if stored != saved || saved == strings.Contains(b.log.String(), kiosk.ErrNoEvidence.Error()) {
+					t.Errorf("stored: %v, want %v; screens %v\n%s", stored, saved, b.screens(), b.log.String())
 				}
 			})
 		})
@@ -789,7 +830,7 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 		was, next := flow.Standard(), flow.Standard()
 		next.Guidance.Far.Max, next.ConsentIn = 0.39, time.Minute
 		first := b.launch(launch())
-		if err := b.Adopt(t.Context(), next, "of today"); err != nil {
+		if err := b.Adopt(t.Context(), station.Adoption{Policy: next, Facts: map[string]string{"profile": "of today"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.wait(90 * time.Second) // longer than consent lasts by the next policy
@@ -811,10 +852,113 @@ func TestTheNextSessionIsJudgedByAnotherPolicy(t *testing.T) {
 			}
 		}
 		next.Attempts = 0
-		if b.Adopt(t.Context(), next, "") == nil {
+		if b.Adopt(t.Context(), station.Adoption{Policy: next}) == nil {
 			t.Error("an impossible policy is taken")
 		}
 	})
+}
+
+// TestWhatASessionTellsOfItsNetworks serves visitors in whom the networks believe,
+// or not, or who leave.
+func TestWhatASessionTellsOfItsNetworks(t *testing.T) {
+	again := func(b *bench, live float32) { // waits for the next attempt, and holds
+		b.wait(4 * time.Second)
+		b.look(1500*time.Millisecond, 0.33, live)
+		b.look(2500*time.Millisecond, 0.53, live)
+	}
+	answer := func(b *bench, id kiosk.SessionID, attempt string, a kiosk.Action) {
+		r := kiosk.Receipt{Record: kiosk.RecordID(string(id) + "-" + attempt), Session: id, Action: a}
+		if err := b.Answered(b.t.Context(), r); err != nil {
+			b.t.Fatal(err)
+		}
+		synctest.Wait()
+	}
+	for _, tt := range []struct {
+		name  string
+		serve func(b *bench, id kiosk.SessionID)
+		want  kiosk.Tally
+	}{
+		{"believed at once", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			answer(b, id, "1", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true}},
+		{"believed at the second attempt, and approved", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			answer(b, id, "2", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true, Disbelieved: 1}},
+		{"believed at the second attempt, and refused", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			answer(b, id, "2", kiosk.ExitFailure)
+		}, kiosk.Tally{Submitted: true, Disbelieved: 1}},
+		{"approved while the screen still says saved", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.9)
+			b.tap(id, kiosk.Done)
+			answer(b, id, "2", kiosk.ExitSuccess)
+		}, kiosk.Tally{Submitted: true, Approved: true, Disbelieved: 1}},
+		{"never believed", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			again(b, 0.1)
+			again(b, 0.1)
+		}, kiosk.Tally{Submitted: true, Flagged: true, Disbelieved: 3}},
+		{"a recapture that the gateway asked for", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			answer(b, id, "1", kiosk.Retry)
+			b.tap(id, kiosk.Resume)
+			b.look(1500*time.Millisecond, 0.33, 0.9)
+			b.look(2500*time.Millisecond, 0.53, 0.9)
+		}, kiosk.Tally{Submitted: true}},
+		{"help instead of a capture", func(b *bench, id kiosk.SessionID) {
+			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
+			b.tap(id, kiosk.Help)
+		}, kiosk.Tally{Staff: true}},
+		{"help while the gateway judges", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.9)
+			b.tap(id, kiosk.Help)
+		}, kiosk.Tally{Submitted: true}},
+		{"help before the camera", func(b *bench, id kiosk.SessionID) { b.tap(id, kiosk.Help) }, kiosk.Tally{}},
+		{"left after an attempt", func(b *bench, id kiosk.SessionID) {
+			b.capture(id, 0.1)
+			b.tap(id, kiosk.Cancel)
+		}, kiosk.Tally{Disbelieved: 1}},
+		{"a fault", func(b *bench, id kiosk.SessionID) {
+			b.tap(id, kiosk.Agree)
+			b.tap(id, kiosk.Ready)
+			if err := b.Fault(b.t.Context(), kiosk.StorageFault, true); err != nil {
+				b.t.Fatal(err)
+			}
+			synctest.Wait()
+		}, kiosk.Tally{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				id := b.launch(launch())
+				tt.serve(b, id)
+				applied := 0
+				if err := b.Adopt(t.Context(), station.Adoption{Policy: flow.Standard(), Then: func() {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					applied = len(b.tallies)
+				}}); err != nil {
+					t.Fatal(err)
+				}
+				b.wait(5 * time.Minute)
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				tt.want.Session = id
+				if len(b.tallies) != 1 || b.tallies[0] != tt.want {
+					t.Errorf("told %+v, want %+v", b.tallies, tt.want)
+				}
+				if applied != 1 {
+					t.Error("another policy was adopted before the session was told of")
+				}
+			})
+		})
+	}
 }
 
 // TestTheCameraIsInTheMetadata captures with a camera that has an identity.

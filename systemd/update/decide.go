@@ -154,6 +154,18 @@ func (r Rollout) turn(machine string) time.Duration {
 	if seconds == 0 {
 		return 0
 	}
-	sum := sha256.Sum256([]byte(string(r.Version) + " " + machine))
-	return time.Duration(binary.BigEndian.Uint64(sum[:8])%seconds) * time.Second //nolint:gosec // less than a year
+	return time.Duration(place(r.Version, machine)%seconds) * time.Second //nolint:gosec // less than a year
+}
+
+// place is where a machine stands in the order in which kiosks get a version.
+func place(v Version, machine string) uint64 {
+	sum := sha256.Sum256([]byte(string(v) + " " + machine))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// Among reports whether a machine is one of the first so many of a hundred that get
+// a version: others for each version, and always the same for one. Whoever is among
+// few is among more, too.
+func Among(v Version, machine string, ofHundred int) bool {
+	return ofHundred > 0 && place(v, machine)%100 < uint64(ofHundred)
 }

@@ -183,3 +183,37 @@ func TestRolloutsAreStrict(t *testing.T) {
 		}
 	}
 }
+
+// TestAmong has the kiosks of a version be a share of all, the same ones each time,
+// and others for another version.
+func TestAmong(t *testing.T) {
+	const all = 2000
+	first, second, both := 0, 0, 0
+	for i := range all {
+		machine := fmt.Sprintf("%032x", i)
+		if !update.Among("1", machine, 100) || update.Among("1", machine, 0) {
+			t.Fatalf("%s is not among all, or is among none", machine)
+		}
+		one, other := update.Among("1", machine, 10), update.Among("2", machine, 10)
+		if one && !update.Among("1", machine, 11) {
+			t.Errorf("%s is among ten of a hundred, and not among eleven", machine)
+		}
+		if one {
+			first++
+		}
+		if other {
+			second++
+		}
+		if one && other {
+			both++
+		}
+	}
+	for _, n := range []int{first, second} {
+		if n < all/10-60 || n > all/10+60 {
+			t.Errorf("%d of %d kiosks are ten of a hundred", n, all)
+		}
+	}
+	if both > 50 {
+		t.Errorf("%d kiosks are among the first of both versions", both)
+	}
+}

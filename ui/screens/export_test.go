@@ -29,6 +29,9 @@ func (s *Screens) Typed() string { return string(s.typed) }
 // Still reports whether an image of the visitor is beside the ideal one.
 func (s *Screens) Still() bool { return s.still.img != nil }
 
+// Photo returns it, or nil.
+func (s *Screens) Photo() *image.RGBA { return s.still.img }
+
 // Unreadable returns the icons whose drawing cannot be read.
 func Unreadable() []string {
 	icons := []icon{

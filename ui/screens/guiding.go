@@ -119,12 +119,15 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 	}
 	oval := f.place(r, float32(cover(size, r.Size()))*float32(min(size.X, size.Y)))
 
+	hoop := f.ring(oval, f.v.Hint == kiosk.GoodHold)
 	defer clip.Rect(r).Push(f.Ops).Pop()
 	if live {
-		key := videoKey{p.Seq, mirrorKey{size, r.Size(), oval.Sub(r.Min)}, f.p.Scrim}
+		key := videoKey{p.Seq, mirrorKey{size, r.Size(), oval.Sub(r.Min)}, f.p.Scrim, hoop.key, hoop.look}
 		if f.video.Size() == (image.Point{}) || key != f.videoKey {
 			f.videoKey = key
-			f.video = paint.NewImageOp(f.glass.draw(p.Image, r.Size(), oval.Sub(r.Min), f.p.Scrim))
+			img := f.glass.draw(p.Image, r.Size(), oval.Sub(r.Min), f.p.Scrim)
+			hoop.cover(img, oval.Min.Sub(r.Min))
+			f.video = paint.NewImageOp(img)
 			// Linear filtering would build mipmaps for every camera image.
 			f.video.Filter = paint.FilterNearest
 		}
@@ -137,17 +140,18 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 		f.column(oval.Inset(f.px(48)), giotext.Middle, 0.5, item{
 			text: f.say.Phrase(text.Starting), size: 32, color: f.p.Soft, even: true,
 		})
+		f.edge(hoop, oval)
 	}
-
-	f.edge(oval, f.v.Hint == kiosk.GoodHold)
 	f.arrow(r, oval)
 }
 
-// A videoKey is all that the picture behind the oval depends on.
+// A videoKey is all that the picture of the mirror depends on.
 type videoKey struct {
 	seq   uint64
 	shape mirrorKey
 	scrim color.NRGBA
+	hoop  hoopKey
+	ring  hoopLook
 }
 
 // place returns the oval in r for a camera image whose short side is short

@@ -151,6 +151,7 @@ func (f *frame) take(p Preview, size image.Point) bool {
 		return false
 	}
 	whole := f.glass.out[f.glass.cur]
+	f.hoop.lift(whole, f.videoKey.shape.oval.Min) // it is no part of the visitor's photo
 	// Of the middle as much as there is, in the proportions of the card.
 	window := whole.Bounds()
 	h := window.Dy()

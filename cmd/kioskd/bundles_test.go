@@ -1,0 +1,456 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"livekiosk/inference/inferencetest"
+	"livekiosk/inference/models"
+	"livekiosk/inference/models/bundle"
+	"livekiosk/inference/onnx"
+	"livekiosk/kiosk"
+	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/trace"
+	"livekiosk/queue/faulttest"
+	"livekiosk/queue/gateway/gatewaysim"
+	"livekiosk/queue/gateway/partner/partnertest"
+	"livekiosk/systemd/update/canary"
+)
+
+// whole are the real networks and what they compute, once for all tests.
+var whole = sync.OnceValues(func() (networks map[models.Role][]byte, vectors map[models.Role][]models.Vector) {
+	set, err := models.Open(context.Background(), models.Dir())
+	if err != nil {
+		panic(err)
+	}
+	if err := onnx.Start(set.Runtime); err != nil {
+		panic(err)
+	}
+	networks, vectors = map[models.Role][]byte{}, map[models.Role][]models.Vector{}
+	for role, path := range map[models.Role]string{models.Detector: set.Detector, models.Landmarks: set.Landmarks, models.PAD: set.PAD} {
+		if networks[role], err = os.ReadFile(path); err != nil {
+			panic(err)
+		}
+		s, err := onnx.Load(string(role), networks[role])
+		if err != nil {
+			panic(err)
+		}
+		models.Pattern(role, s.Input())
+		if err := s.Run(); err != nil {
+			panic(err)
+		}
+		for i := range s.Outputs() {
+			o := s.Output(i)
+			for at := 0; at < len(o); at += 1 + len(o)/20 {
+				vectors[role] = append(vectors[role], models.Vector{Output: i, Element: at, Value: float64(o[at])})
+			}
+		}
+		if err := s.Close(); err != nil {
+			panic(err)
+		}
+	}
+	return networks, vectors
+})
+
+// A press makes bundles of the networks of this machine, for a lab's daemon.
+type press struct {
+	*lab
+
+	dir    string // that the daemon looks at
+	config string // its file
+	key    ed25519.PrivateKey
+}
+
+// newPress returns a press, and a lab whose daemons take bundles; more is further
+// configuration.
+func newPress(t *testing.T, floor, more string) *press {
+	t.Helper()
+	inferencetest.Set(t)
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &press{lab: newLab(t), dir: t.TempDir(), key: key}
+	t.Setenv("CONFIGURATION_DIRECTORY", t.TempDir()) // no update.toml: the ring is broad
+	pem := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	p.config = p.file("c.toml", fmt.Sprintf("[models]\nbundles = %q\nkey_file = %q\nfloor = %q\n%s", p.dir, p.file("models.pub", pem), floor, more))
+	return p
+}
+
+// make returns a bundle; change, if not nil, spoils it before it is signed.
+func (p *press) make(version string, change func(m *bundle.Manifest, networks map[models.Role][]byte)) []byte {
+	p.t.Helper()
+	networks, vectors := whole()
+	own := map[models.Role][]byte{}
+	m := bundle.Manifest{Version: version, Interface: models.Interface, Rings: map[string]int{"broad": 100}, LiveMin: 0.5}
+	for _, role := range bundle.Roles() {
+		own[role] = bytes.Clone(networks[role])
+		n := bundle.Network{Role: role, Licence: "MIT", Vectors: slices.Clone(vectors[role])}
+		var err error
+		if n.Inputs, n.Outputs, err = bundle.Contract(role); err != nil {
+			p.t.Fatal(err)
+		}
+		m.Networks = append(m.Networks, n)
+	}
+	if change != nil {
+		change(&m, own)
+	}
+	var out bytes.Buffer
+	if err := bundle.Write(&out, m, own, p.key); err != nil {
+		p.t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// put has the daemon find a file, whole.
+func (p *press) put(name string, data []byte) {
+	p.t.Helper()
+	if err := replace(filepath.Join(p.dir, name), data); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// remember has the daemon remember a state.
+func (p *press) remember(s canary.State) {
+	p.t.Helper()
+	c := defaults()
+	c.State.Dir = p.state
+	if err := writeBundles(c.bundlesPath(), s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *press) remembered() canary.State {
+	p.t.Helper()
+	c := defaults()
+	c.State.Dir = p.state
+	s, err := readBundles(c.bundlesPath())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+// uses waits for a daemon that serves with a bundle.
+func (d *daemonUnderTest) uses(version string) api.ModelsStatus {
+	d.t.Helper()
+	return d.await("models "+version, func(s api.Status) bool { return healthy(s) && s.Models.Version == version && s.Models.Why != "" }).Models
+}
+
+func why(m api.ModelsStatus, file string) string {
+	i := slices.IndexFunc(m.Bundles, func(b api.BundleStatus) bool { return b.File == file })
+	if i < 0 {
+		return ""
+	}
+	return m.Bundles[i].Why
+}
+
+// visit has one visitor served to the end, and returns the trace's header.
+func (d *daemonUnderTest) visit(state, name string) (kiosk.Result, trace.Header) {
+	d.t.Helper()
+	id, err := d.client.Launch(d.t.Context(), kiosk.Launch{CorrelationID: name, UserID: "user-" + name, Locale: kiosk.English, Theme: kiosk.Dark})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.client.Session(d.t.Context(), id, func(kiosk.Event) error { return nil }); err != nil {
+		d.t.Fatal(err)
+	}
+	r, err := d.client.Result(d.t.Context(), id)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.await("the visitor to leave", func(s api.Status) bool { return !s.SessionRunning })
+	f, err := os.Open(filepath.Join(state, "traces", string(id)+".trace"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	sum, err := trace.Replay(f)
+	if err != nil || len(sum.Mismatches) > 0 {
+		d.t.Fatalf("replay: %v, %v", err, sum.Mismatches)
+	}
+	return r, sum.Header
+}
+
+// TestABundleIsTakenWhileTheKioskRuns installs one of the same weights, by which the
+// next visitor is judged, also after a restart.
+func TestABundleIsTakenWhileTheKioskRuns(t *testing.T) {
+	world := partnertest.New(t, gatewaysim.Options{})
+	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\n")
+	args := []string{
+		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:" + newVisit(t).dir, "-size", "360x640", "-config", p.config,
+	}
+	d := p.start(args...)
+	if m := d.uses(""); m.Why != string(canary.BuiltIn) {
+		t.Errorf("at first %+v", m)
+	}
+	p.put("a.bundle", p.make("2.1", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.51 }))
+	if m := d.uses("2.1"); !m.Trial || why(m, "a.bundle") != string(canary.OnTrial) {
+		t.Errorf("with a bundle %+v", m)
+	}
+	r, h := d.visit(p.state, "first")
+	if r.Status != kiosk.Completed || h.Facts["models"] != "2.1" || h.Facts["model_pad"] == "" || h.Policy.LiveMin != 0.51 {
+		t.Errorf("result %+v, judged by %v, liveness at least %g", r, h.Facts, h.Policy.LiveMin)
+	}
+	d.await("the session to be counted", func(s api.Status) bool { return s.Models.Sessions == 1 })
+	for _, line := range []string{`kiosk_models_info{version="2.1"} 1`, "kiosk_models_trial 1", "kiosk_models_sessions 1", "kiosk_models_rejected_sessions 0"} {
+		if !strings.Contains(d.metrics(), line+"\n") {
+			t.Errorf("no metric %s", line)
+		}
+	}
+	d.health("models", api.FindingOK, "bundle 2.1, on trial")
+	if code := d.stop(); code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, d.log.String())
+	}
+	d = p.start(args...)
+	if m := d.uses("2.1"); m.Sessions != 1 || !m.Trial {
+		t.Errorf("after a restart %+v", m)
+	}
+	if _, h = d.visit(p.state, "second"); h.Facts["models"] != "2.1" || h.Policy.LiveMin != 0.51 {
+		t.Errorf("after a restart judged by %v, liveness at least %g", h.Facts, h.Policy.LiveMin)
+	}
+	d.await("the next session to be counted", func(s api.Status) bool { return s.Models.Sessions == 2 })
+}
+
+// TestABundleThatTurnsPeopleAwayIsGivenUp has the last session of a trial that went
+// badly be one by a threshold that hardly anybody reaches.
+func TestABundleThatTurnsPeopleAwayIsGivenUp(t *testing.T) {
+	world := partnertest.New(t, gatewaysim.Options{})
+	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\nattempts = 1\n")
+	p.put("good.bundle", p.make("2.0", nil))
+	p.put("strict.bundle", p.make("2.1", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.99 }))
+	p.remember(canary.State{
+		Use: "2.1", Back: "2.0", Trial: true,
+		Counts: canary.Counts{Sessions: canary.TrialLeast - 1, Flagged: canary.TrialLeast - 1}, Baseline: canary.Counts{Sessions: 400, Flagged: 8},
+	})
+	args := []string{
+		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:" + newVisit(t).dir, "-size", "360x640", "-config", p.config,
+	}
+	d := p.start(args...)
+	d.uses("2.1")
+	if _, h := d.visit(p.state, "strict"); h.Facts["models"] != "2.1" {
+		t.Fatalf("judged by %v", h.Facts)
+	}
+	m := d.uses("2.0")
+	if m.Rollbacks != 1 || m.Trial || m.Sessions != 400 || m.Rejected != 8 || why(m, "strict.bundle") != string(canary.Rejections) {
+		t.Errorf("after it was given up %+v", m)
+	}
+	d.says("bundle of models given up")
+	d.health("models", api.FindingTolerated, "strict.bundle: rejections rose")
+	if text := d.metrics(); !strings.Contains(text, "kiosk_models_rollbacks_total 1\n") || !strings.Contains(text, `kiosk_events_total{kind="models"} 2`) {
+		t.Error("no metric tells of it")
+	}
+	if _, h := d.visit(p.state, "again"); h.Facts["models"] != "2.0" || h.Policy.LiveMin != 0.5 {
+		t.Errorf("judged by %v, liveness at least %g", h.Facts, h.Policy.LiveMin)
+	}
+	d.await("the session to be counted", func(s api.Status) bool { return s.Models.Sessions == 401 })
+	d.stop()
+	if m := p.start(args...).uses("2.0"); why(m, "strict.bundle") != string(canary.Rejections) {
+		t.Errorf("after a restart %+v", m)
+	}
+}
+
+// TestABundleThatIsNotRightIsNotUsed puts all kinds of files beside the bundle that
+// is used, before the daemon starts and while it runs.
+func TestABundleThatIsNotRightIsNotUsed(t *testing.T) {
+	p := newPress(t, "2", "")
+	_, stranger, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *p
+	other.key = stranger
+	next := p.make("3.0", nil)
+	flipped := bytes.Clone(next)
+	flipped[len(flipped)-100_000] ^= 1
+	files := map[string]struct {
+		data []byte
+		why  string
+	}{
+		"stranger.bundle":  {other.make("4.0", nil), string(bundle.BadSignature)},
+		"short.bundle":     {next[:len(next)-500_000], string(bundle.Damaged)},
+		"empty.bundle":     {nil, string(bundle.Damaged)},
+		"flipped.bundle":   {flipped, string(bundle.Damaged)},
+		"old.bundle":       {p.make("1.9", nil), string(canary.BelowFloor)},
+		"elsewhere.bundle": {p.make("4.1", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.Rings = map[string]int{"canary": 100} }), string(canary.NotHere)},
+		"changed.bundle": {p.make("4.2", func(_ *bundle.Manifest, n map[models.Role][]byte) {
+			b := n[models.PAD]
+			for i := len(b) / 2; i < len(b)/2+4000; i += 4 { // weights
+				b[i+3] ^= 0x40
+			}
+		}), string(canary.Wrong)},
+		"text.bundle":    {p.make("4.3", func(_ *bundle.Manifest, n map[models.Role][]byte) { n[models.Detector] = []byte("no network") }), string(canary.NotLoaded)},
+		"swapped.bundle": {p.make("4.4", func(_ *bundle.Manifest, n map[models.Role][]byte) { n[models.Landmarks] = n[models.PAD] }), string(canary.Tensors)},
+		"vectors.bundle": {p.make("4.5", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.Networks[0].Vectors[3].Value += 0.01 }), string(canary.Wrong)},
+	}
+	settled := func(m api.ModelsStatus) bool {
+		for name, f := range files {
+			if why(m, name) != f.why {
+				return false
+			}
+		}
+		return m.Version == "2.0"
+	}
+	p.put("good.bundle", p.make("2.0", nil))
+	for _, running := range []bool{true, false} {
+		if running {
+			d := p.start("-config", p.config)
+			d.uses("2.0")
+			for name, f := range files {
+				p.put(name, f.data)
+			}
+			d.await("the running daemon to refuse all others", func(s api.Status) bool { return healthy(s) && settled(s.Models) })
+			d.stop()
+			continue
+		}
+		if err := os.RemoveAll(p.state); err != nil {
+			t.Fatal(err)
+		}
+		d := p.start("-config", p.config)
+		d.await("the daemon that starts to refuse all others", func(s api.Status) bool { return healthy(s) && settled(s.Models) })
+		d.health("models", api.FindingTolerated, "bundle 2.0, on trial")
+		if err := os.Remove(filepath.Join(p.dir, "good.bundle")); err != nil {
+			t.Fatal(err)
+		}
+		d.uses("")
+		d.stop()
+	}
+}
+
+// TestABundleThatBringsTheDaemonDownIsGivenUp starts as after loads that never
+// ended, and with a state that is damaged.
+func TestABundleThatBringsTheDaemonDownIsGivenUp(t *testing.T) {
+	p := newPress(t, "", "")
+	p.put("old.bundle", p.make("2.0", nil))
+	p.put("new.bundle", p.make("2.1", nil))
+	p.remember(canary.State{Use: "2.1", Back: "2.0", Trial: true, Tries: canary.TriesMost})
+	d := p.start("-config", p.config)
+	if m := d.uses("2.0"); why(m, "new.bundle") != string(canary.Crashed) {
+		t.Errorf("%+v", m)
+	}
+	d.stop()
+	if s := p.remembered(); s.Use != "2.0" || s.Tries != 0 || s.Trial {
+		t.Errorf("remembered %+v", s)
+	}
+	if err := os.WriteFile(filepath.Join(p.state, "models.json"), []byte(`{"format":1,"use":"2.0","trial":tr`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d = p.start("-config", p.config)
+	d.uses("2.1")
+	d.says("what was remembered of bundles of models is lost")
+	d.stop()
+}
+
+// TestWhatIsKnownOfBundlesSurvivesAPowerCut has the disk go away at each operation
+// of a write, with all that was not flushed.
+func TestWhatIsKnownOfBundlesSurvivesAPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	below, at := filepath.Join(dir, "below"), filepath.Join(dir, "at")
+	for _, d := range []string{below, at} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk, err := faulttest.Mount(below, at)
+	if err != nil {
+		t.Skipf("needs root, or fusermount3, and /dev/fuse: %v", err)
+	}
+	defer func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	before := canary.State{Use: "2.0", Counts: canary.Counts{Sessions: 50, Flagged: 2}}
+	after := canary.State{Use: "2.1", Back: "2.0", Trial: true, Tries: 1, Baseline: before.Counts}
+	path, seen := filepath.Join(at, "models.json"), map[string]int{}
+	for n := 0; ; n++ {
+		if err := writeBundles(path, before); err != nil {
+			t.Fatal(err)
+		}
+		disk.Arm(faulttest.Fault{At: n, Errno: syscall.EIO, Span: faulttest.Gone, Lost: true})
+		wrote := writeBundles(path, after)
+		_, hit := disk.Lift()
+		got, err := readBundles(filepath.Join(below, "models.json")) // what lies on the disk
+		if err != nil {
+			t.Fatalf("cut at operation %d, %+v: %v", n, hit, err)
+		}
+		switch {
+		case reflect.DeepEqual(got, before) && wrote != nil:
+			seen["before"]++
+		case reflect.DeepEqual(got, after):
+			seen["after"]++
+		default:
+			t.Errorf("cut at operation %d, %+v: %+v, written: %v", n, hit, got, wrote)
+		}
+		if hit == (faulttest.Op{}) {
+			break
+		}
+	}
+	if seen["before"] < 3 || seen["after"] < 1 {
+		t.Errorf("cuts: %v", seen)
+	}
+}
+
+// TestAnApprovalThatComesLateIsCounted tells the counting of sessions and receipts in
+// either order.
+func TestAnApprovalThatComesLateIsCounted(t *testing.T) {
+	c := defaults()
+	c.State.Dir = t.TempDir()
+	b, err := openBundles(t.Context(), c, func(kiosk.Event) {}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(session kiosk.SessionID, a kiosk.Action) { b.answered(kiosk.Receipt{Session: session, Action: a}) }
+	for _, s := range []kiosk.Tally{
+		{Session: "at once", Submitted: true},
+		{Session: "second attempt", Submitted: true, Disbelieved: 1, Approved: true},
+		{Session: "later approved", Submitted: true, Disbelieved: 1},
+		{Session: "later refused", Submitted: true, Disbelieved: 2},
+		{Session: "flagged", Submitted: true, Disbelieved: 3, Flagged: true, Approved: true},
+		{Session: "staff", Staff: true},
+		{Session: "gone away"},
+		{Session: "gone away after an attempt", Disbelieved: 1},
+	} {
+		b.tally(s)
+		tell(s.Session, kiosk.Retry)
+	}
+	tell("at once", kiosk.ExitSuccess)
+	tell("flagged", kiosk.ExitSuccess)
+	tell("later approved", kiosk.ExitSuccess)
+	tell("later approved", kiosk.ExitSuccess)
+	tell("later refused", kiosk.ExitFailure)
+	tell("later refused", kiosk.ExitSuccess)
+	tell("nobody's", kiosk.ExitSuccess)
+	b.next(t.Context())
+	if got, want := b.state.Counts, (canary.Counts{Sessions: 6, Approved: 2, Flagged: 2}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+	kept, err := readBundles(c.bundlesPath())
+	if err != nil || kept.Counts != b.state.Counts {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
+	for i := range 2 * longestWaiting {
+		b.tally(kiosk.Tally{Session: kiosk.SessionID(fmt.Sprint(i)), Submitted: true, Disbelieved: 1})
+	}
+	if len(b.waiting) != longestWaiting || len(b.order) != longestWaiting {
+		t.Errorf("%d and %d sessions are waited for", len(b.waiting), len(b.order))
+	}
+}
