@@ -20,10 +20,17 @@ type Launch struct {
 	LargeText     bool // the screens begin so; the visitor can change it
 	HighContrast  bool // likewise
 	NoFlash       bool // likewise: no light challenge
+
+	// ThemeDocument is what the screens look like for this session alone, as
+	// JSON; "" means as installed.
+	ThemeDocument string
 }
 
-// Validate reports what is wrong with l in words for the caller. It returns a
-// *LaunchError.
+// mostWord bounds a token or an id, bytes.
+const mostWord = 64 << 10
+
+// Validate reports what is wrong with l in words for the caller, but for its
+// theme's document, which the display reads. It returns a *LaunchError.
 func (l Launch) Validate() error {
 	switch {
 	case l.CorrelationID == "":
@@ -39,6 +46,9 @@ func (l Launch) Validate() error {
 		{"userId", l.UserID},
 		{"userIdType", l.UserIDType},
 	} {
+		if len(f.value) > mostWord {
+			return &LaunchError{Code: ConfigInvalid, Field: f.name, Reason: fmt.Sprintf("is longer than %d bytes", mostWord)}
+		}
 		for _, r := range f.value {
 			if r <= ' ' || r > '~' {
 				return &LaunchError{Code: ConfigInvalid, Field: f.name, Reason: "has a character that cannot stand in an HTTP header"}

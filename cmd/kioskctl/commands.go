@@ -267,7 +267,7 @@ func (c call) explain(err error) error {
 
 func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	var l kiosk.Launch
-	var tokenFile, theme, locale string
+	var tokenFile, theme, themeFile, locale string
 	var goOn bool
 	fs.StringVar(&l.CorrelationID, "correlation-id", "", "the partner's `id` of the session, never used before")
 	fs.StringVar(&l.UserID, "user-id", "", "the visitor's `id` at the partner; - reads standard input")
@@ -276,6 +276,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
 	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
 	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
+	fs.StringVar(&themeFile, "theme-file", "", "`file` with a theme's document, for this session alone; its logos lie beside it")
 	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id, en or another that the kiosk has")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
 	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
@@ -297,6 +298,9 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 			return err
 		}
 		l.Theme, l.Locale = kiosk.Theme(theme), kiosk.Locale(locale)
+		if l.ThemeDocument, err = themeDocument(themeFile); err != nil {
+			return err
+		}
 		// A malformed launch is told as such also where no daemon runs.
 		if err = l.Validate(); err != nil {
 			return launchError(err)
@@ -363,7 +367,7 @@ func token(in io.Reader, value, file string) (string, error) {
 func launchError(err error) error {
 	flags := strings.NewReplacer("token and userId are", "--token-file (or --token) and --user-id are",
 		"correlationId", "--correlation-id", "userIdType", "--user-id-type", "userId", "--user-id", "baseUrl", "--base-url",
-		"token ", "--token ", "locale ", "--locale ", "theme ", "--theme ")
+		"token ", "--token ", "locale ", "--locale ", "themeDocument ", "--theme-file ", "theme ", "--theme ")
 	if l, ok := errors.AsType[*kiosk.LaunchError](err); ok {
 		return usage("%s (%d)", flags.Replace(l.Field+" "+l.Reason), l.Code)
 	}

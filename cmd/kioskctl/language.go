@@ -31,18 +31,18 @@ func languages(_ context.Context, c call, args []string) error {
 	if len(args) == 0 {
 		return usage("want language template TAG, or language check FILE...")
 	}
-	switch do, args := args[0], args[1:]; do {
+	switch args[0] {
 	case "template":
-		if err := words(args, "TAG"); err != nil {
+		if err := words(args[1:], "TAG"); err != nil {
 			return err
 		}
-		return c.template(args[0])
+		return c.template(args[1])
 	case "check":
-		if len(args) == 0 {
+		if len(args) == 1 {
 			return usage("FILE is missing")
 		}
 		wrong := 0
-		for _, path := range args {
+		for _, path := range args[1:] {
 			n, err := c.checkLanguage(path)
 			if err != nil {
 				return err
@@ -54,7 +54,7 @@ func languages(_ context.Context, c call, args []string) error {
 		}
 		return nil
 	default:
-		return usage("there is no language %s: template or check", do)
+		return usage("there is no language %s: template or check", args[0])
 	}
 }
 

@@ -54,6 +54,11 @@ func (w *wizard) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, e
 	if w.closed.Load() {
 		return "", &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is being commissioned", Busy: true}
 	}
+	away, err := w.looks.lay(l)
+	if err != nil {
+		return "", err
+	}
+	defer away()
 	return w.station.Launch(ctx, l)
 }
 

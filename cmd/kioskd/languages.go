@@ -45,19 +45,19 @@ func (c Config) languages(ctx context.Context, log *slog.Logger) (*text.Catalogu
 	}
 	for _, file := range files {
 		all := of[file]
-		msg, level := "language has texts that are wrong", slog.LevelWarn
 		// What counts first: why it is not offered, and then what is not used.
 		slices.SortStableFunc(all, func(a, b text.Problem) int { return weight(b) - weight(a) })
-		if weight(all[0]) == notOffered {
-			msg, level = "language is not offered", slog.LevelError
-		}
 		var first []string
 		for _, p := range all[:min(len(all), 5)] {
 			p.File = ""
 			first = append(first, p.String())
 		}
-		log.LogAttrs(ctx, level, msg, slog.String("file", file), slog.Int("problems", len(all)), slog.Any("first", first),
-			slog.String("todo", "kioskctl language check FILE tells all of them"))
+		told := log.With(slog.String("file", file), slog.Int("problems", len(all)), slog.Any("first", first))
+		if weight(all[0]) == notOffered {
+			told.ErrorContext(ctx, "language is not offered: kioskctl language check tells all that is wrong")
+		} else {
+			told.WarnContext(ctx, "language has texts that are wrong: kioskctl language check tells all of them")
+		}
 	}
 	return spoken, problems
 }

@@ -214,11 +214,11 @@ func (s story) leaf(ctx context.Context, first *theme.Theme, words *text.Catalog
 // stamps tells one state of a folder's files from another; "" of no folder.
 func stamps(dir string) string {
 	files, _ := os.ReadDir(dir) // what cannot be read is told when it is read
-	all := ""
+	var all strings.Builder
 	for _, f := range files {
-		all += f.Name() + stamp(filepath.Join(dir, f.Name()))
+		all.WriteString(f.Name() + stamp(filepath.Join(dir, f.Name())))
 	}
-	return all
+	return all.String()
 }
 
 // stamp tells one state of a file from another.

@@ -40,7 +40,6 @@ import (
 	"livekiosk/ui/screens"
 	"livekiosk/ui/sound"
 	"livekiosk/ui/text"
-	"livekiosk/ui/theme"
 )
 
 // previewShort is the short side of the preview: what a 720 px wide screen can
@@ -95,7 +94,7 @@ type daemon struct {
 	loaded  models.Set      // verified at start; zero if that failed
 	views   *views
 	voice   *sound.Voice // nil: nothing is heard
-	theme   *theme.Theme
+	looks   *wardrobe
 	spoken  *text.Catalogue
 	amiss   []text.Problem // with the languages' files
 	clock   *clock
@@ -125,9 +124,11 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 			d.close(ctx)
 		}
 	}()
-	if d.theme, err = c.Display.look(ctx, log); err != nil {
+	look, err := c.Display.look(ctx, log)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
+	d.looks = newWardrobe(look)
 	d.spoken, d.amiss = c.languages(ctx, log)
 	var begin flow.State
 	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
@@ -192,7 +193,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.station, err = station.New(station.Options{
 		Policy: judged.Policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
 		Watch: d.watch, Freeze: d.freeze, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
-		Register: newRegister(d.outbox, d.match), Lock: newLock(c),
+		Began: d.looks.began, Register: newRegister(d.outbox, d.match), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(judged.Facts), Tally: d.bundles.tally,
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -387,6 +388,7 @@ func (d *daemon) drawn(ctx context.Context, v kiosk.View) {
 		l.draws(v, sinceBoot())
 	}
 	d.views.drawn(v)
+	d.looks.drawn(v.Session)
 }
 
 // adopt has the sessions to come judged by a policy.
@@ -684,7 +686,7 @@ func (d *daemon) draw(ctx context.Context) error {
 		Drawn:   func(v kiosk.View) { d.drawn(ctx, v) },
 		Changed: d.views.changed,
 		Words:   d.spoken,
-		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
+		Theme:   d.looks.of,
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
 			if err := d.station.Tap(ctx, t); err != nil && ctx.Err() == nil {

@@ -545,8 +545,16 @@ func TestAnswers(t *testing.T) {
 		{name: "a body that ends early", route: "POST /v1/sessions", body: `{"correlationId":"c1"`, code: 400, want: `{"message":"the body is not valid JSON"…`},
 		{name: "two objects", route: "POST /v1/sessions", body: launch + launch, code: 400, want: `{"message":"something follows the JSON object"…`},
 		{
-			name: "a body that is too long", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"` + strings.Repeat("x", 64<<10) + `"}`, code: 400,
-			want: `{"message":"the body is longer than 65536 bytes"…`,
+			name: "a body that is too long", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"` + strings.Repeat("x", 256<<10) + `"}`, code: 400,
+			want: `{"message":"the body is longer than 262144 bytes"…`,
+		},
+		{
+			name: "a token that is too long", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"` + strings.Repeat("x", 64<<10+1) + `"}`, code: 400,
+			want: `{"message":"token is longer than 65536 bytes"…`,
+		},
+		{
+			name: "a theme that is no object's worth", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"t","themeDocument":null}`, code: 400,
+			want: `{"message":"themeDocument is null: leave it out instead"…`,
 		},
 		{name: "a token that would break a header", route: "POST /v1/sessions", body: `{"correlationId":"c1","token":"a\r\nb"}`, code: 400, want: `{"message":"token has a character…`},
 		{

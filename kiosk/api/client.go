@@ -72,18 +72,22 @@ func NewClient(path string) *Client {
 // Launch starts a session.
 func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, error) {
 	body, err := json.Marshal(struct {
-		BaseURL       string       `json:"baseUrl,omitempty"`
-		CorrelationID string       `json:"correlationId"`
-		Token         string       `json:"token,omitempty"`
-		UserID        string       `json:"userId,omitempty"`
-		UserIDType    string       `json:"userIdType,omitempty"`
-		Theme         kiosk.Theme  `json:"theme,omitempty"`
-		Locale        kiosk.Locale `json:"locale,omitempty"`
-		NoTimeLimit   bool         `json:"noTimeLimit,omitempty"`
-		LargeText     bool         `json:"largeText,omitempty"`
-		HighContrast  bool         `json:"highContrast,omitempty"`
-		NoFlash       bool         `json:"noFlash,omitempty"`
-	}(l))
+		BaseURL       string          `json:"baseUrl,omitempty"`
+		CorrelationID string          `json:"correlationId"`
+		Token         string          `json:"token,omitempty"`
+		UserID        string          `json:"userId,omitempty"`
+		UserIDType    string          `json:"userIdType,omitempty"`
+		Theme         kiosk.Theme     `json:"theme,omitempty"`
+		Locale        kiosk.Locale    `json:"locale,omitempty"`
+		NoTimeLimit   bool            `json:"noTimeLimit,omitempty"`
+		LargeText     bool            `json:"largeText,omitempty"`
+		HighContrast  bool            `json:"highContrast,omitempty"`
+		NoFlash       bool            `json:"noFlash,omitempty"`
+		ThemeDocument json.RawMessage `json:"themeDocument,omitempty"`
+	}{
+		l.BaseURL, l.CorrelationID, l.Token, l.UserID, l.UserIDType, l.Theme, l.Locale, l.NoTimeLimit, l.LargeText, l.HighContrast,
+		l.NoFlash, json.RawMessage(l.ThemeDocument),
+	})
 	if err != nil {
 		return "", fmt.Errorf("encode launch: %w", err)
 	}

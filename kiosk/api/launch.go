@@ -12,8 +12,12 @@ import (
 	"livekiosk/kiosk"
 )
 
-// maxBody bounds the body of a request, bytes. A user token is a few KB.
-const maxBody = 64 << 10
+// maxBody bounds the body of a request, bytes. A user token is a few KB. That of
+// a launch may hold the document of a theme, too, which has a bound of its own.
+const (
+	maxBody   = 64 << 10
+	maxLaunch = 256 << 10
+)
 
 // retryAfter is what a kiosk that is out of service asks for, in seconds:
 // cameras are reopened and disks probed within a minute.
@@ -41,13 +45,15 @@ func noLanguage() error {
 func (s *Server) decodeLaunch(body []byte) (kiosk.Launch, error) {
 	l := kiosk.Launch{Theme: kiosk.NoPreference, Locale: kiosk.Indonesian}
 	var theme, locale string
-	given, err := decode(body, "launch", map[string]any{
+	var look json.RawMessage
+	given, err := decodeUpTo(maxLaunch, body, "launch", map[string]any{
 		"baseUrl":       &l.BaseURL,
 		"correlationId": &l.CorrelationID,
 		"token":         &l.Token,
 		"userId":        &l.UserID,
 		"userIdType":    &l.UserIDType,
 		"theme":         &theme,
+		"themeDocument": &look,
 		"locale":        &locale,
 		"noTimeLimit":   &l.NoTimeLimit,
 		"largeText":     &l.LargeText,
@@ -63,6 +69,7 @@ func (s *Server) decodeLaunch(body []byte) (kiosk.Launch, error) {
 	if given["locale"] {
 		l.Locale = kiosk.Locale(locale)
 	}
+	l.ThemeDocument = string(look)
 	if err := l.Validate(); err != nil {
 		return l, err
 	}
@@ -79,11 +86,16 @@ func (s *Server) decodeLaunch(body []byte) (kiosk.Launch, error) {
 // of the fields that are there. Its errors are *kiosk.LaunchError and never
 // repeat a value.
 func decode(body []byte, what string, fields map[string]any) (given map[string]bool, err error) {
+	return decodeUpTo(maxBody, body, what, fields)
+}
+
+// decodeUpTo is decode with another bound.
+func decodeUpTo(most int, body []byte, what string, fields map[string]any) (given map[string]bool, err error) {
 	bad := func(field, reason string) error {
 		return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: field, Reason: reason}
 	}
-	if len(body) > maxBody {
-		return nil, bad("", fmt.Sprintf("the body is longer than %d bytes", maxBody))
+	if len(body) > most {
+		return nil, bad("", fmt.Sprintf("the body is longer than %d bytes", most))
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -126,8 +138,13 @@ func decode(body []byte, what string, fields map[string]any) (given map[string]b
 // readBody returns a request's body, which the caller clears: it may hold a
 // token or a user id. It answers a body that cannot be read, and returns false.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	return s.readUpTo(maxBody, w, r)
+}
+
+// readUpTo is readBody with another bound.
+func (s *Server) readUpTo(most int, w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	// One byte more than allowed is enough to know.
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	if err != nil {
 		clear(body)
 		s.write(w, r, http.StatusBadRequest, problem{Message: "the body could not be read"})
@@ -138,7 +155,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 
 // postSession starts a session.
 func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
-	body, ok := s.readBody(w, r)
+	body, ok := s.readUpTo(maxLaunch, w, r)
 	if !ok {
 		return
 	}
@@ -161,7 +178,7 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
 // text that a caller put in its place: it may be anything, a secret included.
 func known(field string) string {
 	switch field {
-	case "", "baseUrl", "correlationId", "token", "userId", "userIdType", "theme", "locale", "noTimeLimit":
+	case "", "baseUrl", "correlationId", "token", "userId", "userIdType", "theme", "themeDocument", "locale", "noTimeLimit", "largeText", "highContrast":
 		return field
 	}
 	return "other"

@@ -151,6 +151,10 @@ func (r *runner) busy(try int) error {
 }
 
 func (r *runner) begin(ctx context.Context, in flow.Launched, l *kiosk.Launch, before flow.State) {
+	if r.o.Began != nil {
+		r.o.Began(in.Session, *l)
+	}
+	l.ThemeDocument = "" // it is whoever's who was told
 	r.launch = l
 	r.mu.Lock()
 	r.keep(outcome{Result: kiosk.Result{Session: in.Session, CorrelationID: l.CorrelationID, Status: kiosk.Running}})

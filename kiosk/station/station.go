@@ -70,13 +70,18 @@ type Options struct {
 	Show     func(kiosk.View)          // called on every change; must not block
 	Emit     func(kiosk.Event)         // must not block
 	Consent  func(kiosk.Locale) string // hash of the text shown
-	Gateway  string                    // the only BaseURL a launch may name
-	UserType string                    // user id type of a launch that gives none
-	TraceDir string                    // where traces go; "": none are written
-	Traces   int                       // how many are kept; 0: 50
-	Facts    map[string]string         // provenance: version, models, camera; goes into metadata and traces
-	Tally    func(kiosk.Tally)         // of each session that has ended, before what was adopted meanwhile holds; must not block; nil: nobody counts
-	Beat     func()                    // the watchdog's; nil: none
+
+	// Began is told of a session before anything of it is shown. It must not
+	// block. Nil: nobody listens.
+	Began func(kiosk.SessionID, kiosk.Launch)
+
+	Gateway  string            // the only BaseURL a launch may name
+	UserType string            // user id type of a launch that gives none
+	TraceDir string            // where traces go; "": none are written
+	Traces   int               // how many are kept; 0: 50
+	Facts    map[string]string // provenance: version, models, camera; goes into metadata and traces
+	Tally    func(kiosk.Tally) // of each session that has ended, before what was adopted meanwhile holds; must not block; nil: nobody counts
+	Beat     func()            // the watchdog's; nil: none
 	Log      *slog.Logger
 }
 

@@ -2,6 +2,7 @@ package screens_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -29,9 +30,7 @@ func dropped(t *testing.T, tag, name string, with map[string]any) (*text.Languag
 	}
 	doc["language"], doc["name"] = tag, name
 	texts, _ := doc["texts"].(map[string]any)
-	for key, s := range with {
-		texts[key] = s
-	}
+	maps.Copy(texts, with)
 	b, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)

@@ -183,7 +183,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	doc, err := io.ReadAll(io.LimitReader(f, mostBytes+1))
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (r *reader) read(doc []byte, from func(kiosk.Locale) *Language) *Language {
 		}
 	}
 	l := &Language{}
-	if err := l.head(top); err != nil {
+	if err = l.head(top); err != nil {
 		r.refuse("%v", err)
 		return nil
 	}

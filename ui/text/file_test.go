@@ -202,8 +202,10 @@ func TestPluralsAreThoseOfTheLanguage(t *testing.T) {
 		{"nl", map[string]string{"one": "nog één", "other": "nog {n}"}, map[int]string{1: "nog één", 2: "nog 2"}, nil},
 		{"nl", map[string]string{"other": "nog {n}"}, map[int]string{1: "nog 1"}, []string{"attempts.more: has no form one, which nl has"}},
 		{
-			"pl", map[string]string{"one": "{n} próba", "few": "{n} próby", "many": "{n} prób", "other": "{n} próby"},
-			map[int]string{1: "1 próba", 2: "2 próby", 5: "5 prób"}, nil,
+			"pl",
+			map[string]string{"one": "{n} próba", "few": "{n} próby", "many": "{n} prób", "other": "{n} próby"},
+			map[int]string{1: "1 próba", 2: "2 próby", 5: "5 prób"},
+			nil,
 		},
 		{"cy", map[string]string{"zero": "a", "one": "b", "two": "c", "few": "d", "many": "e", "other": "{n} f"}, map[int]string{1: "b", 2: "c", 3: "d", 6: "e"}, nil},
 		{"nl", map[string]string{"one": "nog één"}, map[int]string{1: "Masih ada 1 kesempatan setelah ini"}, []string{"attempts.more: has no form other, which every language has"}},

@@ -1,7 +1,6 @@
 package theme
 
 import (
-	"fmt"
 	"image/color"
 	"math"
 
@@ -23,11 +22,7 @@ func (t *Theme) Warnings() []string {
 						continue
 					}
 					told[p] = true
-					where := "screen " + string(screen)
-					if card != Whole {
-						where = "dialog " + string(card)
-					}
-					all = append(all, fmt.Sprintf("%s, %s: %s has a contrast of %.2f to 1, WCAG 2.2 AA wants %.1f to 1", scheme, where, p.Name, have, p.Least))
+					all = append(all, hard(scheme, screen, card, p).Error())
 				}
 			}
 		}

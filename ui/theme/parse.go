@@ -1,6 +1,7 @@
 package theme
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -141,54 +142,78 @@ func style(l *Look, scheme kiosk.Theme) map[string]reader {
 	return known
 }
 
-// parse reads a document over another theme, of which the looks of single
-// screens and dialogs do not count; nil: over nothing.
-func parse(doc []byte, dir fs.FS, over *Theme) (*Theme, error) {
+// parse reads a document over another theme; nil: over nothing. What the
+// document says goes before all that the other one has, on every screen and
+// dialog.
+func parse(doc []byte, from source, over *Theme) (*Theme, error) {
 	t := &Theme{looks: map[place]Look{}}
-	if over != nil {
-		t.Name, t.Font = over.Name, over.Font
-	}
 	prefers := "light"
+	if over != nil {
+		*t = Theme{Name: over.Name, Font: over.Font, light: over.light, dark: over.dark, looks: t.looks}
+		for key, scheme := range schemeKeys() {
+			if scheme == over.prefers {
+				prefers = key
+			}
+		}
+	}
 	var screens, cards map[string]json.RawMessage
-	for _, scheme := range Schemes() {
-		var base Look
-		if over != nil {
-			base = over.Look(scheme, kiosk.IdleScreen, Whole)
+	whole := map[string]json.RawMessage{} // what a screen can have, too
+	known := map[string]reader{
+		"$schema": func(string, json.RawMessage) error { return nil },
+		"name":    text(&t.Name, 1, 60),
+		"font":    word(&t.Font, Go, GoMono),
+		"prefers": word(&prefers, slices.Sorted(maps.Keys(schemeKeys()))...),
+		"logo":    nested(map[string]reader{"light": from.picture(&t.light), "dark": from.picture(&t.dark)}),
+		"screens": parts(&screens, names(kiosk.Screens())),
+		"dialogs": parts(&cards, names(Cards())),
+	}
+	for key := range style(new(Look), kiosk.Light) {
+		known[key] = func(_ string, raw json.RawMessage) error {
+			whole[key] = raw
+			return nil
 		}
-		known := style(&base, scheme)
-		known["$schema"] = func(string, json.RawMessage) error { return nil }
-		known["name"] = text(&t.Name, 1, 60)
-		known["font"] = word(&t.Font, Go, GoMono)
-		known["prefers"] = word(&prefers, slices.Sorted(maps.Keys(schemeKeys()))...)
-		known["logo"] = t.logos(dir)
-		known["screens"] = parts(&screens, names(kiosk.Screens()))
-		known["dialogs"] = parts(&cards, names(Cards()))
-		if err := object("", doc, known); err != nil {
-			return nil, err
-		}
-		own := func(l Look, path string, raw json.RawMessage) (Look, error) {
-			if raw == nil {
-				return l, nil
-			}
-			err := object(path, raw, style(&l, scheme))
-			return l, err
-		}
-		for _, screen := range kiosk.Screens() {
-			whole, err := own(base, "screens."+string(screen), screens[string(screen)])
-			if err != nil {
-				return nil, err
-			}
-			t.looks[place{scheme, screen, Whole}] = whole
-			for _, card := range Cards() {
-				l, err := own(whole, "dialogs."+string(card), cards[string(card)])
-				if err != nil {
-					return nil, err
-				}
-				t.looks[place{scheme, screen, card}] = l
-			}
-		}
+	}
+	if err := object("", doc, known); err != nil {
+		return nil, err
 	}
 	t.prefers = schemeKeys()[prefers]
+	for _, scheme := range Schemes() {
+		alike := map[Look]Look{} // what most places become
+		for _, screen := range kiosk.Screens() {
+			for _, card := range append([]Card{Whole}, Cards()...) {
+				var l Look
+				if over != nil {
+					l = over.Look(scheme, screen, card)
+				}
+				on, under := screens[string(screen)], cards[string(card)]
+				was, plain := l, on == nil && under == nil
+				if done, is := alike[was]; is && plain {
+					t.looks[place{scheme, screen, card}] = done
+					continue
+				}
+				read := style(&l, scheme)
+				for _, key := range slices.Sorted(maps.Keys(whole)) {
+					if err := read[key](key, whole[key]); err != nil {
+						return nil, err
+					}
+				}
+				if on != nil {
+					if err := object("screens."+string(screen), on, read); err != nil {
+						return nil, err
+					}
+				}
+				if under != nil {
+					if err := object("dialogs."+string(card), under, read); err != nil {
+						return nil, err
+					}
+				}
+				t.looks[place{scheme, screen, card}] = l
+				if plain {
+					alike[was] = l
+				}
+			}
+		}
+	}
 	return t, nil
 }
 
@@ -209,26 +234,46 @@ func parts(to *map[string]json.RawMessage, among []string) reader {
 	}
 }
 
-// logos reads the pictures of the house, once.
-func (t *Theme) logos(dir fs.FS) reader {
-	picture := func(to *image.Image) reader {
-		return func(path string, raw json.RawMessage) error {
-			if *to != nil {
-				return nil
+// inline begins a logo that is in the document itself.
+const inline = "data:image/png;base64,"
+
+// A source is where logos come from, and how large they may be.
+type source struct {
+	dir   fs.FS // nil: they are in the document
+	bytes int
+	side  int // pixels
+}
+
+// picture reads a logo.
+func (s source) picture(to *image.Image) reader {
+	return func(path string, raw json.RawMessage) error {
+		var name string
+		if err := text(&name, 1, 2*s.bytes)(path, raw); err != nil {
+			return err
+		}
+		var data []byte
+		var err error
+		coded, is := strings.CutPrefix(name, inline)
+		switch {
+		case is:
+			name = "the picture"
+			if data, err = base64.StdEncoding.DecodeString(coded); err != nil {
+				return fmt.Errorf("%s: the picture is not base64", path)
 			}
-			var name string
-			if err := text(&name, 1, 200)(path, raw); err != nil {
-				return err
-			}
-			img, err := logo(dir, name)
-			if err != nil {
+		case s.dir == nil:
+			return fmt.Errorf("%s: there is no folder to read a logo from: give it as %s…", path, inline)
+		case len(name) > 200:
+			return fmt.Errorf("%s: want a text of 1 to 200 bytes", path)
+		default:
+			if data, err = s.file(name); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			*to = img
-			return nil
 		}
+		if *to, err = s.decode(name, data); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
 	}
-	return nested(map[string]reader{"light": picture(&t.light), "dark": picture(&t.dark)})
 }
 
 // text reads a string of least to most bytes.

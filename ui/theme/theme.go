@@ -117,7 +117,7 @@ var builtIn []byte
 
 // Default returns the product's own theme.
 var Default = sync.OnceValue(func() *Theme { //nolint:gochecknoglobals // read once, and never changes
-	t, err := parse(builtIn, nil, nil)
+	t, err := parse(builtIn, installed(nil), nil)
 	if err != nil { // the tests read it
 		panic(fmt.Sprintf("theme: default.json: %v", err))
 	}
@@ -141,7 +141,7 @@ func Open(path string) (*Theme, error) {
 }
 
 // Parse reads a theme whose logos lie in dir; nil: it can have none.
-func Parse(doc []byte, dir fs.FS) (*Theme, error) { return parse(doc, dir, Default()) }
+func Parse(doc []byte, dir fs.FS) (*Theme, error) { return parse(doc, installed(dir), Default()) }
 
 // Look returns what a dialog on a screen looks like, or with Whole the screen
 // itself. NoPreference, and what is no scheme, is what the theme prefers.
@@ -164,35 +164,33 @@ func (t *Theme) Logo(scheme kiosk.Theme) image.Image {
 	return t.dark
 }
 
-// The largest logo that is taken, in bytes and in pixels a side: it is drawn
-// 52 design pixels high, and a display has at most 4096 pixels.
-const (
-	logoBytes = 1 << 20
-	logoSide  = 2048
-)
+// installed is where the logos of an installed theme come from: they are drawn 52
+// design pixels high, and a display has at most 4096 pixels.
+func installed(dir fs.FS) source { return source{dir: dir, bytes: 1 << 20, side: 2048} }
 
-// logo reads a picture; its header is judged before its pixels take memory.
-func logo(dir fs.FS, name string) (image.Image, error) {
-	if dir == nil {
-		return nil, fmt.Errorf("%s: there is no folder to read a logo from", name)
-	}
-	info, err := fs.Stat(dir, name)
+// file reads a picture's file.
+func (s source) file(name string) ([]byte, error) {
+	info, err := fs.Stat(s.dir, name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > logoBytes {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), logoBytes)
+	if info.Size() > int64(s.bytes) {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), s.bytes)
 	}
-	data, err := fs.ReadFile(dir, name)
-	if err != nil {
-		return nil, err
+	return fs.ReadFile(s.dir, name)
+}
+
+// decode reads a picture; its header is judged before its pixels take memory.
+func (s source) decode(name string, data []byte) (image.Image, error) {
+	if len(data) > s.bytes {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, len(data), s.bytes)
 	}
 	c, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if c.Width > logoSide || c.Height > logoSide {
-		return nil, fmt.Errorf("%s is %dx%d pixels, more than %d a side", name, c.Width, c.Height, logoSide)
+	if c.Width > s.side || c.Height > s.side {
+		return nil, fmt.Errorf("%s is %dx%d pixels, more than %d a side", name, c.Width, c.Height, s.side)
 	}
 	img, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
