@@ -330,7 +330,7 @@ func (b *bundles) keep(ctx context.Context, s canary.State) bool {
 // load loads what is to be used; what cannot be is given up, and the one before
 // taken, down to the built-in ones, whose set of files was verified. The error is
 // theirs.
-func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decoder) (*networks, error) {
+func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decoder, skin func() bool) (*networks, error) {
 	for {
 		b.look(ctx)
 		was := b.state
@@ -352,7 +352,7 @@ func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decode
 		if s.Use == "" {
 			n := &networks{hashes: set.Hashes}
 			var err error
-			n.analyser, n.unload, err = analyser(set, dec)
+			n.analyser, n.unload, err = analyser(set, dec, skin)
 			return n, err
 		}
 		f, found := b.file(s.Use)
@@ -591,7 +591,7 @@ func (d *daemon) change(ctx context.Context, beat func()) error {
 	if err != nil {
 		return context.Cause(ctx) // what runs goes on; it is tried again
 	}
-	n, err := d.bundles.load(ctx, set, d.decoder)
+	n, err := d.bundles.load(ctx, set, d.decoder, d.skin.Load)
 	if err != nil {
 		return context.Cause(ctx)
 	}
