@@ -28,8 +28,19 @@ const (
 	Near Pose = "near" // sent as document ADDITIONAL_SELFIE
 )
 
-// A Locale is a language of the screens.
+// A Locale is a language of the screens, as a BCP 47 tag. Which there are
+// beside the built-in ones is up to the kiosk.
 type Locale string
+
+// valid reports whether l may be a language tag.
+func (l Locale) valid() bool {
+	for _, r := range l {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' {
+			return false
+		}
+	}
+	return len(l) >= 2 && len(l) <= 35
+}
 
 // The built-in locales.
 const (

@@ -47,7 +47,7 @@ var layers = map[string]struct {
 	"inference/models/fetch":  {may: []string{"inference/models"}},
 	"inference/models/tflite": {},
 	"inference/onnx":          {cgo: true},
-	"ui":                      {may: []string{"kiosk", "ui/screens", "ui/theme"}, cgo: true},
+	"ui":                      {may: []string{"kiosk", "ui/screens", "ui/text", "ui/theme"}, cgo: true},
 	"ui/sound":                {may: []string{"kiosk"}},
 	"ui/screens":              {may: []string{"kiosk", "ui/text", "ui/theme"}},
 	"ui/text":                 {may: []string{"kiosk"}},
@@ -61,6 +61,7 @@ var layers = map[string]struct {
 	"systemd/power":           {},
 	"systemd/update":          {may: []string{"systemd"}},
 	"systemd/update/canary":   {may: []string{"systemd/update"}},
+	"systemd/volume":          {},
 
 	// L2: declare the ports they need, know no adapter.
 	"kiosk/station": {may: []string{"kiosk", "kiosk/flow", "kiosk/trace"}},

@@ -44,10 +44,8 @@ func (l Launch) Validate() error {
 			}
 		}
 	}
-	switch l.Locale {
-	case Indonesian, English:
-	default:
-		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be id or en"}
+	if !l.Locale.valid() {
+		return &LaunchError{Code: ConfigInvalid, Field: "locale", Reason: "must be a language tag such as id or en"}
 	}
 	switch l.Theme {
 	case Dark, Light, NoPreference, HighContrast:

@@ -22,6 +22,13 @@ const (
 // Documents returns the documents of a submission in the order of upload.
 func Documents() []Document { return []Document{Selfie, AdditionalSelfie} }
 
+// EvidenceMin and EvidenceMax are the sizes, in bytes, of an image that the
+// gateway takes. What it would refuse must not be called saved.
+const (
+	EvidenceMin = 20 << 10
+	EvidenceMax = 4 << 20
+)
+
 // A Submission is one attempt's evidence on its way to the outbox. Its images
 // are JPEG, owned by whoever holds the submission.
 type Submission struct {

@@ -105,7 +105,7 @@ const (
 	Cancel  Control = "cancel"  // leave the session, or a keypad
 	Help    Control = "help"    // a person, please
 	Done    Control = "done"    // leave an outcome screen before it ends by itself
-	Switch  Control = "switch"  // the other language
+	Switch  Control = "switch"  // another language
 	Resume  Control = "resume"  // still here: go on with the next attempt
 
 	Ready    Control = "ready"    // start the camera
@@ -132,9 +132,10 @@ type Tap struct {
 	Session SessionID
 	Control Control
 	Text    string // of Enter; secret
+	Locale  Locale // of Switch: the language chosen; "": the other of the two that are built in
 }
 
 // LogValue keeps what was typed out of every log.
 func (t Tap) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("session", string(t.Session)), slog.String("control", string(t.Control)))
+	return slog.GroupValue(slog.String("session", string(t.Session)), slog.String("control", string(t.Control)), slog.String("locale", string(t.Locale)))
 }

@@ -38,8 +38,8 @@ import (
 // What one record and one session can need at most, in bytes. Put refuses a
 // larger record, so that Admit can promise room for a session.
 const (
-	ImageMax    = 4 << 20   // one JPEG
-	MetadataMax = 256 << 10 // Submission.Metadata
+	ImageMax    = kiosk.EvidenceMax // one JPEG
+	MetadataMax = 256 << 10         // Submission.Metadata
 	RecordMax   = 2*ImageMax + MetadataMax*3/2 + 64<<10
 	SessionMax  = 3 * RecordMax // three attempts
 )

@@ -46,7 +46,7 @@ func install(t *testing.T, dropIns bool, change func(name, text string) string) 
 			}
 		}
 	}
-	program := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/(kioskd|kioskctl|cage)\b`)
+	program := regexp.MustCompile(`(?m)^(Exec(?:Start|StopPost))=/usr/bin/(kioskd|kioskctl|cage)\b`)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func install(t *testing.T, dropIns bool, change func(name, text string) string) 
 		if err != nil {
 			continue // a folder
 		}
-		text := program.ReplaceAllString(string(b), "ExecStart=/bin/true")
+		text := program.ReplaceAllString(string(b), "$1=/bin/true")
 		if change != nil {
 			text = change(filepath.Base(f), text)
 		}
@@ -89,7 +89,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
 			for _, name := range []string{
 				"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-display.service",
-				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service",
+				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service", "kioskd-volume.service",
 			} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)
@@ -279,6 +279,45 @@ func TestTheGateStandsBeforeAGoodBoot(t *testing.T) {
 		if strings.Contains(text, "\n"+key) {
 			t.Errorf("kioskd-health.service has %s", key)
 		}
+	}
+}
+
+// TestTheVolumeKeepsNothingFromStarting holds what no tool would miss: that nothing
+// requires the data partition, and that it is mounted for everybody.
+func TestTheVolumeKeepsNothingFromStarting(t *testing.T) {
+	for file, lines := range map[string][]string{
+		"units/kioskd-volume.service": {
+			"DefaultDependencies=no", "Before=local-fs.target var.mount", "Type=oneshot", "RemainAfterExit=yes", "RuntimeDirectory=kioskd-volume", "RuntimeDirectoryPreserve=yes",
+			"ExecStopPost=/usr/bin/kioskctl volume fallback", "TimeoutStartSec=12min", "WantedBy=local-fs.target",
+		},
+		"../buildroot/board/common/var.mount": {"Wants=kioskd-volume.service", "After=kioskd-volume.service", "What=/run/kioskd-volume/volume", "Where=/var", "Options=bind"},
+	} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "\n" + string(b)
+		for _, line := range lines {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("%s lacks %s", file, line)
+			}
+		}
+		for _, key := range []string{"Requires=", "BindsTo=", "RequiredBy=", "PrivateTmp=", "ProtectSystem=", "ProtectHome=", "PrivateMounts=", "PrivateDevices=", "ProtectKernel", "ProtectControlGroups=", "ProtectProc="} {
+			if strings.Contains(text, "\n"+key) {
+				t.Errorf("%s has %s", file, key)
+			}
+		}
+	}
+	mount, err := os.ReadFile("../buildroot/board/common/var.mount")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := filepath.Join(filepath.Dir(install(t, false, nil)), "var.mount")
+	if err := os.WriteFile(unit, mount, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, ok := verify(t, unit); !ok {
+		t.Errorf("systemd-analyze verify var.mount:\n%s", said)
 	}
 }
 

@@ -49,7 +49,7 @@ func look(t *testing.T, r *ui.Renderer, sheet *uitest.Sheet, st screens.State, c
 		schemes = schemes[:1]
 	}
 	for _, scheme := range schemes {
-		for _, l := range text.Locales() {
+		for _, l := range text.BuiltIn().Locales() {
 			v := st.View
 			v.Locale, v.Theme = l, scheme
 			name := fmt.Sprintf("%s-%s-%s-%dx%d", st.Name, l, scheme, size.X, size.Y)

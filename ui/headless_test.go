@@ -84,7 +84,7 @@ func receive[T any](t *testing.T, what string, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(90 * time.Second):
 		t.Fatalf("no %s", what)
 		panic("unreachable")
 	}
@@ -95,7 +95,7 @@ func until(t *testing.T, dir, name string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(90 * time.Second)
 	for {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return

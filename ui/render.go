@@ -1,5 +1,20 @@
 package ui
 
+/*
+#include <malloc.h>
+
+// kiosk_keep_freed has the C library keep memory that is freed, for textures of
+// 8 MB at most: pieces above are the kernel's. Without glibc it does nothing.
+static void kiosk_keep_freed(void)
+{
+#if defined(M_MMAP_THRESHOLD) && defined(M_TRIM_THRESHOLD)
+	mallopt(M_MMAP_THRESHOLD, 8 << 20);
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);
+#endif
+}
+*/
+import "C"
+
 import (
 	"fmt"
 	"image"
@@ -15,6 +30,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
 
@@ -62,10 +78,18 @@ func newRenderer(size image.Point, tap func(kiosk.Tap)) (*Renderer, error) {
 // until another frame needs as many at once: hours later, or never. Without, one
 // scene serves all and the next frame takes its textures away. It costs no more
 // processor time, and counts only before the first drawing.
+//
+// Its textures come from the C library, a new one for each camera image. That
+// gives memory of such size back to the kernel when it is freed and takes it
+// again, page by page and zeroed, for the next image: that cost as much time as
+// drawing the image. Told to, it keeps up to 16 MB for what comes next. What
+// was in it is erased when it is freed, if the program has seen to that (see
+// jpeg.EraseFreed).
 func forgetFrames() error {
 	if err := os.Setenv("LP_NUM_THREADS", "0"); err != nil {
 		return fmt.Errorf("set up the software renderer: %w", err)
 	}
+	C.kiosk_keep_freed()
 	return nil
 }
 
@@ -97,6 +121,9 @@ func (r *Renderer) read(img *image.RGBA) error {
 
 // Wear draws with t from now on.
 func (r *Renderer) Wear(t *theme.Theme) { r.screens.Wear(t) }
+
+// Speak draws with c's words from now on.
+func (r *Renderer) Speak(c *text.Catalogue) { r.screens.Speak(c) }
 
 // Render draws v, with preview as the camera image or none if nil, and returns
 // the picture. Equal arguments give equal pictures, whatever was drawn before.

@@ -18,6 +18,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
 
@@ -25,7 +26,7 @@ import (
 type Book struct {
 	States  []screens.State
 	Schemes []kiosk.Theme
-	Locales []kiosk.Locale
+	Locales []kiosk.Locale // of Leaf, nil: all that look returns
 }
 
 // page returns the view of a state in a scheme and a language, counted modulo
@@ -70,7 +71,7 @@ func (r *Renderer) Picture(st screens.State, v kiosk.View, camera *image.RGBA) (
 // arrow keys go to the next or last state and scheme, L to the next language,
 // O turns the window. look is asked before each drawing; a token in changed
 // has it drawn anew. The program's main goroutine must be in Main meanwhile.
-func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.Theme, changed <-chan struct{}) error {
+func (b Book) Leaf(ctx context.Context, size image.Point, look func() (*theme.Theme, *text.Catalogue), changed <-chan struct{}) error {
 	if !HasDisplay() {
 		return errors.New("open window: neither WAYLAND_DISPLAY nor DISPLAY is set")
 	}
@@ -94,6 +95,7 @@ func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.The
 	}()
 	var ops op.Ops
 	var state, scheme, locale int
+	all := b.Locales == nil
 	camera := Person(image.Pt(640, 360))
 	for {
 		switch e := w.Event().(type) {
@@ -128,12 +130,17 @@ func (b Book) Leaf(ctx context.Context, size image.Point, look func() *theme.The
 					resize()
 				}
 			}
+			th, words := look()
+			if all {
+				b.Locales = words.Locales()
+			}
 			st, v := b.page(state, scheme, locale)
 			p := screens.Preview{}
 			if st.Camera {
 				p = screens.Preview{Image: camera, Seq: 1}
 			}
-			s.Wear(look())
+			s.Wear(th)
+			s.Speak(words)
 			s.SetDesk(func() screens.Desk { return st.Desk })
 			s.Layout(gtx, v, p)
 			e.Frame(gtx.Ops)

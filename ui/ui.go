@@ -19,6 +19,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/ui/screens"
+	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	// of no session. A theme that differs from the last is drawn with the next
 	// drawing. Nil: the product's own.
 	Theme func(kiosk.SessionID) *theme.Theme
+	// Words are the languages that the screens speak. Nil: the built-in ones.
+	Words *text.Catalogue
 	// Tap is told every tap on a control.
 	Tap func(kiosk.Tap)
 	// Desk returns what staff's screen tells, once a second while it is shown.
@@ -115,6 +118,9 @@ func (o Options) filled() Options {
 	if o.Theme == nil {
 		o.Theme = func(kiosk.SessionID) *theme.Theme { return theme.Default() }
 	}
+	if o.Words == nil {
+		o.Words = text.BuiltIn()
+	}
 	if o.Drawn == nil {
 		o.Drawn = func(kiosk.View) {}
 	}
@@ -130,6 +136,7 @@ func (o Options) filled() Options {
 
 // adjust makes s what o asks for.
 func (o Options) adjust(s *screens.Screens) {
+	s.Speak(o.Words)
 	s.SetDesk(o.Desk)
 	s.SetWidth(o.Millimetres)
 	s.SetScan(o.Scan)

@@ -280,7 +280,7 @@ func (d *demo) event(e kiosk.Event) {
 	words := e.Text
 	switch e.Kind {
 	case kiosk.EventHint:
-		words = fmt.Sprintf("%-20s %q", e.Text, text.Hint(kiosk.Locale(d.locale), kiosk.Hint(e.Text)))
+		words = fmt.Sprintf("%-20s %q", e.Text, text.Of(kiosk.Locale(d.locale)).Hint(kiosk.Hint(e.Text)))
 	case kiosk.EventAgain:
 		words = "try again, " + e.Text
 	case kiosk.EventSaved:

@@ -113,6 +113,11 @@ or compact. Of several records the last that could not be retried counts.`,
 			more: drainHelp, flags: drainFlags,
 		},
 		{
+			name: "volume", args: "[status | mount DEVICE | fallback | clear] [flags]", summary: "tell what became of the data partition, and bring it up",
+			more:  volumeHelp,
+			flags: volumeFlags,
+		},
+		{
 			name: "update", args: "[status | check | apply [--wait TIME] | permit VERSION [--wait TIME]] [flags]", summary: "tell which version runs, and update it",
 			more: updateHelp, flags: updateFlags,
 		},
@@ -122,10 +127,15 @@ or compact. Of several records the last that could not be retried counts.`,
 		},
 		{
 			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
-			more: `CONTROL is one of switch (the other language), large, contrast, no_limit, ready,
+			more: `CONTROL is one of switch (another language), large, contrast, no_limit, ready,
 decline, cancel, help, done. One that is not on screen does nothing. Nobody can
 agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
-			flags: noFlags(touch),
+			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
+				locale := fs.String("locale", "", "of switch, the `language`; default English, or for who reads that, Indonesian")
+				return func(ctx context.Context, c call, args []string) error {
+					return touch(ctx, c, args, kiosk.Locale(*locale))
+				}
+			},
 		},
 		{
 			name: "unlock", args: "[flags]", summary: "serve again after too many failed sessions",
@@ -171,6 +181,10 @@ through states and schemes, L changes the language and O the orientation; a
 theme's file is read again whenever it changes. -sheet FILE writes a contact
 sheet instead.`,
 			flags: noFlags(story),
+		},
+		{
+			name: "language", args: "[template TAG | check FILE...] [flags]", summary: "begin the file of a further language, or check it",
+			more: languageHelp, flags: noFlags(languages),
 		},
 		{
 			name: "relay", args: "--key FILE --upstream URL [flags]", summary: "run the relay that opens what kiosks sealed for it",
@@ -262,7 +276,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&tokenFile, "token-file", "", "`file` with the user token; - reads standard input")
 	fs.StringVar(&l.BaseURL, "base-url", "", "the gateway; must be the configured one (`url`)")
 	fs.StringVar(&theme, "theme", string(kiosk.NoPreference), "`theme`: DARK_MODE, LIGHT_MODE, NO_PREFERENCE or HIGH_CONTRAST")
-	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
+	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id, en or another that the kiosk has")
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
 	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
 	fs.BoolVar(&l.HighContrast, "high-contrast", false, "begin in high contrast; the visitor can change it")
@@ -281,7 +295,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		if l.UserID, err = userID(c.in, l.UserID); err != nil {
 			return err
 		}
-		l.Theme, l.Locale = kiosk.Theme(theme), api.ParseLocale(locale)
+		l.Theme, l.Locale = kiosk.Theme(theme), kiosk.Locale(locale)
 		// A malformed launch is told as such also where no daemon runs.
 		if err = l.Validate(); err != nil {
 			return launchError(err)
@@ -372,7 +386,7 @@ func bookFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.StringVar(&b.CorrelationID, "correlation-id", "", "the partner's `id` of the session to come, never used before")
 	fs.StringVar(&b.UserID, "user-id", "", "the person's `id` at the partner; - reads standard input")
 	fs.StringVar(&b.UserIDType, "user-id-type", "", "what kind of id that is; default as configured (`type`)")
-	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id or en")
+	fs.StringVar(&locale, "locale", string(kiosk.Indonesian), "`language`: id, en or another that the kiosk has")
 	return func(ctx context.Context, c call, args []string) error {
 		if err := words(args); err != nil {
 			return err
@@ -381,7 +395,7 @@ func bookFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 		if b.UserID, err = userID(c.in, b.UserID); err != nil {
 			return err
 		}
-		b.Locale = api.ParseLocale(locale)
+		b.Locale = kiosk.Locale(locale)
 		if err = api.ValidateBooking(b); err != nil {
 			return launchError(err)
 		}
@@ -411,11 +425,11 @@ func bookings(ctx context.Context, c call, args []string) error {
 	return printEach(c, all)
 }
 
-func touch(ctx context.Context, c call, args []string) error {
+func touch(ctx context.Context, c call, args []string, locale kiosk.Locale) error {
 	if err := words(args, "SESSION", "CONTROL"); err != nil {
 		return err
 	}
-	t := kiosk.Tap{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1])}
+	t := kiosk.Tap{Session: kiosk.SessionID(args[0]), Control: kiosk.Control(args[1]), Locale: locale}
 	if !slices.Contains(api.Touchable(), t.Control) {
 		return usage("%q is no control that staff may use: see kioskctl help tap", args[1])
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"livekiosk/kiosk"
-	"livekiosk/kiosk/api"
 	"livekiosk/ui/text"
 )
 
@@ -61,7 +60,7 @@ func commissionFlags(fs *flag.FlagSet) func(context.Context, call, []string) err
 	fs.IntVar(&f.height, "height", 0, "of the lens over the floor, in `cm`")
 	fs.DurationVar(&f.delay, "delay", 3*time.Second, "`time` to walk up, before each step")
 	fs.DurationVar(&f.within, "within", time.Minute, "`time` until a step is given up")
-	fs.StringVar(&f.locale, "locale", string(kiosk.Indonesian), "`language` of the screen and of what is wrong: id or en")
+	fs.StringVar(&f.locale, "locale", string(kiosk.Indonesian), "`language` of the screen and of what is wrong: id, en or another that the kiosk has; this command says it in id or en")
 	fs.BoolVar(&f.consent, "i-have-their-consent", false, "whoever is in front of the camera has agreed")
 	return func(ctx context.Context, c call, args []string) error {
 		if len(args) > 0 && args[0] == "show" {
@@ -144,9 +143,10 @@ func (f commissioning) steps(ctx context.Context, c call) ([]kiosk.Step, error) 
 
 // do does one step.
 func (f commissioning) do(ctx context.Context, c call, step kiosk.Step) error {
-	l := api.ParseLocale(f.locale)
+	l := kiosk.Locale(f.locale)
+	say := spoken(l)
 	if !c.json {
-		if err := c.print(nil, fmt.Sprintf("%-10s  %s", step, text.Instruction(l, step))); err != nil {
+		if err := c.print(nil, fmt.Sprintf("%-10s  %s", step, say.Instruction(step))); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func (f commissioning) do(ctx context.Context, c call, step kiosk.Step) error {
 			return nil
 		}
 		said = r.Note
-		return c.print(nil, fmt.Sprintf("%-10s  %s", "", text.Note(l, r.Note)))
+		return c.print(nil, fmt.Sprintf("%-10s  %s", "", say.Note(r.Note)))
 	})
 	if ctx.Err() != nil {
 		return &exitError{exitLater, errors.New("interrupted: what was passed is kept; go on with kioskctl commission --missing")}
@@ -171,7 +171,7 @@ func (f commissioning) do(ctx context.Context, c call, step kiosk.Step) error {
 	if err != nil {
 		return c.explain(err)
 	}
-	if err := c.print(r, readingText(l, r)); err != nil {
+	if err := c.print(r, readingText(say, r)); err != nil {
 		return err
 	}
 	if !r.Passed {
@@ -183,13 +183,21 @@ func (f commissioning) do(ctx context.Context, c call, step kiosk.Step) error {
 	return nil
 }
 
+// spoken is the built-in language for a locale.
+func spoken(l kiosk.Locale) *text.Language {
+	if own, is := text.BuiltIn().Match(l); is {
+		l = own
+	}
+	return text.Of(l)
+}
+
 // readingText is how a step ended.
-func readingText(l kiosk.Locale, r kiosk.Reading) string {
+func readingText(say *text.Language, r kiosk.Reading) string {
 	verdict := "passed"
 	if !r.Passed {
 		verdict = "NOT PASSED"
 	}
-	if note := text.Note(l, r.Note); note != "" {
+	if note := say.Note(r.Note); note != "" {
 		verdict += ": " + note
 	}
 	if cm := r.Figures["try_cm"]; cm > 0 {
@@ -230,7 +238,7 @@ func commissionedText(all kiosk.Commissioned) string {
 			}
 			line = figuresLine(r.Figures)
 			if r.Note != kiosk.NoNote {
-				line = strings.TrimSuffix(text.Note(kiosk.English, r.Note)+"; "+line, "; ")
+				line = strings.TrimSuffix(text.Of(kiosk.English).Note(r.Note)+"; "+line, "; ")
 			}
 		}
 		fmt.Fprintf(&b, "%-10s  %s\n", s, line)

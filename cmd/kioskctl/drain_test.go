@@ -124,7 +124,7 @@ func TestDrain(t *testing.T) {
 func TestADrainThatIsInterruptedIsTakenBack(t *testing.T) {
 	k, path := &fakeKiosk{tub: tub{water: water{looks: -1, left: api.LeftStoring}}}, filepath.Join(t.TempDir(), "s")
 	stop := serve(t, k, path)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	code, _, errs := kioskctl(ctx, nil, "", "--socket", path, "drain")
 	stop()

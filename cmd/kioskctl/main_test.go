@@ -421,7 +421,7 @@ func TestMalformedCommandLines(t *testing.T) {
 			"",
 			"launch: --token-file (or --token) and --user-id are both missing: give one of them (2206)",
 		},
-		{"a launch in a language nobody speaks", []string{"launch", "--correlation-id", "c", "--user-id", "u", "--locale", "fr"}, "", "launch: --locale must be id or en (2201)"},
+		{"a launch in what is no language", []string{"launch", "--correlation-id", "c", "--user-id", "u", "--locale", "f?"}, "", "launch: --locale must be a language tag such as id or en (2201)"},
 		{
 			"a launch with a theme that does not exist",
 			[]string{"launch", "--correlation-id", "c", "--user-id", "u", "--theme", "PINK"},
@@ -431,7 +431,7 @@ func TestMalformedCommandLines(t *testing.T) {
 		{"a user id with a space", []string{"launch", "--correlation-id", "c", "--user-id", "SECRET u"}, "", "launch: --user-id has a character that cannot stand in an HTTP header (2201)"},
 		{"a booking of nobody", []string{"book", "--correlation-id", "c"}, "", "book: --user-id is missing (2206)"},
 		{"a booking of a person from an empty input", []string{"book", "--correlation-id", "c", "--user-id", "-"}, "\n", "book: --user-id: it holds no user id"},
-		{"a booking in a language nobody speaks", []string{"book", "--correlation-id", "c", "--user-id", "u", "--locale", "fr"}, "", "book: --locale must be id or en (2201)"},
+		{"a booking in what is no language", []string{"book", "--correlation-id", "c", "--user-id", "u", "--locale", "f?"}, "", "book: --locale must be a language tag such as id or en (2201)"},
 		{"a booking to be taken back that is missing", []string{"unbook"}, "", "unbook: CORRELATION-ID is missing"},
 		{
 			"a token and a user id from one input",

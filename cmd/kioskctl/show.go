@@ -126,6 +126,16 @@ func statusText(s api.Status, now time.Time) string {
 			name = ""
 		}
 	}
+	if len(s.Languages) > 2 || s.LanguageProblems > 0 {
+		var names []string
+		for _, l := range s.Languages {
+			names = append(names, fmt.Sprintf("%s (%s)", l.Name, l.Locale))
+		}
+		line("speaks", strings.Join(names, ", "))
+		if n := s.LanguageProblems; n > 0 {
+			line("", fmt.Sprintf("%d texts or files of languages are not used: see the log, and kioskctl language check", n))
+		}
+	}
 	line("queue", queue)
 	switch s.Mode {
 	case "":
@@ -155,6 +165,12 @@ func statusText(s api.Status, now time.Time) string {
 	}
 	if s.Quarantined != "" {
 		line("alarm", "a damaged outbox was moved to "+s.Quarantined+": captures may be in it that nobody delivers; tell the fleet's administrators")
+	}
+	if v := s.Volume; v != nil && v.State == "volatile" {
+		line("alarm", "the data partition is not there ("+v.Cause+"): nothing is kept, and what lies on it is not delivered; see kioskctl volume")
+	}
+	if v := s.Volume; v != nil && v.Losses > 0 {
+		line("alarm", "the data partition was "+v.State+": captures may be lost; see kioskctl volume")
 	}
 	if s.Orphans > 0 {
 		line("alarm", fmt.Sprintf("%d records are sealed for another device key and cannot be delivered: bring that key back, or tell the fleet's administrators", s.Orphans))

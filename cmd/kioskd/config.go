@@ -123,6 +123,7 @@ type DisplayConfig struct {
 	Width       int      `toml:"width"`        // headless: pixels
 	Height      int      `toml:"height"`       // headless: pixels
 	Theme       string   `toml:"theme"`        // file: what the screens look like; "": the product's own
+	Languages   string   `toml:"languages"`    // folder: a file for each that is not built in; "": see languagesPath
 	Out         string   `toml:"out"`          // headless: folder of the screens as PNG; "" keeps none
 	Script      []string `toml:"script"`       // controls that are tapped by themselves: for demonstrations
 	ScriptDelay duration `toml:"script_delay"` // how long a screen stands before such a tap
@@ -158,6 +159,7 @@ type SoundConfig struct {
 type StateConfig struct {
 	Dir    string `toml:"dir"`
 	Traces int    `toml:"traces"` // how many sessions' traces are kept
+	Volume string `toml:"volume"` // folder of the report on the data partition; none there: the board has no such partition
 }
 
 // QueueConfig bounds the outbox.
@@ -220,7 +222,7 @@ func defaults() Config {
 		Panel:   defaultPanel(),
 		Display: DisplayConfig{Mode: "auto", Width: 720, Height: 1280, ScriptDelay: duration(1500 * time.Millisecond)},
 		Sound:   SoundConfig{On: true},
-		State:   StateConfig{Dir: stateDir(), Traces: 50},
+		State:   StateConfig{Dir: stateDir(), Traces: 50, Volume: "/run/kioskd-volume"},
 		Queue:   QueueConfig{MaxRecords: 1000, MaxBytes: 2 << 30, MaxBookings: 500, MaxAge: duration(longestAge)},
 		Keys:    KeysConfig{Store: autoKeys, KEM: string(seal.X25519)},
 		Models:  ModelsConfig{Dir: models.Dir(), Bundles: "/var/lib/kioskd-update/models"},

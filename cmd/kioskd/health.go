@@ -81,6 +81,9 @@ func (d *daemon) screenHealth() api.Check {
 	if !d.views.began() {
 		return bad("screen", "nothing was drawn yet")
 	}
+	if n := unused(d.amiss); n > 0 {
+		return tolerated("screen", "drawn; of the languages, %d texts or files are not used: see the log", n)
+	}
 	return ok("screen", "drawn")
 }
 

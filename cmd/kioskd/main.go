@@ -151,6 +151,7 @@ func configure(args []string, out io.Writer) (c Config, do func(context.Context,
 	set("screens", "headless: `folder` for the screens as PNG", func(v string) { c.Display.Out = v })
 	set("script", "controls tapped by themselves, for composed clips only: `agree,done`", func(v string) { c.Display.Script = strings.Split(v, ",") })
 	var badSize error
+	set("languages", "`folder` of further languages, such as jv.json", func(v string) { c.Display.Languages = v })
 	set("size", "headless: `WIDTHxHEIGHT` in pixels", func(v string) {
 		w, h, _ := strings.Cut(v, "x")
 		var wrong, bad error

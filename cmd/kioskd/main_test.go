@@ -31,6 +31,7 @@ import (
 type lab struct {
 	t                     *testing.T
 	state, models, socket string
+	env                   []string // of a daemon in a process of its own, beside this process's
 }
 
 func newLab(t *testing.T) *lab {
@@ -329,7 +330,7 @@ func (l *lab) start(more ...string) *daemonUnderTest {
 // await polls the status until ok holds.
 func (d *daemonUnderTest) await(what string, ok func(api.Status) bool) api.Status {
 	d.t.Helper()
-	return d.awaitFor(40*time.Second, what, ok)
+	return d.awaitFor(2*time.Minute, what, ok)
 }
 
 // awaitFor is await with another patience.

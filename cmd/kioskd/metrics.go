@@ -20,6 +20,7 @@ import (
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
 	"livekiosk/queue/deliver"
+	"livekiosk/systemd/volume"
 )
 
 // A metricsSource is what the metrics are read from at each scrape. Its
@@ -45,6 +46,9 @@ type metricsSource struct {
 	// how many records are sealed for a device key that is not here.
 	Alarms func() (quarantined string, orphans int)
 
+	// Volume is what became of the data partition; nil where there is none.
+	Volume func() *api.VolumeStatus
+
 	// Skew returns how far the kiosk's clock is ahead of the gateway's, and
 	// false until the gateway has told its time.
 	Skew func() (time.Duration, bool)
@@ -68,6 +72,9 @@ type metricsSource struct {
 		Missed() uint64
 		Tamper() kiosk.Tamper
 	}
+
+	// Unused is how many texts and files of languages are not used.
+	Unused int
 
 	Log *slog.Logger // of scrapes that fail
 }
@@ -239,6 +246,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, f := range kiosk.Faults() {
 		s.gauge("kiosk_fault", "1 while the fault keeps the kiosk out of service.", flag01(standing[f]), "fault", string(f))
 	}
+	s.gauge("kiosk_language_problems", "Texts and files of languages that are not used, since they are wrong or missing.", float64(m.src.Unused))
 }
 
 func (m *metrics) collectDelivery(s scrape) {
@@ -287,6 +295,12 @@ func (m *metrics) collectOutbox(s scrape) {
 	moved, orphans := m.src.Alarms()
 	s.gauge("kiosk_outbox_quarantined", "1 if a damaged outbox was moved aside: captures may be in it that nobody delivers.", flag01(moved != ""))
 	s.gauge("kiosk_outbox_orphan_records", "Records that are sealed for a device key which is not here, and cannot be delivered.", float64(orphans))
+	if v := m.src.Volume(); v != nil {
+		for _, state := range []volume.State{volume.Ready, volume.Repaired, volume.Formatted, volume.Volatile} {
+			s.gauge("kiosk_volume_state", "1 for what became of the data partition at this boot.", flag01(v.State == string(state)), "state", string(state))
+		}
+		s.gauge("kiosk_volume_losses", "Times that something on the data partition may have been lost and nobody has taken note of it yet.", float64(v.Losses))
+	}
 	if err == nil {
 		type sum struct {
 			records int

@@ -30,6 +30,7 @@ type fakeSource struct {
 	erased   []kiosk.Erasure // newest first
 	moved    string          // the outbox that was quarantined
 	orphans  int
+	volume   *api.VolumeStatus
 	unread   error // of the outbox
 	skew     *time.Duration
 	cam      camera.Stats
@@ -51,6 +52,7 @@ func (f *fakeSource) metrics() *metrics {
 		Bookings: func(context.Context) ([]kiosk.Booking, error) { return f.bookings, f.unread },
 		Erasures: func(context.Context) ([]kiosk.Erasure, error) { return f.erased, f.unread },
 		Alarms:   func() (string, int) { return f.moved, f.orphans },
+		Volume:   func() *api.VolumeStatus { return f.volume },
 		Skew: func() (time.Duration, bool) {
 			if f.skew == nil {
 				return 0, false
@@ -125,6 +127,7 @@ func TestMetricsMove(t *testing.T) {
 		},
 		bookings: []kiosk.Booking{{CorrelationID: "SECRET", Token: kiosk.UserToken{Expires: now}}, {UserID: "SECRET"}},
 		orphans:  3,
+		volume:   &api.VolumeStatus{State: "formatted", Losses: 2},
 		skew:     &skew, cam: camera.Stats{Frames: 100, Skipped: 22, Unwanted: 2, Reopened: 3, Resets: 1, Rate: 29.5},
 		device: v4l2.Stats{Flawed: 8, Short: 6, Corrupt: 5, Stale: 4, Starved: 2}, faults: []kiosk.Fault{kiosk.CameraFault},
 		latched: true, lines: []kiosk.Line{{Role: kiosk.RingLine, Name: "SECRET", State: kiosk.LineOwned}, {Role: kiosk.HelpLine, State: kiosk.LineHeld, Holder: "SECRET"}},
@@ -147,7 +150,7 @@ func TestMetricsMove(t *testing.T) {
 		`kiosk_service_out{service="gateway"} 1`, `kiosk_service_out{service="store"} 0`, `kiosk_service_failures{service="gateway"} 14`,
 		`kiosk_service_outages_total{service="gateway"} 2`, `kiosk_service_trouble{service="gateway",trouble="dns"} 1`,
 		`kiosk_service_trouble{service="gateway",trouble="timeout"} 0`, `kiosk_service_outage_age_seconds{service="partner"} 0`,
-		`kiosk_outbox_readable 1`, `kiosk_outbox_quarantined 0`, `kiosk_outbox_orphan_records 3`, `kiosk_outbox_records{state="queued"} 2`, `kiosk_outbox_size_bytes{state="queued"} 500`,
+		`kiosk_outbox_readable 1`, `kiosk_outbox_quarantined 0`, `kiosk_outbox_orphan_records 3`, `kiosk_volume_state{state="formatted"} 1`, `kiosk_volume_state{state="ready"} 0`, `kiosk_volume_losses 2`, `kiosk_outbox_records{state="queued"} 2`, `kiosk_outbox_size_bytes{state="queued"} 500`,
 		`kiosk_outbox_records{state="dead"} 1`, `kiosk_outbox_records{state="confirmed"} 0`, `kiosk_outbox_review_records 1`,
 		`kiosk_bookings{token="fetched"} 1`, `kiosk_bookings{token="missing"} 1`, `kiosk_clock_skew_seconds -90`,
 		`kiosk_camera_exposure_stops -0.5`, `kiosk_camera_exposure_corrections_total 3`, `kiosk_camera_frames_total 100`, `kiosk_camera_dropped_frames_total{reason="driver"} 1`, `kiosk_camera_dropped_frames_total{reason="unwanted"} 2`,

@@ -40,7 +40,7 @@ func TestAMountTurnsScreenAndFramesAndIsRecorded(t *testing.T) {
 		d.close(context.WithoutCancel(ctx))
 	}()
 	d.camera.Want(true)
-	within, stop := context.WithTimeout(ctx, 20*time.Second)
+	within, stop := context.WithTimeout(ctx, 90*time.Second)
 	defer stop()
 	f, err := d.latest.Take(within)
 	if err != nil {

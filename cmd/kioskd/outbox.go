@@ -91,6 +91,9 @@ func (o *outbox) start(ctx context.Context) error {
 }
 
 func (o *outbox) try(ctx context.Context) (*queue.Queue, error) {
+	if err := o.c.durable(); err != nil {
+		return nil, err
+	}
 	options, err := o.options()
 	if err != nil {
 		return nil, err
@@ -352,6 +355,9 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	if _, err := c.Display.look(ctx, log); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if err := c.checkLanguages(ctx, log); err != nil {
+		return err
 	}
 	relay, err := c.Relay.open()
 	if err != nil {

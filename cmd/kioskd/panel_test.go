@@ -96,7 +96,9 @@ type counter struct{ put int }
 func (c *counter) Put(context.Context, *kiosk.Submission) error      { c.put++; return nil }
 func (c *counter) Admit(context.Context) error                       { return nil }
 func (c *counter) Used(context.Context, string) (used bool, _ error) { return false, nil }
-func (c *counter) JPEG(*kiosk.Frame) (copied []byte, _ error)        { return []byte("face"), nil }
+func (c *counter) JPEG(*kiosk.Frame) (copied []byte, _ error) {
+	return make([]byte, kiosk.EvidenceMin), nil
+}
 
 // TestWhatThePanelDoesToASession presses the buttons and opens the case of a
 // daemon that is only a station.

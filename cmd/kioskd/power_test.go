@@ -41,7 +41,7 @@ func TestALowBatteryClosesTheKiosk(t *testing.T) {
 	var g errgroup.Group
 	g.Go(func() error { return d.station.Run(ctx) })
 	g.Go(func() error { return d.power(ctx) })
-	patience := time.After(40 * time.Second)
+	patience := time.After(90 * time.Second)
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		if s := d.station.State(); s.Power && s.Away && s.Phase == flow.OutOfService {
 			break

@@ -40,7 +40,7 @@ func (l *lab) spawn(command []string, more ...string) *processUnderTest {
 	d := &daemonUnderTest{t: l.t, client: api.NewClient(l.socket), socket: l.socket, log: &lockedBuffer{}}
 	cmd := exec.Command(command[0], append(command[1:], l.args(more...)...)...)
 	cmd.Dir, cmd.Stderr = l.t.TempDir(), d.log
-	cmd.Env = append(os.Environ(), "GOTRACEBACK=crash") // have Go ask for a core, too
+	cmd.Env = append(append(os.Environ(), "GOTRACEBACK=crash"), l.env...) // have Go ask for a core, too
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (c Config) rehearse(ctx context.Context, a *inference.Analyser, dec *camera
 	if r.station, err = station.New(station.Options{
 		Policy: own.policy(), Outbox: box, Evidence: camera.NewEvidence(jpeg.NewEncoder()),
 		Now:   func() time.Duration { return time.Duration(r.now.Load()) },
-		Watch: r.watch.Store, Show: func(k kiosk.View) { r.view.Store(&k) }, Emit: r.note, Consent: text.ConsentHash,
+		Watch: r.watch.Store, Show: func(k kiosk.View) { r.view.Store(&k) }, Emit: r.note, Consent: func(l kiosk.Locale) string { return text.Of(l).ConsentHash() },
 		Gateway: own.Gateway.BaseURL, UserType: own.Gateway.UserIDType, Facts: map[string]string{"version": version, "trust": "test"}, Log: log,
 	}); err != nil {
 		return err

@@ -76,11 +76,12 @@ func (l *lock) Open(_ context.Context, digits string) error {
 // A register knows who is expected, by the codes of their bookings.
 type register struct {
 	bookings api.Bookings
+	match    func(kiosk.Locale) (kiosk.Locale, bool)
 	guard    *pin.Guard
 }
 
-func newRegister(b api.Bookings) *register {
-	return &register{b, &pin.Guard{Now: sinceBoot, Most: time.Minute, Many: true}}
+func newRegister(b api.Bookings, match func(kiosk.Locale) (kiosk.Locale, bool)) *register {
+	return &register{b, match, &pin.Guard{Now: sinceBoot, Most: time.Minute, Many: true}}
 }
 
 // Expected implements station.Register. A code of two bookings is nobody's.
@@ -102,7 +103,11 @@ func (g *register) Expected(ctx context.Context, code string) (kiosk.Launch, err
 		return kiosk.Launch{}, kiosk.ErrNoBooking
 	}
 	b := found[0]
-	return kiosk.Launch{CorrelationID: b.CorrelationID, UserID: b.UserID, UserIDType: b.UserIDType, Locale: b.Locale, Theme: kiosk.NoPreference}, nil
+	locale, spoken := g.match(b.Locale)
+	if !spoken { // any more
+		locale = kiosk.Indonesian
+	}
+	return kiosk.Launch{CorrelationID: b.CorrelationID, UserID: b.UserID, UserIDType: b.UserIDType, Locale: locale, Theme: kiosk.NoPreference}, nil
 }
 
 // A desk is what staff's screen tells. It is looked up beside the display, which

@@ -9,6 +9,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/pin"
+	"livekiosk/ui/text"
 )
 
 // keep writes what is kept of a PIN, made for a test's price.
@@ -74,7 +75,7 @@ func (b *book) Unbook(context.Context, string) error              { return b.err
 func (b *book) Bookings(context.Context) ([]kiosk.Booking, error) { return b.all, b.err }
 func (b *book) expected(t *testing.T, code string) (kiosk.Launch, error) {
 	t.Helper()
-	return newRegister(b).Expected(t.Context(), code)
+	return newRegister(b, text.BuiltIn().Match).Expected(t.Context(), code)
 }
 
 func TestACodeNamesOneBooking(t *testing.T) {
@@ -103,7 +104,7 @@ func TestACodeNamesOneBooking(t *testing.T) {
 }
 
 func TestCodesCannotBeTriedForLong(t *testing.T) {
-	g := newRegister(&book{})
+	g := newRegister(&book{}, text.BuiltIn().Match)
 	var paused bool
 	for range 6 {
 		_, err := g.Expected(t.Context(), "00000000")

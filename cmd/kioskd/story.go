@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ const watch = 300 * time.Millisecond
 // A story is what to show, and how.
 type story struct {
 	theme  string
+	words  string
+	pseudo bool
 	sheet  string
 	frames int
 	size   image.Point
@@ -53,10 +56,11 @@ func parseStory(mode string, args []string, out io.Writer) (s story, err error) 
 	fs := flag.NewFlagSet("kioskd "+mode, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&s.theme, "theme", "", "`file` of a theme; it is read again whenever it changes")
+	fs.StringVar(&s.words, "languages", "", "`folder` of further languages; they are read again whenever one changes")
 	size := fs.String("size", "720x1280", "`WIDTHxHEIGHT` in pixels")
 	only := fs.String("states", "", "only states whose name this `regexp` matches")
 	scheme := fs.String("scheme", "", "only this `scheme`: LIGHT_MODE, DARK_MODE or HIGH_CONTRAST")
-	locale := fs.String("locale", "", "only this `language`")
+	locale := fs.String("locale", "", "only this `language`; en-XA is English with accents, a third longer")
 	s.tiles = ui.Sheet{Gap: 8}
 	if mode == storyFlag {
 		fs.StringVar(&s.sheet, "sheet", "", "write a contact sheet to this PNG `file`, and open no window")
@@ -82,8 +86,6 @@ func parseStory(mode string, args []string, out io.Writer) (s story, err error) 
 		err = fmt.Errorf("-size: want a size such as 720x1280, have %q", *size)
 	case *scheme != "" && !slices.Contains(theme.Schemes(), kiosk.Theme(*scheme)):
 		err = fmt.Errorf("-scheme: %q is none of LIGHT_MODE, DARK_MODE, HIGH_CONTRAST", *scheme)
-	case *locale != "" && !slices.Contains(text.Locales(), kiosk.Locale(*locale)):
-		err = fmt.Errorf("-locale: %q is none of %v", *locale, text.Locales())
 	case mode == storyFlag && (s.tiles.Columns < 1 || s.tiles.Shrink < 1 || s.tiles.Shrink > 16):
 		err = errors.New("-columns and -shrink: want at least 1, and at most 16 of the latter")
 	case mode == reportFlag && s.frames < 1:
@@ -92,7 +94,8 @@ func parseStory(mode string, args []string, out io.Writer) (s story, err error) 
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	s.book = ui.Book{Schemes: theme.Schemes(), Locales: text.Locales()}
+	s.pseudo = kiosk.Locale(*locale) == text.PseudoLocale
+	s.book = ui.Book{Schemes: theme.Schemes()}
 	if *scheme != "" {
 		s.book.Schemes = []kiosk.Theme{kiosk.Theme(*scheme)}
 	}
@@ -121,8 +124,15 @@ func tell(ctx context.Context, mode string, args []string, out io.Writer, log *s
 	if err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
+	words := s.speak(ctx, log)
+	if l := s.book.Locales; l != nil && !slices.Contains(words.Locales(), l[0]) {
+		return fmt.Errorf("%w: -locale: %q is none of %v", errUsage, l[0], words.Locales())
+	}
 	if mode == storyFlag && s.sheet == "" {
-		return s.leaf(ctx, look, log)
+		return s.leaf(ctx, look, words, log)
+	}
+	if s.book.Locales == nil {
+		s.book.Locales = words.Locales()
 	}
 	r, err := ui.NewRenderer(s.size)
 	if err != nil {
@@ -130,6 +140,7 @@ func tell(ctx context.Context, mode string, args []string, out io.Writer, log *s
 	}
 	defer r.Close()
 	r.Wear(look)
+	r.Speak(words)
 	if mode == reportFlag {
 		return s.report(r, out)
 	}
@@ -148,39 +159,66 @@ func tell(ctx context.Context, mode string, args []string, out io.Writer, log *s
 	return nil
 }
 
-// leaf shows the book in a window, in what the theme's file says at the time.
-func (s story) leaf(ctx context.Context, first *theme.Theme, log *slog.Logger) error {
+// speak returns the languages of the story.
+func (s story) speak(ctx context.Context, log *slog.Logger) *text.Catalogue {
+	words, _ := Config{Display: DisplayConfig{Languages: s.words}}.languages(ctx, log)
+	if s.pseudo {
+		words = words.With(text.Pseudo())
+	}
+	return words
+}
+
+// leaf shows the book in a window, in what the theme's file and those of the
+// languages say at the time.
+func (s story) leaf(ctx context.Context, first *theme.Theme, words *text.Catalogue, log *slog.Logger) error {
 	var look atomic.Pointer[theme.Theme]
+	var spoken atomic.Pointer[text.Catalogue]
 	look.Store(first)
+	spoken.Store(words)
 	changed := make(chan struct{}, 1)
-	if s.theme != "" {
-		go func() {
-			t := time.NewTicker(watch)
-			defer t.Stop()
-			for last := stamp(s.theme); ; {
-				select {
-				case <-ctx.Done():
-					return
-				case <-t.C:
-				}
-				now := stamp(s.theme)
-				if now == last {
-					continue
-				}
-				last = now
-				display := DisplayConfig{Theme: s.theme}
-				th, err := display.look(ctx, log)
-				if err != nil {
-					log.WarnContext(ctx, "theme not taken: the last one stays", slog.Any("err", err))
-					continue
-				}
-				log.InfoContext(ctx, "theme read again", slog.String("theme", th.Name))
-				look.Store(th)
+	go func() {
+		t := time.NewTicker(watch)
+		defer t.Stop()
+		seen, heard := stamp(s.theme), stamps(s.words)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+			if now := stamps(s.words); now != heard {
+				heard = now
+				spoken.Store(s.speak(ctx, log)) // of what is wrong it tells
+				log.InfoContext(ctx, "languages read again")
 				hint(changed)
 			}
-		}()
+			now := stamp(s.theme)
+			if s.theme == "" || now == seen {
+				continue
+			}
+			seen = now
+			display := DisplayConfig{Theme: s.theme}
+			th, err := display.look(ctx, log)
+			if err != nil {
+				log.WarnContext(ctx, "theme not taken: the last one stays", slog.Any("err", err))
+				continue
+			}
+			log.InfoContext(ctx, "theme read again", slog.String("theme", th.Name))
+			look.Store(th)
+			hint(changed)
+		}
+	}()
+	return s.book.Leaf(ctx, s.size, func() (*theme.Theme, *text.Catalogue) { return look.Load(), spoken.Load() }, changed)
+}
+
+// stamps tells one state of a folder's files from another; "" of no folder.
+func stamps(dir string) string {
+	files, _ := os.ReadDir(dir) // what cannot be read is told when it is read
+	all := ""
+	for _, f := range files {
+		all += f.Name() + stamp(filepath.Join(dir, f.Name()))
 	}
-	return s.book.Leaf(ctx, s.size, look.Load, changed)
+	return all
 }
 
 // stamp tells one state of a file from another.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"image/png"
 	"log/slog"
 	"os"
@@ -29,6 +30,38 @@ func TestStoryWritesAContactSheet(t *testing.T) {
 	// Two states in two languages: three pictures of 160x240 and one beneath.
 	if size := m.Bounds().Max; size.X != 3*168+8 || size.Y != 2*248+8 {
 		t.Errorf("the sheet is %v", size)
+	}
+}
+
+// A language that was dropped in is in the story, and the pseudo-language only
+// for who asks for it.
+func TestStoryIsToldInEveryLanguage(t *testing.T) {
+	l := newLab(t)
+	for _, c := range []struct {
+		name string
+		more []string
+		wide int // pictures
+	}{
+		{"dropped in", []string{"-languages", l.languages("jv", "Basa Jawa", nil)}, 3},
+		{"pseudo", []string{"-locale", "en-XA"}, 1},
+	} {
+		sheet := filepath.Join(t.TempDir(), "sheet.png")
+		args := append([]string{"-story", "-sheet", sheet, "-states", "^idle$", "-scheme", "LIGHT_MODE", "-size", "320x480", "-columns", "9", "-shrink", "2"}, c.more...)
+		var log bytes.Buffer
+		if code := run(t.Context(), args, &log); code != exitOK {
+			t.Fatalf("%s: exit code %d\n%s", c.name, code, log.String())
+		}
+		f, err := os.Open(sheet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := png.DecodeConfig(f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if m.Width != c.wide*168+8 {
+			t.Errorf("%s: the sheet is %d wide, want %d pictures", c.name, m.Width, c.wide)
+		}
 	}
 }
 

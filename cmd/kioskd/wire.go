@@ -95,6 +95,8 @@ type daemon struct {
 	views   *views
 	voice   *sound.Voice // nil: nothing is heard
 	theme   *theme.Theme
+	spoken  *text.Catalogue
+	amiss   []text.Problem // with the languages' files
 	clock   *clock
 	metrics *metrics
 	sys     string // where sysfs is; "" but in tests
@@ -124,6 +126,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	if d.theme, err = c.Display.look(ctx, log); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
+	d.spoken, d.amiss = c.languages(ctx, log)
 	var begin flow.State
 	if d.loaded, err = models.Open(ctx, c.Models.Dir); err != nil {
 		begin.Model = true
@@ -136,6 +139,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		d.by.hashes = d.loaded.Hashes
 	}
 	c.tellKeyStore(ctx, log)
+	c.tellVolume(ctx, log)
 	if d.relay, err = c.Relay.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
@@ -161,7 +165,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	d.metrics = newMetrics(metricsSource{
 		Version: version, Delivery: d.delivery, Entries: d.outbox.Entries, Bookings: d.outbox.Bookings,
-		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms,
+		Erasures: d.outbox.Erasures, Alarms: d.outbox.alarms, Volume: c.volume,
 		Skew: d.clock.skew,
 		Camera: func() (camera.Stats, v4l2.Stats, uint64) {
 			return d.camera.Stats(), d.source.status().Stats, d.latest.Skipped()
@@ -170,6 +174,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 		Exposure: func() exposure.Status { return d.light.Status() },
 		Faults:   func() []kiosk.Fault { return d.station.State().Faults() },
 		Panel:    d.panel,
+		Unused:   unused(d.amiss),
 		Log:      log,
 	})
 	d.decoder = &camera.Decoder{JPEG: jpeg.NewDecoder()}
@@ -184,8 +189,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	judged := d.adoption(policy, fact, nil)
 	if d.station, err = station.New(station.Options{
 		Policy: judged.Policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: text.ConsentHash,
-		Register: newRegister(d.outbox), Lock: newLock(c),
+		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
+		Register: newRegister(d.outbox, d.match), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(judged.Facts), Tally: d.bundles.tally,
 		Beat: d.dog.Part("station", 10*time.Second), Log: log,
@@ -223,7 +228,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	if d.server, err = api.New(api.Options{
 		Launcher: d.wizard, Commissioner: d.wizard, Queue: d.outbox, Bookings: d.outbox, Letters: letters{d.outbox, d.answered}, Ledger: d.outbox, Upkeep: d.outbox, Cameras: d.eyes, Panel: d.panel, Drainer: d, Toucher: d.station, Unlocker: d.station, Doctor: d,
-		Metrics: d.metrics, Log: d.events, Status: d.status,
+		Match: d.match, Metrics: d.metrics, Log: d.events, Status: d.status,
 		Listener: d.socket, Logger: log,
 	}); err != nil {
 		return nil, err
@@ -651,6 +656,7 @@ func (d *daemon) draw(ctx context.Context) error {
 		View:    d.views.current,
 		Drawn:   d.drawn,
 		Changed: d.views.changed,
+		Words:   d.spoken,
 		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },
 		Preview: func() (*image.RGBA, uint64) { return d.preview.Latest() },
 		Tap: func(t kiosk.Tap) {
@@ -683,9 +689,11 @@ func (d *daemon) status() api.Status {
 		Version: version, Phase: string(s.Phase), Faults: s.Faults(), SessionRunning: s.Session != "",
 		Ready: s.Phase != flow.OutOfService, UptimeSeconds: time.Since(d.began).Seconds(), Clock: d.clock.status(),
 	}
+	out.Languages, out.LanguageProblems = d.speaks(), unused(d.amiss)
 	out.KeyStore = string(d.c.keyStore().Kind)
 	out.Mode, out.RelayKey = d.c.Relay.mode(), fingerprint(d.relay)
 	out.Quarantined, out.Orphans = d.outbox.alarms()
+	out.Volume = d.c.volume()
 	out.Models = d.bundles.status()
 	out.Panel, out.Tamper = d.panel.Lines(), d.panel.Tamper()
 	stats, _ := d.delivery()

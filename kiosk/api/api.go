@@ -59,11 +59,16 @@ type Options struct {
 	Toucher      Toucher      // nil: the route of taps answers 501
 	Unlocker     Unlocker     // nil: the route of the lock answers 501
 	Doctor       Doctor       // nil: the routes of the health report answer 501
-	Log          *Events
-	Status       func() Status // called at each request, from any goroutine; Queue is filled in after it
-	Metrics      http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
-	Listener     net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
-	Logger       *slog.Logger  // nil: nothing is logged
+
+	// Match returns the language that the kiosk has for whoever asks for a
+	// locale, and whether it has one. Nil: Indonesian and English only.
+	Match func(kiosk.Locale) (kiosk.Locale, bool)
+
+	Log      *Events
+	Status   func() Status // called at each request, from any goroutine; Queue is filled in after it
+	Metrics  http.Handler  // Prometheus' text format, without personal data; nil: /metrics answers 404
+	Listener net.Listener  // where Run serves: see Listen; may be nil for a server that is only a handler
+	Logger   *slog.Logger  // nil: nothing is logged
 }
 
 // Validate reports the first required option that is missing.
@@ -98,6 +103,9 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
+	}
+	if o.Match == nil {
+		o.Match = builtIn
 	}
 	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), upkeep: make(chan struct{}, 1), closing: make(chan struct{})}
 	if s.log == nil {

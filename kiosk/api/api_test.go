@@ -524,7 +524,7 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "a locale that the kiosk does not speak", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","locale":"fr"}`, code: 400,
-			want: `{"message":"locale must be id or en","errorCode":"API","detailedErrorCode":2201,"field":"locale","retriable":false}`,
+			want: `{"message":"locale is no language of this kiosk: kioskctl status lists them","errorCode":"API","detailedErrorCode":2201,"field":"locale","retriable":false}`,
 		},
 		{
 			name: "an empty theme is not the default", route: "POST /v1/sessions", body: `{"correlationId":"c1","userId":"u","theme":""}`, code: 400,
@@ -609,6 +609,8 @@ func TestAnswers(t *testing.T) {
 		},
 		{name: "staff use a control", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/large", code: 204},
 		{name: "nobody agrees for a visitor", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/agree", code: 400, want: `{"message":"no control that staff may use for a visitor"}`},
+		{name: "staff choose a language", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/switch?locale=en_ID", code: 204},
+		{name: "staff choose what nobody speaks", before: running, route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/s1/taps/switch?locale=fr", code: 400, want: `{"message":"locale is no language of this kiosk"}`},
 		{name: "a control of nobody's session", route: "POST /v1/sessions/{id}/taps/{control}", path: "/v1/sessions/nobody/taps/large", code: 404, want: `{"message":"no such session"}`},
 		{
 			name: "a control of a session that has ended", before: ended(kiosk.Result{Status: kiosk.Completed}), route: "POST /v1/sessions/{id}/taps/{control}",
@@ -731,7 +733,9 @@ func TestAnswers(t *testing.T) {
 				w.kiosk.set(func() {
 					w.kiosk.alarm = func(s *api.Status) {
 						s.Quarantined, s.Orphans = "/var/lib/kioskd/outbox.db.bad-1", 3
+						s.Volume = &api.VolumeStatus{State: "volatile", Cause: "read_only", Losses: 1}
 						s.Panel = []kiosk.Line{{Role: kiosk.TamperLine, Name: "CASE", Chip: "gpiochip0", Direction: kiosk.LineIn, State: kiosk.LineOwned, On: new(true)}}
+						s.Languages, s.LanguageProblems = []api.Language{{Locale: "id", Name: "Bahasa Indonesia"}}, 1
 						s.Tamper = kiosk.Tamper{Latched: true, Opened: time.Unix(0, 0), Cleared: time.Unix(0, 0), By: "uid 7"}
 						s.KeyStore, s.Mode, s.RelayKey = "file", "relay", "0123456789abcdef0123456789abcdef"
 						s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOut, Trouble: kiosk.TroubleDNS, Since: time.Unix(0, 0), Failures: 2}}

@@ -29,7 +29,7 @@ type Bookings interface {
 
 // decodeBooking reads a booking as strictly as a launch. Its errors are
 // *kiosk.LaunchError and never repeat a value.
-func decodeBooking(body []byte) (kiosk.Booking, error) {
+func (s *Server) decodeBooking(body []byte) (kiosk.Booking, error) {
 	b := kiosk.Booking{Locale: kiosk.Indonesian}
 	var locale string
 	given, err := decode(body, "booking", map[string]any{
@@ -42,9 +42,16 @@ func decodeBooking(body []byte) (kiosk.Booking, error) {
 		return b, err
 	}
 	if given["locale"] {
-		b.Locale = ParseLocale(locale)
+		b.Locale = kiosk.Locale(locale)
 	}
-	return b, ValidateBooking(b)
+	if err := ValidateBooking(b); err != nil {
+		return b, err
+	}
+	var spoken bool
+	if b.Locale, spoken = s.o.Match(b.Locale); !spoken {
+		return b, noLanguage()
+	}
+	return b, nil
 }
 
 // maxID bounds the user id of a booking, and its type, bytes: more than one
@@ -78,7 +85,7 @@ func (s *Server) postBooking(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer clear(body)
-	b, err := decodeBooking(body)
+	b, err := s.decodeBooking(body)
 	if le, ok := errors.AsType[*kiosk.LaunchError](err); ok {
 		s.write(w, r, http.StatusBadRequest, turnedDown(le))
 		return

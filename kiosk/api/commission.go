@@ -67,7 +67,7 @@ func (s *Server) postCommission(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	t, err := decodeTask(kiosk.Step(r.PathValue("step")), body)
+	t, err := s.decodeTask(kiosk.Step(r.PathValue("step")), body)
 	if err != nil {
 		s.write(w, r, http.StatusBadRequest, problem{Message: err.Error()})
 		return
@@ -113,7 +113,7 @@ func (s *Server) brokeOff(ctx context.Context, err error) string {
 }
 
 // decodeTask reads the task of a step. Its errors are for people.
-func decodeTask(step kiosk.Step, body []byte) (kiosk.Task, error) {
+func (s *Server) decodeTask(step kiosk.Step, body []byte) (kiosk.Task, error) {
 	var consent bool
 	var locale string
 	var distance, height, delay, within int32
@@ -124,8 +124,9 @@ func decodeTask(step kiosk.Step, body []byte) (kiosk.Task, error) {
 		Step: step, Locale: kiosk.Indonesian, Distance: float64(distance), Height: float64(height),
 		Delay: time.Duration(delay) * time.Millisecond, Within: defaultWithin,
 	}
+	spoken := true
 	if given["locale"] {
-		t.Locale = ParseLocale(locale)
+		t.Locale, spoken = s.o.Match(kiosk.Locale(locale))
 	}
 	if given["withinMs"] {
 		t.Within = time.Duration(within) * time.Millisecond
@@ -136,6 +137,8 @@ func decodeTask(step kiosk.Step, body []byte) (kiosk.Task, error) {
 		return t, errors.New(strings.TrimSpace(bad.Field + " " + bad.Reason))
 	case !slices.Contains(kiosk.Steps(), step):
 		return t, errors.New("there is no such step")
+	case !spoken:
+		return t, errors.New("locale is no language of this kiosk")
 	case !consent:
 		return t, errors.New("consent must be true: whoever is in front of the camera has to agree first")
 	case t.Delay < 0 || t.Delay > maxDelay:

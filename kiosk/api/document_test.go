@@ -64,7 +64,7 @@ func fieldsOf(of reflect.Type) []string {
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	schemas := readDocument(t).At("components", "schemas")
 	for name, v := range map[string]any{
-		"Event": kiosk.Event{}, "Status": api.Status{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
+		"Event": kiosk.Event{}, "Status": api.Status{}, "Language": api.Language{}, "Booked": api.Booked{}, "ServiceStatus": api.ServiceStatus{},
 		"ClockStatus": api.ClockStatus{}, "CameraStatus": api.CameraStatus{}, "QueueStatus": api.QueueStatus{}, "Entry": kiosk.Entry{},
 		"Detail": kiosk.Detail{}, "Part": kiosk.Part{}, "Dropped": api.Dropped{}, "Erasure": kiosk.Erasure{}, "KeyUse": kiosk.KeyUse{},
 		"VerifyLine": api.VerifyLine{}, "Verification": kiosk.Verification{}, "Compaction": kiosk.Compaction{}, "Camera": api.Camera{}, "CameraFigures": api.CameraFigures{},

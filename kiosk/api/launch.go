@@ -19,23 +19,26 @@ const maxBody = 64 << 10
 // cameras are reopened and disks probed within a minute.
 const retryAfter = "30"
 
-// ParseLocale maps what a launch may say to what the kiosk speaks. The gateway's
-// own spellings, id_ID and en_ID, are accepted, since partners have them at
-// hand. What it does not know it returns as it is, for Launch.Validate to judge.
-func ParseLocale(s string) kiosk.Locale {
-	switch s {
-	case "id_ID":
-		return kiosk.Indonesian
-	case "en_ID":
-		return kiosk.English
-	default:
-		return kiosk.Locale(s)
+// builtIn is Options.Match of a kiosk that speaks the built-in languages only.
+// The gateway's own spellings are accepted, since partners have them at hand.
+func builtIn(l kiosk.Locale) (kiosk.Locale, bool) {
+	switch l {
+	case kiosk.Indonesian, "id_ID":
+		return kiosk.Indonesian, true
+	case kiosk.English, "en_ID":
+		return kiosk.English, true
 	}
+	return "", false
+}
+
+// noLanguage turns down a locale that the kiosk does not speak.
+func noLanguage() error {
+	return &kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale", Reason: "is no language of this kiosk: kioskctl status lists them"}
 }
 
 // decodeLaunch reads a launch. Its errors are *kiosk.LaunchError and never
 // repeat a value.
-func decodeLaunch(body []byte) (kiosk.Launch, error) {
+func (s *Server) decodeLaunch(body []byte) (kiosk.Launch, error) {
 	l := kiosk.Launch{Theme: kiosk.NoPreference, Locale: kiosk.Indonesian}
 	var theme, locale string
 	given, err := decode(body, "launch", map[string]any{
@@ -57,9 +60,16 @@ func decodeLaunch(body []byte) (kiosk.Launch, error) {
 		l.Theme = kiosk.Theme(theme)
 	}
 	if given["locale"] {
-		l.Locale = ParseLocale(locale)
+		l.Locale = kiosk.Locale(locale)
 	}
-	return l, l.Validate()
+	if err := l.Validate(); err != nil {
+		return l, err
+	}
+	var spoken bool
+	if l.Locale, spoken = s.o.Match(l.Locale); !spoken {
+		return l, noLanguage()
+	}
+	return l, nil
 }
 
 // decode reads the JSON object of a what into fields, strictly: an unknown,
@@ -132,7 +142,7 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer clear(body)
-	launch, err := decodeLaunch(body)
+	launch, err := s.decodeLaunch(body)
 	if err != nil {
 		s.refuse(w, r, launch, err)
 		return

@@ -36,6 +36,13 @@ func (s *Server) postTap(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, http.StatusBadRequest, problem{Message: "no control that staff may use for a visitor"})
 		return
 	}
+	if locale := r.URL.Query().Get("locale"); locale != "" && t.Control == kiosk.Switch {
+		var spoken bool
+		if t.Locale, spoken = s.o.Match(kiosk.Locale(locale)); !spoken {
+			s.write(w, r, http.StatusBadRequest, problem{Message: "locale is no language of this kiosk"})
+			return
+		}
+	}
 	res, known := s.o.Launcher.Result(t.Session)
 	switch {
 	case !known:
@@ -58,5 +65,9 @@ func (s *Server) postTap(w http.ResponseWriter, r *http.Request) {
 
 // Tap uses a control for the visitor of a session.
 func (c *Client) Tap(ctx context.Context, t kiosk.Tap) error {
-	return c.call(ctx, http.MethodPost, "/v1/sessions/"+url.PathEscape(string(t.Session))+"/taps/"+url.PathEscape(string(t.Control)), nil, nil)
+	path := "/v1/sessions/" + url.PathEscape(string(t.Session)) + "/taps/" + url.PathEscape(string(t.Control))
+	if t.Locale != "" {
+		path += "?locale=" + url.QueryEscape(string(t.Locale))
+	}
+	return c.call(ctx, http.MethodPost, path, nil, nil)
 }

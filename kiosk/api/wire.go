@@ -42,12 +42,33 @@ type Status struct {
 	// alarm: they cannot be delivered.
 	Orphans int `json:"orphans,omitempty"`
 
+	// Volume is what became of the data partition; left out on a board without one.
+	Volume *VolumeStatus `json:"volume,omitempty"`
+
 	// Panel is the GPIO lines that the kiosk was given a role for.
 	Panel []kiosk.Line `json:"panel,omitempty"`
+
+	// Languages are those that a visitor can choose, and a launch can ask for.
+	// LanguageProblems is how many texts and files of them are not used.
+	Languages        []Language `json:"languages,omitempty"`
+	LanguageProblems int        `json:"languageProblems,omitempty"`
 
 	// Tamper is what is known of the case; left out if it was never opened.
 	// Latched is an alarm.
 	Tamper kiosk.Tamper `json:"tamper,omitzero"`
+}
+
+// A VolumeStatus says what became of the board's data partition at this boot.
+type VolumeStatus struct {
+	// State is "ready"; "repaired"; "formatted": it is new, for the old one could
+	// not be mounted; "volatile": it is not there, memory stands in for it, and the
+	// kiosk is out of service.
+	State string `json:"state"`
+	Cause string `json:"cause,omitempty"` // such as "missing" or "read_only"
+
+	// Losses is how often something on it may have been lost, at this boot or an
+	// earlier one. It is an alarm, until somebody has taken note of it.
+	Losses int `json:"losses"`
 }
 
 // A ModelsStatus says which models judge the sessions, and why. Nothing in it is of
@@ -77,6 +98,12 @@ type BundleStatus struct {
 	Version string `json:"version,omitempty"` // of one that verifies
 	Why     string `json:"why"`               // it is used, or is not
 	Refused bool   `json:"refused"`           // it does not verify, or did not stand here
+}
+
+// A Language is one that the screens speak.
+type Language struct {
+	Locale kiosk.Locale `json:"locale"`
+	Name   string       `json:"name"` // what it calls itself
 }
 
 // A CameraStatus says how frames come in.

@@ -47,11 +47,13 @@ func (p Policy) launch(s State, at time.Duration, in Launched) (State, []Effect)
 }
 
 // wish carries out the controls that are on every screen of a visitor, and
-// reports whether c is one of them.
-func (p Policy) wish(s State, at time.Duration, c kiosk.Control) (State, bool) {
-	switch {
+// reports whether in is one of them.
+func (p Policy) wish(s State, at time.Duration, in Tapped) (State, bool) {
+	switch c := in.Control; {
 	case s.Phase == Resting:
 		return s, false
+	case c == kiosk.Switch && in.Locale != "":
+		s.Locale = in.Locale
 	case c == kiosk.Switch:
 		s.Locale = other(s.Locale)
 	case c == kiosk.Large:

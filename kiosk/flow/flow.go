@@ -192,6 +192,7 @@ type (
 	Tapped struct {
 		Session kiosk.SessionID `json:"session"`
 		Control kiosk.Control   `json:"control"`
+		Locale  kiosk.Locale    `json:"locale,omitempty"` // of Switch: see kiosk.Tap
 	}
 	// Typed reports what came of a code or PIN that was typed; NotTyped: it is
 	// the PIN. What was typed is no input: it is secret.
@@ -327,7 +328,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		if in.Session != s.Session {
 			return s, nil // a finger of the visitor before
 		}
-		if next, wished := p.wish(s, at, in.Control); wished {
+		if next, wished := p.wish(s, at, in); wished {
 			return next, nil
 		}
 	case Faulted:
@@ -860,6 +861,7 @@ func (s State) faulted() Report {
 	return Report{kiosk.Errored, kiosk.GatewayAPIError, kiosk.UnknownError}
 }
 
+// other is the other of the built-in languages.
 func other(l kiosk.Locale) kiosk.Locale {
 	if l == kiosk.English {
 		return kiosk.Indonesian

@@ -334,7 +334,7 @@ func TestGuestTamperVoidsASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the light", func() bool { return r.Level("RING") })
-	face := []byte("pixels of a face")
+	face := bytes.Repeat([]byte("pixels of a face"), kiosk.EvidenceMin/16)
 	a := kiosk.Assessment{
 		Frame: 1, At: clock(), Size: image.Pt(1280, 720), Luma: 110, Faces: 1, Face: image.Rect(520, 240, 760, 480), IED: 108,
 		EyesOpen: 0.08, FaceLuma: 120, Background: 110, Sharpness: 200, Live: 0.9, LiveUsable: true,

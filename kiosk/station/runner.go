@@ -239,6 +239,10 @@ func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
 		delete(r.images, e.Pose)
 	}
 	jpeg, err := r.o.Evidence.JPEG(m.frame)
+	if n := len(jpeg); err == nil && (n < kiosk.EvidenceMin || n > kiosk.EvidenceMax) {
+		clear(jpeg)
+		err = fmt.Errorf("%d bytes, and the gateway takes %d to %d: choose another mode of the camera", n, kiosk.EvidenceMin, kiosk.EvidenceMax)
+	}
 	if err != nil {
 		r.o.Log.WarnContext(ctx, "frame not kept", slog.Any("frame", m.frame), slog.Any("err", err))
 		return

@@ -165,7 +165,7 @@ func (s *Station) Assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fra
 
 // Tap reports a touch on the screen.
 func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
-	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control}, text: t.Text})
+	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control, Locale: t.Locale}, text: t.Text})
 }
 
 // Fault reports that a fault came or went.

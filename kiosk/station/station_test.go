@@ -93,6 +93,7 @@ type bench struct {
 	now      func() time.Duration
 	released atomic.Int64
 	score    func(kiosk.FrameID) float32 // unified quality of a frame; nil: the same of all
+	pixels   func(kiosk.FrameID) []byte  // what a frame holds
 	expected chan kiosk.Launch           // answers a code, whichever
 
 	mu      sync.Mutex
@@ -103,7 +104,7 @@ type bench struct {
 
 func newBench(t *testing.T, start flow.State) *bench {
 	t.Helper()
-	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), expected: make(chan kiosk.Launch)}
+	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), pixels: pixels, expected: make(chan kiosk.Launch)}
 	began := time.Now()
 	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
@@ -209,7 +210,9 @@ func (b *bench) tap(id kiosk.SessionID, c kiosk.Control) {
 }
 
 // pixels returns what a camera's frame holds.
-func pixels(id kiosk.FrameID) []byte { return fmt.Appendf([]byte{0xff, 0xd8}, "pixels of face %d", id) }
+func pixels(id kiosk.FrameID) []byte {
+	return append(fmt.Appendf([]byte{0xff, 0xd8}, "pixels of face %d", id), make([]byte, kiosk.EvidenceMin)...)
+}
 
 // look shows a face of the given width for d, 15 times a second.
 func (b *bench) look(d time.Duration, width, live float32) {
@@ -227,7 +230,7 @@ func (b *bench) look(d time.Duration, width, live float32) {
 		if b.score != nil {
 			a.Quality.Unified = b.score(b.frame)
 		}
-		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: pixels(b.frame)}, func() { b.released.Add(1) })
+		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: b.pixels(b.frame)}, func() { b.released.Add(1) })
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
 			b.t.Fatal(err)
 		}
@@ -393,7 +396,7 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				s := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
 				for doc, want := range map[kiosk.Document]kiosk.FrameID{kiosk.Selfie: tt.far, kiosk.AdditionalSelfie: tt.near} {
 					if got := s.Images[doc]; !bytes.Equal(got, pixels(want)) {
-						t.Errorf("%s is %q, want %q", doc, got, pixels(want))
+						t.Errorf("%s is %.30q, want %.30q", doc, got, pixels(want))
 					}
 				}
 				var meta struct {
@@ -401,6 +404,30 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 				}
 				if err := json.Unmarshal(s.Metadata, &meta); err != nil || meta.Captures[kiosk.Far].Frame != tt.far || meta.Captures[kiosk.Near].Frame != tt.near {
 					t.Errorf("%v: metadata %s", err, s.Metadata)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatTheGatewayWouldRefuseIsNeverSaved shows the same session with frames of a
+// size that the gateway takes, and just beyond.
+func TestWhatTheGatewayWouldRefuseIsNeverSaved(t *testing.T) {
+	for size, saved := range map[int]bool{
+		kiosk.EvidenceMin - 1: false, kiosk.EvidenceMin: true, kiosk.EvidenceMax: true, kiosk.EvidenceMax + 1: false,
+	} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, flow.State{})
+				b.pixels = func(kiosk.FrameID) []byte { return append([]byte{0xff, 0xd8}, make([]byte, size-2)...) }
+				id := b.launch(launch())
+				b.capture(id, 0.9)
+				b.wait(time.Second)
+				b.outbox.mu.Lock()
+				_, stored := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
+				b.outbox.mu.Unlock()
+				if stored != saved || saved == strings.Contains(b.log.String(), kiosk.ErrNoEvidence.Error()) {
+					t.Errorf("stored: %v, want %v; screens %v\n%s", stored, saved, b.screens(), b.log.String())
 				}
 			})
 		})
@@ -608,7 +635,7 @@ func TestLaunchesThatAreTurnedDown(t *testing.T) {
 	}{
 		{"no correlation id", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "correlationId"}},
 		{"neither token nor user", func(_ *bench, l *kiosk.Launch) { l.Token, l.UserID = "", "" }, kiosk.LaunchError{Code: kiosk.MissingField, Field: "token"}},
-		{"an unknown language", func(_ *bench, l *kiosk.Launch) { l.Locale = "fr" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale"}},
+		{"an unknown language", func(_ *bench, l *kiosk.Launch) { l.Locale = "f r" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "locale"}},
 		{"an unknown theme", func(_ *bench, l *kiosk.Launch) { l.Theme = "PINK" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "theme"}},
 		{"a header injection", func(_ *bench, l *kiosk.Launch) { l.CorrelationID = "a\r\nx: y" }, kiosk.LaunchError{Code: kiosk.ConfigInvalid, Field: "correlationId"}},
 		{"another gateway", func(_ *bench, l *kiosk.Launch) { l.BaseURL = "https://evil.test" }, kiosk.LaunchError{Code: kiosk.NotAllowListed, Field: "baseUrl"}},

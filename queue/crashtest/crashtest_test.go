@@ -90,7 +90,7 @@ func TestARunEndsEarlyAndCleansUp(t *testing.T) {
 	time.AfterFunc(500*time.Millisecond, cancel)
 	start := time.Now()
 	_, err := crashtest.Run(ctx, crashtest.Options{Images: 10_000, Sessions: 40, Seed: 1}, nil)
-	if took := time.Since(start); took > 20*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it ended %v after it was asked to (%v)", took, err)
 	}
 	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {

@@ -252,12 +252,17 @@ func (c *Client) UserToken(ctx context.Context, r kiosk.TokenRequest) (kiosk.Use
 			Err: errors.New("no partner backend is configured: set its URL, or launch with a token"),
 		}
 	}
+	// The gateway speaks Indonesian and English; a kiosk may speak more.
+	locale := kiosk.Indonesian
+	if r.Locale == kiosk.English {
+		locale = kiosk.English
+	}
 	body, err := json.Marshal(struct {
 		CorrelationID string       `json:"correlationId"`
 		UserID        string       `json:"userId,omitempty"`
 		UserIDType    string       `json:"userIdType,omitempty"`
 		Locale        kiosk.Locale `json:"locale"`
-	}{r.CorrelationID, r.UserID, r.UserIDType, r.Locale})
+	}{r.CorrelationID, r.UserID, r.UserIDType, locale})
 	if err != nil {
 		return kiosk.UserToken{}, &kiosk.GatewayError{
 			Call: callToken, Service: kiosk.PartnerService, Disposition: kiosk.Final, Err: errors.New("request is not JSON"),

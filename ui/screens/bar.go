@@ -13,7 +13,6 @@ import (
 	giotext "gioui.org/text"
 
 	"livekiosk/kiosk"
-	"livekiosk/ui/text"
 )
 
 // finger is the least side of anything that is to be touched, in millimetres.
@@ -53,7 +52,7 @@ func (f *frame) toggle(r image.Rectangle, c kiosk.Control, ic icon, on bool) {
 	gtx.Constraints = layout.Exact(r.Size())
 	box := image.Rectangle{Max: r.Size()}
 	b.Layout(gtx, func(gtx layout.Context) layout.Dimensions {
-		label := text.Control(f.v.Locale, c)
+		label := f.label(c)
 		semantic.Switch.Add(gtx.Ops)
 		semantic.LabelOp(label).Add(gtx.Ops)
 		semantic.SelectedOp(on).Add(gtx.Ops)

@@ -8,7 +8,6 @@ import (
 	giotext "gioui.org/text"
 
 	"livekiosk/kiosk"
-	"livekiosk/ui/text"
 )
 
 // commission draws the mirror with the oval in it, and beneath or beside it the
@@ -29,24 +28,24 @@ func (f *frame) commission(p Preview) {
 		align, at = giotext.Start, 0
 	}
 	f.mirror(mirror, p)
-	f.pill(image.Pt(f.px(28), f.px(28)), text.Progress(f.v.Locale, f.v.Step))
+	f.pill(image.Pt(f.px(28), f.px(28)), f.say.Progress(f.v.Step))
 	if !f.upright {
 		f.wordmark(image.Pt(words.Min.X, margin))
 	}
-	f.column(words, align, at, f.finding(text.Instruction(f.v.Locale, f.v.Step))...)
+	f.column(words, align, at, f.finding(f.say.Instruction(f.v.Step))...)
 }
 
 // finding is the step's heading, what is to be done, and its figure.
 func (f *frame) finding(do string) []item {
 	ink := f.p.Soft
-	if note := text.Note(f.v.Locale, f.v.Note); note != "" {
+	if note := f.say.Note(f.v.Note); note != "" {
 		do, ink = note, f.p.Warn
 	}
 	items := []item{
-		{text: text.Step(f.v.Locale, f.v.Step), size: 48, weight: font.Bold, color: f.p.Ink, even: true},
+		{text: f.say.Step(f.v.Step), size: 48, weight: font.Bold, color: f.p.Ink, even: true},
 		{gap: 20, text: do, size: 36, weight: font.Medium, color: ink, even: true},
 	}
-	if figure := text.Figure(f.v.Locale, f.v.Step, f.v.Figure); f.v.Figure != 0 && figure != "" {
+	if figure := f.say.Figure(f.v.Step, f.v.Figure); f.v.Figure != 0 && figure != "" {
 		items = append(items, item{gap: 28, text: figure, size: 34, color: f.p.Ink})
 	}
 	return items
@@ -62,6 +61,6 @@ func (f *frame) flash() {
 	f.fill(image.Rectangle{Max: f.size}, back)
 	r := image.Rect(f.px(40), f.size.Y-f.px(240), f.size.X-f.px(40), f.size.Y-f.px(40))
 	f.column(r, giotext.Middle, 1,
-		item{text: text.Progress(f.v.Locale, f.v.Step), size: 28, weight: font.Medium, color: ink},
-		item{gap: 8, text: text.Instruction(f.v.Locale, f.v.Step), size: 32, color: ink, even: true})
+		item{text: f.say.Progress(f.v.Step), size: 28, weight: font.Medium, color: ink},
+		item{gap: 8, text: f.say.Instruction(f.v.Step), size: 32, color: ink, even: true})
 }

@@ -21,10 +21,9 @@ import (
 // Agreeing, declining, help and the language are all in the lower half, where
 // a seated person reaches them.
 func (f *frame) consent() {
-	l := f.v.Locale
 	margin := f.px(40)
-	title := item{text: text.Title(l, kiosk.ConsentScreen), size: 52, weight: font.Bold, color: f.p.Ink}
-	intro := item{gap: 10, text: text.Body(l, kiosk.ConsentScreen), size: 28, color: f.p.Soft}
+	title := item{text: f.say.Title(kiosk.ConsentScreen), size: 52, weight: font.Bold, color: f.p.Ink}
+	intro := item{gap: 10, text: f.say.Body(kiosk.ConsentScreen), size: 28, color: f.p.Soft}
 	if f.upright {
 		f.wordmark(image.Pt(margin, margin))
 		head := image.Rect(margin, margin+f.px(84), f.size.X-margin, margin+f.px(216))
@@ -66,7 +65,7 @@ func (f *frame) terms(r image.Rectangle) {
 	width := view.Dx() - f.px(16)
 
 	var items []item
-	for i, sec := range text.Consent(f.v.Locale) {
+	for i, sec := range f.say.Consent() {
 		gap := float32(26)
 		if i == 0 {
 			gap = 0
@@ -75,10 +74,7 @@ func (f *frame) terms(r image.Rectangle) {
 			item{gap: gap, text: sec.Heading, size: 30, weight: font.Bold, color: f.p.Ink},
 			item{gap: 6, text: sec.Body, size: 27, color: f.p.Soft})
 	}
-	height, fits := f.measure(image.Rect(0, 0, width, 1<<20), f.zoom, items)
-	if !fits {
-		f.clipped = append(f.clipped, "consent")
-	}
+	height, _ := f.measure(image.Rect(0, 0, width, 1<<20), f.zoom, items) // column tells what does not fit
 	edge := f.px(24)
 
 	func() {
@@ -112,7 +108,7 @@ func (f *frame) terms(r image.Rectangle) {
 		f.icon(image.Rect(row.Min.X, row.Min.Y+f.px(10), row.Min.X+f.px(28), row.Min.Y+f.px(38)), iconDown, f.p.Brand)
 		row.Min.X += f.px(44)
 		f.column(row, giotext.Start, 0.5, item{
-			text: text.Phrase(f.v.Locale, text.ScrollOn), size: 27, weight: font.Medium, color: f.p.Brand,
+			text: f.say.Phrase(text.ScrollOn), size: 27, weight: font.Medium, color: f.p.Brand,
 		})
 	}
 }

@@ -36,7 +36,6 @@ const refresh = time.Second
 // desk draws how the kiosk is, or which records it has, and what staff can do.
 func (f *frame) desk() {
 	f.Execute(op.InvalidateCmd{At: f.Now.Add(refresh)})
-	l := f.v.Locale
 	margin := f.px(40)
 	all := image.Rect(margin, margin, f.size.X-margin, f.size.Y-margin)
 	f.wordmark(all.Min)
@@ -49,8 +48,8 @@ func (f *frame) desk() {
 		head = image.Rect(all.Min.X+f.px(340), all.Min.Y, all.Max.X, all.Min.Y+f.px(100))
 	}
 	f.column(head, giotext.Start, 0,
-		item{text: text.Title(l, kiosk.DeskScreen), size: 46, weight: font.Bold, color: f.p.Ink},
-		item{gap: 4, text: text.Body(l, kiosk.DeskScreen), size: 25, color: f.p.Soft})
+		item{text: f.say.Title(kiosk.DeskScreen), size: 46, weight: font.Bold, color: f.p.Ink},
+		item{gap: 4, text: f.say.Body(kiosk.DeskScreen), size: 25, color: f.p.Soft})
 	rest := image.Rect(all.Min.X, head.Max.Y+f.px(12), all.Max.X, foot.Min.Y-f.px(24))
 	d := f.glance()
 	if f.v.Listing {
@@ -68,8 +67,7 @@ type line struct {
 
 // state draws what staff would ask for first.
 func (f *frame) state(r image.Rectangle, d Desk) {
-	l := f.v.Locale
-	say := func(k text.Key) string { return text.Phrase(l, k) }
+	say := func(k text.Key) string { return f.say.Phrase(k) }
 	lines := []line{{say(text.RowService), say(text.InService), true}}
 	for i, fault := range d.Faults {
 		if i == 0 {
@@ -79,7 +77,7 @@ func (f *frame) state(r image.Rectangle, d Desk) {
 			lines = append(lines, line{say(text.RowService), say(text.Draining), false})
 			continue
 		}
-		lines = append(lines, line{say(text.RowService), text.Fault(l, fault), false})
+		lines = append(lines, line{say(text.RowService), f.say.Fault(fault), false})
 	}
 	for _, s := range d.Services {
 		value := say(text.Working)
@@ -116,7 +114,7 @@ func (f *frame) records(r image.Rectangle, entries []kiosk.Entry) {
 		lines = append(lines, line{text.Code(id[:min(len(id), 8)]), value, e.State != "dead"})
 	}
 	if len(lines) == 0 {
-		f.column(r, giotext.Start, 0, item{text: text.Phrase(f.v.Locale, text.NoneThere), size: 30, color: f.p.Soft})
+		f.column(r, giotext.Start, 0, item{text: f.say.Phrase(text.NoneThere), size: 30, color: f.p.Soft})
 		return
 	}
 	f.lines(r, lines)

@@ -29,6 +29,9 @@ func (s *Screens) Typed() string { return string(s.typed) }
 // Still reports whether an image of the visitor is beside the ideal one.
 func (s *Screens) Still() bool { return s.still.img != nil }
 
+// Photo returns it, or nil.
+func (s *Screens) Photo() *image.RGBA { return s.still.img }
+
 // Unreadable returns the icons whose drawing cannot be read.
 func Unreadable() []string {
 	icons := []icon{
@@ -73,3 +76,15 @@ func (g *Glass) Draw(src *image.RGBA, size image.Point, oval image.Rectangle, sc
 
 // Clear is what happens when guidance ends.
 func (g *Glass) Clear() { g.m.clear() }
+
+// What there is in the list of languages beside those of its page.
+const (
+	Back = pageful
+	More = pageful + 1
+)
+
+// Option returns where a language of the page was drawn, or Back or More.
+func (s *Screens) Option(i int) image.Rectangle { return s.choice.at[i] }
+
+// Label returns what stands on the button of c.
+func (s *Screens) Label(c kiosk.Control) string { return s.frame.label(c) }

@@ -26,6 +26,7 @@ type frame struct {
 	layout.Context
 
 	v       kiosk.View
+	say     *text.Language // of v's locale
 	look    theme.Look
 	p       theme.Palette // of look
 	upright bool
@@ -203,7 +204,11 @@ func (f *frame) button(r image.Rectangle, c kiosk.Control, k rank) {
 // control places c at r and tells its taps. Whoever calls it draws it.
 func (f *frame) control(r image.Rectangle, c kiosk.Control) *widget.Clickable {
 	b := &f.buttons[slot(c)]
-	if f.clicked(b) {
+	switch {
+	case !f.clicked(b):
+	case c == kiosk.Switch && f.several():
+		f.ask()
+	default:
 		f.tell(c)
 	}
 	f.bounds[slot(c)] = r
@@ -235,16 +240,17 @@ func (f *frame) tell(c kiosk.Control) {
 
 // label returns what stands on the button of c.
 func (f *frame) label(c kiosk.Control) string {
-	l := f.v.Locale
 	switch {
+	case c == kiosk.Switch:
+		return f.switchTo()
 	case c == kiosk.Resume && !f.v.Ask:
-		return text.Phrase(l, text.TryNow)
+		return f.say.Phrase(text.TryNow)
 	case c == kiosk.Drain && f.v.Draining:
-		return text.Phrase(l, text.Undrain)
+		return f.say.Phrase(text.Undrain)
 	case c == kiosk.Listing && f.v.Listing:
-		return text.Phrase(l, text.ShowState)
+		return f.say.Phrase(text.ShowState)
 	}
-	return text.Control(l, c)
+	return f.say.Control(c)
 }
 
 // pad draws a button with a label in r.

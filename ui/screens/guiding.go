@@ -52,7 +52,7 @@ func (f *frame) guiding(p Preview) {
 
 func (f *frame) attempts() item {
 	if a := &f.left; a.text == "" || a.locale != f.v.Locale || a.left != f.v.AttemptsLeft {
-		*a = attempts{f.v.Locale, f.v.AttemptsLeft, text.Attempts(f.v.Locale, f.v.AttemptsLeft)}
+		*a = attempts{f.v.Locale, f.v.AttemptsLeft, f.say.Attempts(f.v.AttemptsLeft)}
 	}
 	return item{text: f.left.text, size: 28, color: f.p.Soft}
 }
@@ -70,7 +70,7 @@ func (f *frame) step(at image.Point) {
 	if f.v.Pose == kiosk.Near {
 		key = text.NearStep
 	}
-	f.pill(at, text.Phrase(f.v.Locale, key))
+	f.pill(at, f.say.Phrase(key))
 }
 
 // pill draws words on a pill over the mirror.
@@ -85,9 +85,9 @@ func (f *frame) pill(at image.Point, words string) {
 // hint draws the one thing to do: the picture in a disc, the words beside it
 // or, lying, beneath it.
 func (f *frame) hint(r image.Rectangle) {
-	words := text.Hint(f.v.Locale, f.v.Hint)
+	words := f.say.Hint(f.v.Hint)
 	if f.v.Hint == kiosk.NoHint {
-		words = text.Body(f.v.Locale, kiosk.GuidingScreen)
+		words = f.say.Body(kiosk.GuidingScreen)
 	}
 	back, ink := f.p.Brand, f.p.OnBrand
 	if f.v.Hint == kiosk.GoodHold {
@@ -119,12 +119,15 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 	}
 	oval := f.place(r, float32(cover(size, r.Size()))*float32(min(size.X, size.Y)))
 
+	hoop := f.ring(oval, f.v.Hint == kiosk.GoodHold)
 	defer clip.Rect(r).Push(f.Ops).Pop()
 	if live {
-		key := videoKey{p.Seq, mirrorKey{size, r.Size(), oval.Sub(r.Min)}, f.p.Scrim}
+		key := videoKey{p.Seq, mirrorKey{size, r.Size(), oval.Sub(r.Min)}, f.p.Scrim, hoop.key, hoop.look}
 		if f.video.Size() == (image.Point{}) || key != f.videoKey {
 			f.videoKey = key
-			f.video = paint.NewImageOp(f.glass.draw(p.Image, r.Size(), oval.Sub(r.Min), f.p.Scrim))
+			img := f.glass.draw(p.Image, r.Size(), oval.Sub(r.Min), f.p.Scrim)
+			hoop.cover(img, oval.Min.Sub(r.Min))
+			f.video = paint.NewImageOp(img)
 			// Linear filtering would build mipmaps for every camera image.
 			f.video.Filter = paint.FilterNearest
 		}
@@ -135,19 +138,20 @@ func (f *frame) mirror(r image.Rectangle, p Preview) {
 	} else {
 		f.fill(r, f.p.Tint)
 		f.column(oval.Inset(f.px(48)), giotext.Middle, 0.5, item{
-			text: text.Phrase(f.v.Locale, text.Starting), size: 32, color: f.p.Soft, even: true,
+			text: f.say.Phrase(text.Starting), size: 32, color: f.p.Soft, even: true,
 		})
+		f.edge(hoop, oval)
 	}
-
-	f.edge(oval, f.v.Hint == kiosk.GoodHold)
 	f.arrow(r, oval)
 }
 
-// A videoKey is all that the picture behind the oval depends on.
+// A videoKey is all that the picture of the mirror depends on.
 type videoKey struct {
 	seq   uint64
 	shape mirrorKey
 	scrim color.NRGBA
+	hoop  hoopKey
+	ring  hoopLook
 }
 
 // place returns the oval in r for a camera image whose short side is short

@@ -1,6 +1,7 @@
 package screens
 
 import (
+	"encoding/binary"
 	"image"
 	"image/color"
 	"math"
@@ -10,18 +11,21 @@ import (
 	"gioui.org/op/paint"
 )
 
-// A hoop is the edge of the oval with the ring of progress on it, as a picture
-// with nothing inside and outside. It is made on the processor, like the
-// mirror beneath it: two paths of that size cost a software renderer as much
-// as all the words of the screen, a picture next to nothing.
+// A hoop is the edge of the oval with the ring of progress on it. It is made on
+// the processor, like the mirror beneath it, and becomes part of the mirror's
+// picture: two paths of that size cost a software renderer as much as all the
+// words of the screen, and a picture of its own as much as a sixth of the
+// mirror. Without a mirror it is a picture with nothing inside and outside.
 type hoop struct {
 	key   hoopKey
+	look  hoopLook
+	pad   int // how far it reaches beyond the oval
 	edge  []dot
 	caps  float64 // half the ring's width
-	out   [2]*image.RGBA
-	cur   int
+	out   *image.RGBA
 	drawn paint.ImageOp
-	look  hoopLook
+	alone hoopLook // what drawn shows
+	under []uint32 // what it covers in the mirror, dot for dot
 }
 
 // A hoopKey is all that the table of dots depends on.
@@ -30,7 +34,7 @@ type hoopKey struct {
 	rim, ring int         // pixels
 }
 
-// A hoopLook is all that the picture depends on beside it.
+// A hoopLook is all that its pixels depend on beside it.
 type hoopLook struct {
 	turn     int // of turns
 	rim, ink color.NRGBA
@@ -46,39 +50,42 @@ type dot struct {
 // turns is how many steps the ring has.
 const turns = 100
 
-// edge draws that of oval, and on it the ring as far as the view says.
-func (f *frame) edge(oval image.Rectangle, done bool) {
+// ring makes the hoop that of oval, with the ring as far as the view says.
+func (f *frame) ring(oval image.Rectangle, done bool) *hoop {
 	h := &f.hoop
-	key := hoopKey{oval.Size(), f.px(f.look.Oval.Rim), f.px(f.look.Oval.Ring)}
-	look := hoopLook{rim: f.p.Line, ink: f.p.Brand}
+	if key := (hoopKey{oval.Size(), f.px(f.look.Oval.Rim), f.px(f.look.Oval.Ring)}); h.key != key {
+		h.prepare(key)
+	}
+	h.look = hoopLook{rim: f.p.Line, ink: f.p.Brand}
 	if f.v.Ring > 0 {
-		look.turn = int(min(f.v.Ring, 1)*turns + 0.5)
+		h.look.turn = int(min(f.v.Ring, 1)*turns + 0.5)
 	}
-	if done || look.turn == turns {
-		look.ink = f.p.Good
+	if done || h.look.turn == turns {
+		h.look.ink = f.p.Good
 	}
-	pad := max(key.rim, key.ring)/2 + 2
-	if h.key != key {
-		h.prepare(key, pad)
+	return h
+}
+
+// edge draws the hoop by itself about oval.
+func (f *frame) edge(h *hoop, oval image.Rectangle) {
+	if h.look != h.alone || h.drawn.Size() == (image.Point{}) {
+		h.alone = h.look
+		h.out = image.NewRGBA(image.Rectangle{Max: oval.Size().Add(image.Pt(2*h.pad, 2*h.pad))}) // the last may still be on its way
+		h.draw(h.out, image.Pt(h.pad, h.pad))
+		h.drawn = paint.NewImageOp(h.out)
+		h.drawn.Filter = paint.FilterNearest
 	}
-	if h.look != look || h.drawn.Size() == (image.Point{}) {
-		h.look = look
-		h.draw()
-	}
-	at := oval.Min.Sub(image.Pt(pad, pad))
-	defer op.Offset(at).Push(f.Ops).Pop()
+	defer op.Offset(oval.Min.Sub(image.Pt(h.pad, h.pad))).Push(f.Ops).Pop()
 	defer clip.Rect(image.Rectangle{Max: h.drawn.Size()}).Push(f.Ops).Pop()
 	h.drawn.Add(f.Ops)
 	paint.PaintOp{}.Add(f.Ops)
 }
 
 // prepare finds the pixels about the edge of an oval of the key's size.
-func (h *hoop) prepare(key hoopKey, pad int) {
-	*h = hoop{key: key, caps: float64(key.ring) / 2}
-	size := key.size.Add(image.Pt(2*pad, 2*pad))
-	for i := range h.out {
-		h.out[i] = image.NewRGBA(image.Rectangle{Max: size})
-	}
+func (h *hoop) prepare(key hoopKey) {
+	h.forget()
+	*h = hoop{key: key, pad: max(key.rim, key.ring)/2 + 2, caps: float64(key.ring) / 2}
+	size := key.size.Add(image.Pt(2*h.pad, 2*h.pad))
 	rx, ry := float64(key.size.X)/2, float64(key.size.Y)/2
 	for py := range size.Y {
 		for px := range size.X {
@@ -90,7 +97,7 @@ func (h *hoop) prepare(key hoopKey, pad int) {
 			cover := func(width int) uint8 {
 				return uint8(255 * min(max(float64(width)/2+0.5-off, 0), 1))
 			}
-			d := dot{x: int16(px), y: int16(py), rim: cover(key.rim), ring: cover(key.ring)}
+			d := dot{x: int16(px - h.pad), y: int16(py - h.pad), rim: cover(key.rim), ring: cover(key.ring)}
 			if d.rim == 0 && d.ring == 0 {
 				continue
 			}
@@ -101,16 +108,15 @@ func (h *hoop) prepare(key hoopKey, pad int) {
 	}
 }
 
-// draw makes the picture anew.
-func (h *hoop) draw() {
-	h.cur = 1 - h.cur
-	img := h.out[h.cur]
-	clear(img.Pix)
+// draw lays the hoop on img, about an oval whose corner is at.
+func (h *hoop) draw(img *image.RGBA, at image.Point) {
 	sweep := 65536 * h.look.turn / turns
 	start, end := h.on(0), h.on(float64(h.look.turn)/turns)
 	for _, d := range h.edge {
-		px := img.Pix[img.PixOffset(int(d.x), int(d.y)):]
-		px = px[:4:4]
+		px := d.in(img, at)
+		if px == nil {
+			continue
+		}
 		over(px, h.look.rim, d.rim)
 		switch {
 		case h.look.turn == 0:
@@ -122,13 +128,51 @@ func (h *hoop) draw() {
 			over(px, h.look.ink, uint8(255*min(max(h.caps+0.5-off, 0), 1)))
 		}
 	}
-	h.drawn = paint.NewImageOp(img)
-	h.drawn.Filter = paint.FilterNearest
 }
 
-// on returns the point of the edge that is so far round.
+// cover draws the hoop on img so that it can be lifted again.
+func (h *hoop) cover(img *image.RGBA, at image.Point) {
+	if h.under == nil {
+		h.under = make([]uint32, len(h.edge))
+	}
+	for i, d := range h.edge {
+		if px := d.in(img, at); px != nil {
+			h.under[i] = binary.LittleEndian.Uint32(px)
+		}
+	}
+	h.draw(img, at)
+}
+
+// lift takes the hoop off the picture it covered last.
+func (h *hoop) lift(img *image.RGBA, at image.Point) {
+	for i, v := range h.under {
+		if px := h.edge[i].in(img, at); px != nil {
+			binary.LittleEndian.PutUint32(px, v)
+		}
+	}
+	h.forget()
+}
+
+// forget erases what was under the hoop.
+func (h *hoop) forget() {
+	clear(h.under)
+	h.under = nil
+}
+
+// in returns the pixel of img that d is on, or nil if there is none.
+func (d dot) in(img *image.RGBA, at image.Point) []byte {
+	p := at.Add(image.Pt(int(d.x), int(d.y)))
+	if !p.In(img.Rect) {
+		return nil
+	}
+	i := img.PixOffset(p.X, p.Y)
+	return img.Pix[i : i+4 : i+4]
+}
+
+// on returns the point of the edge that is so far round, from the oval's
+// corner.
 func (h *hoop) on(part float64) [2]float64 {
 	sin, cos := math.Sincos(2 * math.Pi * part)
-	size := h.out[0].Rect.Size()
-	return [2]float64{float64(size.X)/2 + float64(h.key.size.X)/2*sin, float64(size.Y)/2 - float64(h.key.size.Y)/2*cos}
+	rx, ry := float64(h.key.size.X)/2, float64(h.key.size.Y)/2
+	return [2]float64{rx + rx*sin, ry - ry*cos}
 }

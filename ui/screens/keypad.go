@@ -85,8 +85,8 @@ func (f *frame) keypad() {
 		words.Max.Y = pad.Min.Y - f.px(24)
 	}
 	f.column(words, align, 0.5,
-		item{text: text.Title(f.v.Locale, f.v.Screen), size: 52, weight: font.Bold, color: f.p.Ink, even: true},
-		item{gap: 12, text: text.Body(f.v.Locale, f.v.Screen), size: 30, color: f.p.Soft, even: true},
+		item{text: f.say.Title(f.v.Screen), size: 52, weight: font.Bold, color: f.p.Ink, even: true},
+		item{gap: 12, text: f.say.Body(f.v.Screen), size: 30, color: f.p.Soft, even: true},
 		item{gap: 28, height: 104, draw: f.digits},
 		f.answer())
 
@@ -112,7 +112,7 @@ func (f *frame) key(r image.Rectangle, k int) {
 		f.press(k)
 	}
 	if k == 10 {
-		f.pad(r, b, text.Phrase(f.v.Locale, text.Erase), quiet)
+		f.pad(r, b, f.say.Phrase(text.Erase), quiet)
 		return
 	}
 	f.pad(r, b, strconv.Itoa(k), digit)
@@ -167,6 +167,6 @@ func (f *frame) answer() item {
 	case f.v.Typing == kiosk.Unknown && f.v.Screen == kiosk.PINScreen:
 		k = text.PINWrong
 	}
-	it.text = text.Phrase(f.v.Locale, k)
+	it.text = f.say.Phrase(k)
 	return it
 }

@@ -75,8 +75,7 @@ func (f *frame) notice() {
 
 // says returns the words of the screen.
 func (f *frame) says(align giotext.Alignment) []item {
-	l := f.v.Locale
-	title, body := text.Title(l, f.v.Screen), text.Body(l, f.v.Screen)
+	title, body := f.say.Title(f.v.Screen), f.say.Body(f.v.Screen)
 	items := []item{{text: title, size: 58, weight: font.Bold, color: f.p.Ink, even: true}}
 	soft := func(gap, size float32, s string) {
 		items = append(items, item{gap: gap, text: s, size: size, color: f.p.Soft, even: true})
@@ -89,7 +88,7 @@ func (f *frame) says(align giotext.Alignment) []item {
 		items[0].size = 76
 		soft(28, 38, body)
 	case kiosk.OutOfServiceScreen:
-		soft(28, 34, text.Fault(l, f.v.Fault))
+		soft(28, 34, f.say.Fault(f.v.Fault))
 		strong(28, 34, body)
 	case kiosk.SavedScreen:
 		soft(28, 34, body)
@@ -98,7 +97,7 @@ func (f *frame) says(align giotext.Alignment) []item {
 		}
 	case kiosk.WaitingScreen:
 		items = append(items, item{gap: 28, height: 216, draw: f.now})
-		soft(20, 30, text.Phrase(l, text.HowLong))
+		soft(20, 30, f.say.Phrase(text.HowLong))
 		items = append(items, item{gap: 24, height: 40, draw: func(r image.Rectangle) { f.dots(r, align) }})
 	case kiosk.SavingScreen:
 		soft(28, 34, body)
@@ -109,7 +108,7 @@ func (f *frame) says(align giotext.Alignment) []item {
 		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen: // have their own arrangement
 	}
 	if f.v.Until != 0 && f.ends() {
-		soft(28, 28, text.Phrase(l, text.ClosesSoon))
+		soft(28, 28, f.say.Phrase(text.ClosesSoon))
 	}
 	return items
 }

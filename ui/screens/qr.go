@@ -43,9 +43,9 @@ func (f *frame) receipt(r image.Rectangle, align giotext.Alignment) {
 	in.Max.X = square.Min.X - f.px(16)
 	f.qr(square, f.v.Receipt)
 	f.column(in, giotext.Middle, 0.5,
-		item{text: text.Phrase(f.v.Locale, text.Receipt), size: 28, color: f.p.Soft},
+		item{text: f.say.Phrase(text.Receipt), size: 28, color: f.p.Soft},
 		item{gap: 8, text: text.Code(f.v.Receipt), size: 54, weight: font.Bold, color: f.p.Ink},
-		item{gap: 12, text: text.Phrase(f.v.Locale, text.ReceiptNote), size: 24, color: f.p.Soft, even: true})
+		item{gap: 12, text: f.say.Phrase(text.ReceiptNote), size: 24, color: f.p.Soft, even: true})
 }
 
 // qr draws s as a QR code into the square r, black on white whatever the theme:

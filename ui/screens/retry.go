@@ -42,7 +42,6 @@ func (s *still) make(mirror *image.RGBA, window image.Rectangle, size image.Poin
 // own image beside how it should look. Where they may have left there is no
 // image: the next one who comes must not see it.
 func (f *frame) retry(p Preview) {
-	l := f.v.Locale
 	margin := f.px(40)
 	panel := image.Rect(0, 0, f.size.X, f.size.Y*2/5)
 	words := image.Rect(f.px(56), 0, f.size.X-f.px(56), f.size.Y-f.px(24))
@@ -76,20 +75,20 @@ func (f *frame) retry(p Preview) {
 		words.Min.Y = panel.Max.Y + f.px(24)
 	}
 
-	title, reason, then := text.Title(l, kiosk.AgainScreen), text.Body(l, kiosk.AgainScreen), text.MoveOn
+	title, reason, then := f.say.Title(kiosk.AgainScreen), f.say.Body(kiosk.AgainScreen), text.MoveOn
 	if f.v.Why != kiosk.NoHint {
-		reason = text.Hint(l, f.v.Why)
+		reason = f.say.Hint(f.v.Why)
 	}
 	if f.v.Ask {
-		title, reason, then = text.Phrase(l, text.StillThere), text.Body(l, kiosk.AgainScreen), text.ClosesSoon
+		title, reason, then = f.say.Phrase(text.StillThere), f.say.Body(kiosk.AgainScreen), text.ClosesSoon
 	}
 	items := []item{
 		{text: title, size: 50, weight: font.Bold, color: f.p.Ink, even: true},
 		{gap: 20, text: reason, size: 40, color: f.p.Ink, even: true},
-		{gap: 24, text: text.Remaining(l, f.v.AttemptsLeft), size: 32, weight: font.Bold, color: f.p.Ink, even: true},
+		{gap: 24, text: f.say.Remaining(f.v.AttemptsLeft), size: 32, weight: font.Bold, color: f.p.Ink, even: true},
 	}
 	if f.v.Until != 0 {
-		items = append(items, item{gap: 10, text: text.Phrase(l, then), size: 26, color: f.p.Soft, even: true})
+		items = append(items, item{gap: 10, text: f.say.Phrase(then), size: 26, color: f.p.Soft, even: true})
 	}
 	f.column(words, align, 0.5, items...)
 }
@@ -129,7 +128,7 @@ func (f *frame) compare(r image.Rectangle, p Preview) bool {
 		inside()
 		corner.Pop()
 		f.column(image.Rect(box.Min.X, at.Max.Y+f.px(8), box.Max.X, at.Max.Y+label), giotext.Middle, 0.5,
-			item{text: text.Phrase(f.v.Locale, name), size: 27, weight: font.Medium, color: f.p.Ink})
+			item{text: f.say.Phrase(name), size: 27, weight: font.Medium, color: f.p.Ink})
 	}
 	frame(own, at, text.YourPhoto, func() {
 		defer op.Offset(at.Min).Push(f.Ops).Pop()
@@ -152,6 +151,7 @@ func (f *frame) take(p Preview, size image.Point) bool {
 		return false
 	}
 	whole := f.glass.out[f.glass.cur]
+	f.hoop.lift(whole, f.videoKey.shape.oval.Min) // it is no part of the visitor's photo
 	// Of the middle as much as there is, in the proportions of the card.
 	window := whole.Bounds()
 	h := window.Dy()

@@ -17,7 +17,7 @@ import (
 	"gioui.org/layout"
 	"gioui.org/op/clip"
 	"gioui.org/op/paint"
-	"gioui.org/text"
+	giotext "gioui.org/text"
 	"gioui.org/unit"
 	"gioui.org/widget"
 	"golang.org/x/image/font/gofont/gobold"
@@ -28,6 +28,7 @@ import (
 	"golang.org/x/image/font/sfnt"
 
 	"livekiosk/kiosk"
+	"livekiosk/ui/text"
 	"livekiosk/ui/theme"
 )
 
@@ -47,9 +48,10 @@ type Preview struct {
 type Screens struct {
 	tap    func(kiosk.Tap)
 	theme  *theme.Theme
+	spoken *text.Catalogue
 	faces  map[string][]font.FontFace // by family: to set words
 	fonts  map[string][]*sfnt.Font    // the same, from light to bold: to draw them
-	shaper *text.Shaper               // of the theme's family
+	shaper *giotext.Shaper            // of the theme's family
 
 	session kiosk.SessionID // what the buttons belong to
 	screen  kiosk.Screen
@@ -62,6 +64,7 @@ type Screens struct {
 	pads    [keys]image.Rectangle     // where they are; empty: not on screen
 	typed   []byte                    // on it; secret
 	door    door
+	choice  chooser
 	glance  func() Desk
 	millis  int // how wide the display is, mm; 0: not known
 	scan    scan
@@ -83,7 +86,8 @@ type Screens struct {
 	boxes []image.Rectangle // what row gave out in it
 	left  attempts
 
-	clipped []string // texts that did not fit, for the tests
+	clipped []string // texts that did not fit
+	unseen  bool     // it is only to be found out which those are
 }
 
 // New returns screens that call tap, from within Layout, for every tap on a
@@ -94,6 +98,7 @@ func New(tap func(kiosk.Tap)) (*Screens, error) {
 	}
 	s := &Screens{
 		tap:     tap,
+		spoken:  text.BuiltIn(),
 		faces:   map[string][]font.FontFace{},
 		fonts:   map[string][]*sfnt.Font{},
 		buttons: new([controls]widget.Clickable),
@@ -130,9 +135,19 @@ func (s *Screens) Wear(t *theme.Theme) {
 		return
 	}
 	if s.theme == nil || s.theme.Font != t.Font {
-		s.shaper = text.NewShaper(text.NoSystemFonts(), text.WithCollection(s.faces[t.Font]))
+		s.shaper = giotext.NewShaper(giotext.NoSystemFonts(), giotext.WithCollection(s.faces[t.Font]))
 	}
 	s.theme, s.logo = t, logo{}
+	s.prints.clear()
+}
+
+// Speak has the screens say c's words from the next Layout on, in place of the
+// built-in languages.
+func (s *Screens) Speak(c *text.Catalogue) {
+	if s.spoken == c {
+		return
+	}
+	s.spoken, s.choice, s.left = c, chooser{}, attempts{}
 	s.prints.clear()
 }
 
@@ -149,7 +164,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		s.session, s.screen, s.since = v.Session, v.Screen, gtx.Now
 		s.buttons, s.keys = new([controls]widget.Clickable), new([keys]widget.Clickable)
 		s.scroll.Position = layout.Position{}
-		s.door = door{}
+		s.door, s.choice = door{}, chooser{}
 		s.prints.clear()
 		s.erase()
 	}
@@ -170,7 +185,7 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 	}
 	look := s.theme.Look(v.Theme, v.Screen, theme.Whole)
 	f := &s.frame
-	*f = frame{Screens: s, v: v, look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
+	*f = frame{Screens: s, v: v, say: s.spoken.Of(v.Locale), look: look, p: look.Palette, upright: size.Y >= size.X, size: size, zoom: 1}
 	if v.Wishes.Large {
 		f.zoom = larger
 	}
@@ -192,7 +207,16 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		pixel.Pop()
 	}
 
-	switch v.Screen {
+	if !f.choose() {
+		f.screen(p)
+	}
+	s.scan.step(f)
+	return layout.Dimensions{Size: size}
+}
+
+// screen draws the screen of the view.
+func (f *frame) screen(p Preview) {
+	switch f.v.Screen {
 	case kiosk.RestingScreen:
 		f.resting()
 	case kiosk.ConsentScreen:
@@ -213,8 +237,6 @@ func (s *Screens) Layout(gtx layout.Context, v kiosk.View, p Preview) layout.Dim
 		kiosk.RefusedScreen, kiosk.SavedScreen, kiosk.StaffScreen, kiosk.CancelledScreen, kiosk.OutOfServiceScreen:
 		f.notice()
 	}
-	s.scan.step(f)
-	return layout.Dimensions{Size: size}
 }
 
 // Bounds returns where the control was drawn by the last Layout, in pixels of
@@ -245,6 +267,7 @@ func (s *Screens) forget() {
 	s.still.clear()
 	if s.video.Size() != (image.Point{}) {
 		s.glass.clear()
+		s.hoop.forget()
 		s.video, s.videoKey = paint.ImageOp{}, videoKey{}
 	}
 }

@@ -337,7 +337,7 @@ func TestNoTextIsClipped(t *testing.T) {
 		upright, lying, {1080, 1920}, {600, 1024}, {480, 800}, {1920, 1080}, {1024, 600}, {1000, 1000},
 	}
 	for _, size := range sizes {
-		for _, l := range text.Locales() {
+		for _, l := range text.BuiltIn().Locales() {
 			d := open(t, size, kiosk.View{Screen: kiosk.IdleScreen, Locale: l})
 			for _, st := range screens.States() {
 				for _, left := range []int{0, 1, 2} {

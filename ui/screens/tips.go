@@ -12,15 +12,14 @@ import (
 
 // tips draws what helps, each beside its picture, before the camera starts.
 func (f *frame) tips() {
-	l := f.v.Locale
 	margin := f.px(40)
-	title := item{text: text.Title(l, kiosk.TipsScreen), size: 52, weight: font.Bold, color: f.p.Ink}
-	body := item{gap: 10, text: text.Body(l, kiosk.TipsScreen), size: 30, color: f.p.Soft}
+	title := item{text: f.say.Title(kiosk.TipsScreen), size: 52, weight: font.Bold, color: f.p.Ink}
+	body := item{gap: 10, text: f.say.Body(kiosk.TipsScreen), size: 30, color: f.p.Soft}
 	next := text.StartsSoon
 	if f.v.Wishes.NoLimit { // the camera waits for a word
 		next = text.ClosesSoon
 	}
-	soon := item{text: text.Phrase(l, next), size: 26, color: f.p.Soft, even: true}
+	soon := item{text: f.say.Phrase(next), size: 26, color: f.p.Soft, even: true}
 	if f.upright {
 		f.wordmark(image.Pt(margin, margin))
 		rest := f.bar(image.Rect(margin, margin+f.px(84), f.size.X-margin, f.size.Y-f.px(24)))
@@ -64,7 +63,7 @@ func (f *frame) advice(r image.Rectangle) {
 	d := min(h, f.px(96))
 	zoom := f.zoom
 	for _, t := range tips {
-		it := item{text: text.Phrase(f.v.Locale, t.key), size: 32}
+		it := item{text: f.say.Phrase(t.key), size: 32}
 		for zoom > least && !f.fits(image.Rect(r.Min.X+d+f.px(28), 0, r.Max.X, h), zoom, it) {
 			zoom -= 0.05
 		}
@@ -76,7 +75,7 @@ func (f *frame) advice(r image.Rectangle) {
 		y := (r.Min.Y + r.Max.Y - d) / 2
 		f.badge(image.Rect(r.Min.X, y, r.Min.X+d, y+d), tips[i].art, f.p.Brand, f.p.OnBrand)
 		r.Min.X += d + f.px(28)
-		f.column(r, giotext.Start, 0.5, item{text: text.Phrase(f.v.Locale, tips[i].key), size: 32, color: f.p.Ink, even: true})
+		f.column(r, giotext.Start, 0.5, item{text: f.say.Phrase(tips[i].key), size: 32, color: f.p.Ink, even: true})
 	})
 }
 
@@ -112,6 +111,6 @@ func (f *frame) now(r image.Rectangle) {
 		if i == 1 {
 			weight = font.Bold
 		}
-		f.column(r, giotext.Start, 0.5, item{text: text.Phrase(f.v.Locale, steps[i]), size: 31, weight: weight, color: f.p.Ink})
+		f.column(r, giotext.Start, 0.5, item{text: f.say.Phrase(steps[i]), size: 31, weight: weight, color: f.p.Ink})
 	})
 }

@@ -1,6 +1,7 @@
 package screens_test
 
 import (
+	"bytes"
 	"image"
 	"math/rand/v2"
 	"slices"
@@ -258,6 +259,32 @@ func TestTheImageOfAnAttemptStaysForItsOwnScreen(t *testing.T) {
 		if d.s.Still() {
 			t.Errorf("%s: the image outlives its screen", tt.name)
 		}
+	}
+}
+
+// TestTheVisitorsPhotoIsWithoutTheRing compares the picture that is shown after
+// an attempt with that after another, whose ring was at another place.
+func TestTheVisitorsPhotoIsWithoutTheRing(t *testing.T) {
+	img := image.NewRGBA(image.Rect(0, 0, 640, 360))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i / 4 % 251)
+	}
+	var photos [2][]byte
+	for i, ring := range []float32{0, 0.7} {
+		v := view(kiosk.GuidingScreen)
+		v.Ring = ring
+		d := open(t, upright, v)
+		d.cam = screens.Preview{Image: img, Seq: 1}
+		d.frame()
+		d.cam, d.view = screens.Preview{}, view(kiosk.AgainScreen)
+		d.frame()
+		if !d.s.Still() {
+			t.Fatal("there is no photo")
+		}
+		photos[i] = d.s.Photo().Pix
+	}
+	if !bytes.Equal(photos[0], photos[1]) {
+		t.Error("the ring is on the photo")
 	}
 }
 

@@ -58,6 +58,9 @@ func (p *prints) clear() {
 // words sets it's text into r, whose height extent has given.
 func (f *frame) words(r image.Rectangle, align giotext.Alignment, it item, shrink float32) {
 	semantic.LabelOp(it.text).Add(f.Ops)
+	if f.unseen {
+		return
+	}
 	key := wordsKey{it.text, f.em(it.size, shrink), it.weight, it.color, r.Dx(), align}
 	p, kept := f.prints.all[key]
 	if !kept {

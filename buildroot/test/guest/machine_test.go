@@ -73,7 +73,7 @@ func TestMachineIsJudgedByKernelAndTests(t *testing.T) {
 		{"a panic", "[ 1.0] Kernel panic - not syncing: VFS: unable to mount|", time.Minute, "not syncing", "the kernel broke: [ 1.0] Kernel panic"},
 		{"the guest ends before it said anything", "[ 1.0] init: no such file|", time.Minute, "init: no such file", "without a word of p"},
 		{"the emulator dies", "[ 1.0] booting|crash", time.Minute, "booting", "signal: killed"},
-		{"the guest hangs", "[ 1.0] booting|$begin p\n", 300 * time.Millisecond, "booting", "no end after 300ms"},
+		{"the guest hangs", "[ 1.0] booting|$begin p\n", 5 * time.Second, "booting", "no end after 5s"},
 		{"a test fails", "[ 1.0] booting|$begin p\n--- FAIL: TestGuestA (0.10s)\n$end p 1 1\n$bye\n", time.Minute, "FAIL\tp", "failed: p"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,564 @@
+package volume
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Volume is a data partition that is to be brought up.
+type Volume struct {
+	Device string // such as /dev/disk/by-partlabel/data
+	Dir    string // the run folder: the volume is mounted on Dir/volume, and Dir/report.json tells of it
+
+	// How long is waited, at most; 0 is the default.
+	Wait   time.Duration // for the device: 20 s
+	Preen  time.Duration // for a check that decides nothing: 1 min
+	Repair time.Duration // for each of two checks that decide: 2 min
+	Other  time.Duration // for any other program or call: 30 s
+}
+
+// The defaults, whose sum stays below TimeoutStartSec= of the unit.
+const (
+	defaultWait   = 20 * time.Second
+	defaultPreen  = time.Minute
+	defaultRepair = 2 * time.Minute
+	defaultOther  = 30 * time.Second
+)
+
+// What a data partition is mounted with. An error that is found later makes it
+// read-only, which the daemon's probe of its outbox notices.
+const (
+	mountFlags   = unix.MS_NODEV | unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NOATIME
+	mountOptions = "errors=remount-ro"
+	memorySize   = "size=64m,mode=0755"
+	rescueSize   = "size=256m,mode=0700"
+	metadataFile = "metadata.qcow2"
+)
+
+// errSlow is of what did not end in time. What hangs in the kernel is left alone.
+var errSlow = errors.New("did not end in time")
+
+// A boot is one run of Mount.
+type boot struct {
+	Volume
+
+	device string // behind the symbolic link
+	r      Report
+	whole  strings.Builder // what the programs said
+	last   string          // what the last one said
+}
+
+// Mount brings the partition up and tells what became of it. It fails only if
+// there is nothing to write to at all. It must run once a boot, as root, in the
+// machine's own mount namespace.
+func (v Volume) Mount(ctx context.Context) (Report, error) {
+	for _, d := range []struct {
+		of    *time.Duration
+		unset time.Duration
+	}{{&v.Wait, defaultWait}, {&v.Preen, defaultPreen}, {&v.Repair, defaultRepair}, {&v.Other, defaultOther}} {
+		if *d.of == 0 {
+			*d.of = d.unset
+		}
+	}
+	b := &boot{Volume: v, r: Report{State: Volatile, Cause: Unfinished, Device: v.Device}}
+	for _, dir := range []string{v.mount(), b.evidence()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return b.r, err
+		}
+	}
+	// Until it is known better: what reads this meanwhile must not believe that
+	// what it writes lasts.
+	if err := write(filepath.Join(v.Dir, reportFile), b.r, 0o644); err != nil {
+		return b.r, err
+	}
+	if err := unix.Mount("tmpfs", v.evidence(), "tmpfs", mountFlags, rescueSize); err != nil {
+		b.say("no room for evidence: " + err.Error()) // but for what the run folder has
+	}
+	b.bring(ctx)
+	if b.r.State == Volatile {
+		if err := b.memory(); err != nil {
+			return b.r, err
+		}
+	} else {
+		b.keep()
+	}
+	b.forget()
+	return b.r, write(filepath.Join(v.Dir, reportFile), b.r, 0o644)
+}
+
+// Fallback is for a Mount that was killed or failed: it mounts memory if nothing is
+// mounted, and says so.
+func (v Volume) Fallback() (Report, error) {
+	r, err := Read(v.Dir)
+	if err == nil && (r.Durable() || r.State == Volatile && r.Cause != Unfinished) {
+		return r, nil
+	}
+	b := &boot{Volume: v, r: Report{State: Volatile, Cause: Unfinished, Device: v.Device, Detail: "what brings the data partition up did not end"}}
+	if err := os.MkdirAll(v.mount(), 0o755); err != nil {
+		return b.r, err
+	}
+	// What may be mounted there is not known to be whole.
+	_ = unix.Unmount(v.mount(), unix.MNT_DETACH)
+	if err := b.memory(); err != nil {
+		return b.r, err
+	}
+	return b.r, write(filepath.Join(v.Dir, reportFile), b.r, 0o644)
+}
+
+func (v Volume) mount() string    { return filepath.Join(v.Dir, mountDir) }
+func (v Volume) evidence() string { return filepath.Join(v.Dir, evidenceDir) }
+
+// bring takes the steps, from what changes least to what changes most, and leaves
+// state and cause in the report.
+func (b *boot) bring(ctx context.Context) {
+	if b.r.Cause = b.find(ctx); b.r.Cause != NoCause {
+		return
+	}
+	// e2fsck -p writes to the copies of the superblock and of the descriptors: what
+	// only they lead to is read before.
+	rescued := ""
+	if !b.sees(ctx) {
+		rescued = b.rescue(ctx)
+	}
+	preen, err := b.run(ctx, b.Preen, "e2fsck", "-p", b.device)
+	if err == nil && preen < 4 && b.attach() == nil {
+		b.r.State = Ready
+		b.grow(ctx)
+		return
+	}
+	b.r.Cause = Damaged
+	if rescued == "" {
+		rescued = b.rescue(ctx)
+	}
+	b.image(ctx)
+	for range 2 { // what the first pass mends may show more
+		code, err := b.run(ctx, b.Repair, "e2fsck", "-f", "-y", b.device)
+		if errors.Is(err, errSlow) {
+			b.r.Cause = Slow
+			return
+		}
+		if err == nil && code < 4 {
+			break
+		}
+	}
+	if b.attach() == nil {
+		b.r.State = Repaired
+		b.restore(rescued, Loss{Adrift: count(filepath.Join(b.mount(), "lost+found"))})
+		b.grow(ctx)
+		return
+	}
+	// Whoever looks for what was lost finds more where nothing was discarded.
+	code, err := b.run(ctx, b.Other, "mke2fs", "-q", "-F", "-t", "ext4", "-L", "data", "-m", "0", "-O", "^fast_commit", "-E", "nodiscard", b.device)
+	if err != nil || code != 0 || b.attach() != nil {
+		b.r.Cause = Broken
+		return
+	}
+	b.r.State = Formatted
+	b.restore(rescued, Loss{})
+}
+
+// find waits for the device and looks at it.
+func (b *boot) find(ctx context.Context) Cause {
+	late := time.NewTimer(b.Wait)
+	defer late.Stop()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var err error
+		if b.device, err = filepath.EvalSymlinks(b.Device); err == nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-late.C:
+			b.r.Detail = err.Error()
+			return Missing
+		case <-ctx.Done():
+			b.r.Detail = ctx.Err().Error()
+			return Unfinished
+		}
+	}
+	var cause Cause
+	if err := b.within("look at "+b.device, func() (err error) {
+		cause, err = look(b.device)
+		return err
+	}); errors.Is(err, errSlow) {
+		return Broken // and cause is still written to
+	} else if err != nil {
+		b.r.Detail = err.Error()
+	}
+	return cause
+}
+
+// look reads the beginning of a device.
+func look(device string) (Cause, error) {
+	f, err := os.Open(device)
+	switch {
+	case errors.Is(err, unix.ENOMEDIUM), errors.Is(err, unix.ENXIO):
+		return Missing, err
+	case err != nil:
+		return Broken, err
+	}
+	defer f.Close()
+	head := make([]byte, 4096)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return Broken, fmt.Errorf("read %s: %w", device, err)
+	}
+	if ro, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKROGET); err == nil && ro != 0 {
+		return ReadOnly, fmt.Errorf("%s cannot be written", device)
+	}
+	if bytes.HasPrefix(head, []byte("LUKS\xba\xbe")) {
+		return Foreign, fmt.Errorf("%s is encrypted by LUKS", device)
+	}
+	return NoCause, nil
+}
+
+// attach mounts the device and proves that it can be written.
+func (b *boot) attach() error {
+	err := b.within("mount", func() error {
+		if err := unix.Mount(b.device, b.mount(), "ext4", mountFlags, mountOptions); err != nil {
+			return err
+		}
+		if err := prove(b.mount()); err != nil {
+			return errors.Join(err, unix.Unmount(b.mount(), unix.MNT_DETACH))
+		}
+		return nil
+	})
+	if err != nil {
+		b.r.Detail = err.Error()
+	}
+	return err
+}
+
+// prove looks at each file, which the kernel checks then and e2fsck does not as long
+// as the superblock calls the file system clean, and has a little reach the device.
+func prove(dir string) error {
+	if err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil {
+			_, err = e.Info()
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, below := range []string{"", stateDir} {
+		f, err := os.CreateTemp(filepath.Join(dir, below), ".probe-")
+		if below != "" && errors.Is(err, fs.ErrNotExist) {
+			continue // nobody has used it yet
+		}
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString("kioskd")
+		if err := errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow has the file system take what the partition has. It is no fault if not.
+func (b *boot) grow(ctx context.Context) {
+	_, _ = b.run(ctx, b.Other, "resize2fs", b.device) // told in the steps
+}
+
+// image keeps what the metadata were before they are repaired: where the pieces of
+// a lost file lay. It holds names, and nothing of what is in files.
+func (b *boot) image(ctx context.Context) {
+	file := filepath.Join(b.evidence(), metadataFile)
+	if code, err := b.run(ctx, b.Other, "e2image", "-Q", b.device, file); err != nil || code != 0 {
+		_ = os.Remove(file) // nothing, or too large
+	}
+}
+
+// sees reports whether the daemon's folder, or that there is none, can be seen past
+// the mount.
+func (b *boot) sees(ctx context.Context) bool {
+	_, err := b.run(ctx, b.Other, "debugfs", "-c", "-R", "stat /"+stateDir, b.device)
+	return err == nil && (strings.Contains(b.last, "Inode: ") || strings.Contains(b.last, "File not found by ext2_lookup"))
+}
+
+// rescue reads the daemon's files past the mount, into memory and before anything is
+// repaired: by the main superblock, else by where copies of it lie. It returns where
+// they are, "" if there are none.
+func (b *boot) rescue(ctx context.Context) string {
+	to := filepath.Join(b.evidence(), "rescue")
+	for _, where := range [][]string{{"-c"}, {"-c", "-b", "4096", "-s", "32768"}, {"-c", "-b", "1024", "-s", "8193"}} {
+		// It makes no folder that is there, left by the try before.
+		if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, 0o700)); err != nil {
+			return ""
+		}
+		_, _ = b.run(ctx, b.Other, "debugfs", append(where, "-R", "rdump /"+stateDir+" "+to, b.device)...) // it counts what came
+		if from := filepath.Join(to, filepath.Base(stateDir)); count(from) > 0 {
+			return from
+		}
+	}
+	return ""
+}
+
+// restore puts rescued files where they are missing, and notes the loss. A part of a
+// file is worth having, too: the daemon believes nothing in its outbox that does not
+// prove itself.
+func (b *boot) restore(from string, l Loss) {
+	if from != "" {
+		to := filepath.Join(b.mount(), stateDir)
+		if err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			put, err := restore(path, filepath.Join(to, strings.TrimPrefix(path, from)), e)
+			if put {
+				l.Rescued++
+			}
+			return err
+		}); err != nil {
+			b.say("restore: " + err.Error())
+		}
+	}
+	b.loss(l)
+}
+
+// restore copies a file or makes a folder, with owner and mode, unless it is there.
+func restore(from, to string, e fs.DirEntry) (put bool, err error) {
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	info, err := e.Info()
+	if err != nil {
+		return false, err
+	}
+	if e.IsDir() {
+		err = os.MkdirAll(to, 0o700)
+	} else if e.Type().IsRegular() {
+		err = copied(from, to)
+		put = err == nil
+	} else {
+		return false, nil
+	}
+	if of, ok := info.Sys().(*syscall.Stat_t); err == nil && ok {
+		err = os.Chown(to, int(of.Uid), int(of.Gid))
+	}
+	return put, errors.Join(err, os.Chmod(to, info.Mode().Perm()))
+}
+
+// copied copies a file, down to the device.
+func copied(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// count counts files.
+func count(dir string) (n int) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+// memory mounts what stands in for the volume.
+func (b *boot) memory() error {
+	if err := unix.Mount("tmpfs", b.mount(), "tmpfs", mountFlags, memorySize); err != nil {
+		return fmt.Errorf("mount memory on %s: %w", b.mount(), err)
+	}
+	return nil
+}
+
+// loss notes an alarm.
+func (b *boot) loss(l Loss) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil {
+		l.Boot = strings.TrimSpace(string(id))
+	}
+	l.When, l.State, l.Cause, l.Detail = time.Now().UTC().Truncate(time.Second), b.r.State, b.r.Cause, b.r.Detail
+	b.r.Losses = append(b.r.Losses, l)
+}
+
+// keep puts the evidence of this boot's loss on the volume, and takes the losses of
+// earlier boots from it.
+func (b *boot) keep() {
+	own := filepath.Join(b.mount(), ownDir)
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		b.say(err.Error())
+		return
+	}
+	file := filepath.Join(b.mount(), lossesFile)
+	var before []Loss
+	if text, err := os.ReadFile(file); err == nil {
+		if err := json.Unmarshal(text, &before); err != nil {
+			b.say(err.Error())
+		}
+	}
+	if n := len(b.r.Losses); n > 0 {
+		evidence := fmt.Sprintf("evidence-%d", next(own))
+		if err := b.deposit(filepath.Join(own, evidence)); err != nil {
+			b.say(err.Error())
+		}
+		b.r.Losses[n-1].Evidence = "/var/" + ownDir + "/" + evidence
+	}
+	all := append(before, b.r.Losses...)
+	all = all[max(0, len(all)-mostLosses):]
+	if len(b.r.Losses) > 0 {
+		if err := write(file, all, 0o600); err != nil {
+			b.say(err.Error())
+		}
+	}
+	b.r.Losses = all
+}
+
+// next numbers evidence, and removes what is too old.
+func next(own string) int {
+	var numbers []int
+	entries, _ := os.ReadDir(own)
+	for _, e := range entries {
+		var n int
+		if _, err := fmt.Sscanf(e.Name(), "evidence-%d", &n); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	for len(numbers) >= mostEvidence {
+		_ = os.RemoveAll(filepath.Join(own, fmt.Sprintf("evidence-%d", numbers[0])))
+		numbers = numbers[1:]
+	}
+	if len(numbers) == 0 {
+		return 1
+	}
+	return numbers[len(numbers)-1] + 1
+}
+
+func (b *boot) deposit(to string) error {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	err := os.WriteFile(filepath.Join(to, "said.txt"), []byte(b.whole.String()), 0o600)
+	image := filepath.Join(b.evidence(), metadataFile)
+	if _, none := os.Stat(image); none != nil {
+		return err
+	}
+	if full := copied(image, filepath.Join(to, metadataFile)); full != nil {
+		err = errors.Join(err, full, os.Remove(filepath.Join(to, metadataFile)))
+	}
+	return err
+}
+
+// forget gives the memory of the evidence back.
+func (b *boot) forget() {
+	_ = os.RemoveAll(filepath.Join(b.evidence(), "rescue"))
+	_ = unix.Unmount(b.evidence(), unix.MNT_DETACH)
+	_ = os.Remove(b.evidence())
+}
+
+func (b *boot) say(line string) { _, _ = fmt.Fprintln(&b.whole, line) }
+
+// within has do end in time, or goes on without it: what waits for a device that no
+// longer answers can be neither stopped nor killed.
+func (b *boot) within(name string, do func() error) error {
+	began, ended := time.Now(), make(chan error, 1)
+	go func() { ended <- do() }()
+	late := time.NewTimer(b.Other)
+	defer late.Stop()
+	s, err := Step{Run: name}, error(nil)
+	select {
+	case err = <-ended:
+	case <-late.C:
+		err = errSlow
+	}
+	if s.Seconds = time.Since(began).Seconds(); err != nil {
+		s.Code, s.Said = -1, err.Error()
+		b.say(name + ": " + err.Error())
+	}
+	b.r.Steps = append(b.r.Steps, s)
+	return err
+}
+
+// run runs a program that must end within limit. An error is a program that could
+// not be run, or errSlow.
+func (b *boot) run(ctx context.Context, limit time.Duration, name string, args ...string) (code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	out := &tail{}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", "DEBUGFS_PAGER=cat", "PAGER=cat"}
+	began, ended := time.Now(), make(chan error, 1)
+	go func() { ended <- cmd.Run() }()
+	s := Step{Run: name + " " + strings.Join(args, " ")}
+	b.say("$ " + s.Run)
+	b.last = ""
+	late := time.NewTimer(limit + 5*time.Second) // it was killed, and does not go
+	defer late.Stop()
+	select {
+	case err = <-ended:
+		b.last = out.String()
+		b.say(b.last)
+		lines := strings.Split(strings.TrimSpace(b.last), "\n")
+		s.Said = lines[len(lines)-1]
+	case <-late.C:
+		err = errSlow
+	}
+	s.Seconds = time.Since(began).Seconds()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok && failed.Exited() {
+		code, err = failed.ExitCode(), nil
+	}
+	if ctx.Err() != nil && err != nil {
+		err = errSlow
+	}
+	if s.Code = code; err != nil {
+		s.Code = -1
+		b.say(err.Error())
+	}
+	if b.r.Steps = append(b.r.Steps, s); err != nil || code != 0 {
+		b.r.Detail = fmt.Sprintf("%s: %s", name, s.Said)
+	}
+	return code, err
+}
+
+// A tail keeps the beginning and the end of what is written to it: a torn inode
+// table makes e2fsck say megabytes.
+type tail struct{ head, end []byte }
+
+const tailMost = 32 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	n := len(p)
+	room := min(n, tailMost-len(t.head))
+	t.head = append(t.head, p[:room]...)
+	if p = p[room:]; len(p) > 0 {
+		t.end = append(t.end, p...)
+		t.end = t.end[max(0, len(t.end)-tailMost):]
+	}
+	return n, nil
+}
+
+func (t *tail) String() string {
+	if len(t.end) == 0 {
+		return string(t.head)
+	}
+	return string(t.head) + "\n...\n" + string(t.end)
+}

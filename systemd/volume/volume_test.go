@@ -1,0 +1,561 @@
+package volume_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"livekiosk/systemd/volume"
+)
+
+// A boot is what a child in a mount namespace of its own does, and what it found:
+// whatever it mounts goes with it.
+type boot struct {
+	Volume volume.Volume
+	Do     string // "mount", "mount and clear", "fallback", "die and fallback"
+
+	Report   volume.Report
+	Err      string
+	Files    map[string]string // on what is mounted; the text
+	Memory   bool              // whether that is memory
+	Blocks   uint64            // of the file system
+	Writable bool
+}
+
+const childVariable = "LIVEKIOSK_VOLUME_TEST"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		if err := child(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func child() (err error) {
+	var b boot
+	if err = json.NewDecoder(os.Stdin).Decode(&b); err != nil {
+		return err
+	}
+	if err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	mounted := filepath.Join(b.Volume.Dir, "volume")
+	switch b.Do {
+	case "die and fallback": // the volume is mounted, and nothing was told
+		if _, err = b.Volume.Mount(context.Background()); err == nil {
+			err = os.WriteFile(filepath.Join(b.Volume.Dir, "report.json"), []byte(`{"state":"volatile","cause":"unfinished"}`), 0o600)
+		}
+		if err != nil {
+			return err
+		}
+		fallthrough
+	case "fallback":
+		b.Report, err = b.Volume.Fallback()
+	default:
+		b.Report, err = b.Volume.Mount(context.Background())
+	}
+	if err != nil {
+		b.Err = err.Error()
+	}
+	var of unix.Statfs_t
+	if err = unix.Statfs(mounted, &of); err != nil {
+		return err
+	}
+	b.Memory, b.Blocks = of.Type == unix.TMPFS_MAGIC, of.Blocks
+	b.Files = map[string]string{}
+	err = filepath.WalkDir(mounted, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		info, bad := e.Info()
+		if err != nil || bad != nil {
+			return err
+		}
+		b.Files[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v %x", info.Sys().(*syscall.Stat_t).Uid, info.Mode(), text[:min(64, len(text))]) //nolint:forcetypeassert // Linux
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.Writable = os.WriteFile(filepath.Join(mounted, "new"), []byte("x"), 0o600) == nil && os.Remove(filepath.Join(mounted, "new")) == nil
+	if b.Do == "mount and clear" {
+		if err = volume.Clear(b.Volume.Dir); err != nil {
+			return err
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(b)
+}
+
+// board boots once with a device, and returns what it found.
+func board(t *testing.T, b boot) boot {
+	t.Helper()
+	if b.Volume.Dir == "" {
+		b.Volume.Dir = filepath.Join(t.TempDir(), "run")
+	}
+	if b.Volume.Wait == 0 {
+		b.Volume.Wait = time.Second
+	}
+	in, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // itself
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	cmd.Stdin = bytes.NewReader(in)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	var found boot
+	if err := json.Unmarshal(out, &found); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if found.Err != "" {
+		t.Fatal(found.Err)
+	}
+	if !found.Writable {
+		t.Error("nothing can be written: the kiosk would not start")
+	}
+	told, err := volume.Read(b.Volume.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told.State != found.Report.State || told.Cause != found.Report.Cause {
+		t.Errorf("the file says %s %s, and Mount %s %s", told.State, told.Cause, found.Report.State, found.Report.Cause)
+	}
+	if found.Memory == told.Durable() {
+		t.Errorf("%s, and memory: %t", told.State, found.Memory)
+	}
+	return found
+}
+
+// needsRoot skips where no disk can be made of a file.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("needs loop devices: ", err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "E2FSPROGS_FAKE_TIME=1790000000"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// Sizes of the partition that is tried: large enough for a copy of the superblock.
+const (
+	megabyte  = 1 << 20
+	size      = 24 * megabyte
+	blockSize = 1024
+)
+
+// whole are the files of a daemon's state folder.
+var whole = map[string]int{"outbox.db": megabyte, "outbox.db.epochs-1": 4096, "keys/device.key": 200, "staff.pin": 100}
+
+// partition makes a file with a data partition in it, such as genimage makes.
+func partition(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	state := filepath.Join(dir, "tree", "lib", "kioskd")
+	if err := os.MkdirAll(filepath.Join(state, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range whole {
+		b := make([]byte, n)
+		_, _ = rand.NewChaCha8([32]byte{byte(len(name))}).Read(b)
+		path := filepath.Join(state, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, 900, 900); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := filepath.Join(dir, "data")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, size); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", strconv.Itoa(blockSize), "-L", "data", "-m", "0", "-O", "^fast_commit",
+		"-U", "6f0f2f5c-2f0d-4a52-9a6e-1d6a3c1e8a40", "-E", "hash_seed=0b0e4a0e-6d86-4a0f-8d0f-5b1f2b7c9d11", "-d", filepath.Join(dir, "tree"), image)
+	return image
+}
+
+// loop makes a device of a file.
+func loop(t *testing.T, image string, args ...string) string {
+	t.Helper()
+	device := strings.TrimSpace(run(t, "losetup", append(args, "--find", "--show", image)...))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil { //nolint:gosec,noctx // after the test's context
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	return device
+}
+
+// over writes over a file.
+func over(t *testing.T, image string, at int64, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(image, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func noise(n int, seed byte) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
+	return b
+}
+
+// where returns a number that dumpe2fs or debugfs tells.
+func where(t *testing.T, image, request, before string) int64 {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "debugfs", "-R", request, image) //nolint:gosec // debugfs
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBUGFS_PAGER=cat"}
+	out, err := cmd.Output() // its version is told on stderr
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(out), before)
+	var n int64
+	if _, err = fmt.Sscanf(strings.TrimLeft(after, " :\t\n("), "%d", &n); !found || err != nil {
+		t.Fatalf("debugfs %q says no %q: %v", request, before, err)
+	}
+	return n
+}
+
+// intact are the files as they come from partition.
+func intact(t *testing.T) map[string]string {
+	t.Helper()
+	f := board(t, boot{Volume: volume.Volume{Device: loop(t, partition(t))}})
+	if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 {
+		t.Fatalf("a whole partition: %+v", f.Report)
+	}
+	if len(f.Files) != len(whole) {
+		t.Fatalf("a whole partition has %v", slices.Sorted(maps.Keys(f.Files)))
+	}
+	return f.Files
+}
+
+// has reports whether all of want is there, with owner, mode and beginning.
+func has(got, want map[string]string) bool {
+	for name, text := range want {
+		if got[name] != text {
+			return false
+		}
+	}
+	return true
+}
+
+func TestADamagedVolumeComesUp(t *testing.T) {
+	needsRoot(t)
+	want := intact(t)
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, image string)
+		state  volume.State
+		cause  volume.Cause
+		keeps  bool // every file of the daemon
+	}{
+		{"a power cut while files were written", func(t *testing.T, image string) { cut(t, image) }, volume.Ready, volume.NoCause, true},
+		{"the superblock is zero", func(t *testing.T, image string) { over(t, image, 1024, make([]byte, 1024)) }, volume.Repaired, volume.Damaged, true},
+		{"superblock and descriptors are noise", func(t *testing.T, image string) { over(t, image, 0, noise(4*blockSize, 1)) }, volume.Repaired, volume.Damaged, true},
+		{"the descriptors are zero", func(t *testing.T, image string) { over(t, image, 2*blockSize, make([]byte, blockSize)) }, volume.Repaired, volume.Damaged, true},
+		{"the journal is noise after a power cut", func(t *testing.T, image string) {
+			cut(t, image)
+			over(t, image, journal(t, image)*blockSize, noise(32*blockSize, 2))
+		}, volume.Ready, volume.NoCause, true},
+		{"half an inode table is noise", func(t *testing.T, image string) {
+			over(t, image, where(t, image, "stats", "inode table at")*blockSize+2048, noise(blockSize, 3))
+		}, volume.Repaired, volume.Damaged, false},
+		{"the first megabyte is zero", func(t *testing.T, image string) { over(t, image, 0, make([]byte, megabyte)) }, volume.Repaired, volume.Damaged, false},
+		{"the bitmaps are noise", func(t *testing.T, image string) {
+			blocks, inodes := where(t, image, "stats", "block bitmap at"), where(t, image, "stats", "inode bitmap at")
+			over(t, image, blocks*blockSize, noise(blockSize, 4))
+			over(t, image, inodes*blockSize, noise(blockSize, 5))
+		}, volume.Repaired, volume.Damaged, true},
+		{"the root directory is gone", func(t *testing.T, image string) { run(t, "debugfs", "-w", "-R", "clri <2>", image) }, volume.Repaired, volume.Damaged, false},
+		{"a feature that no program knows", func(t *testing.T, image string) {
+			run(t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", image)
+		}, volume.Formatted, volume.Damaged, true},
+		{"a feature with which it can be read only", func(t *testing.T, image string) {
+			run(t, "debugfs", "-w", "-R", "set_super_value feature_ro_compat 0x4000046b", image)
+		}, volume.Formatted, volume.Damaged, true},
+		{"everything is zero", func(t *testing.T, image string) {
+			if err := os.Truncate(image, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(image, size); err != nil {
+				t.Fatal(err)
+			}
+		}, volume.Formatted, volume.Damaged, false},
+		{"everything is noise", func(t *testing.T, image string) {
+			for at := int64(0); at < size; at += 4 * megabyte {
+				over(t, image, at, noise(4*megabyte, byte(at>>22)))
+			}
+		}, volume.Formatted, volume.Damaged, false},
+		{"there is no room for a file system", func(t *testing.T, image string) {
+			if err := os.Truncate(image, 16<<10); err != nil {
+				t.Fatal(err)
+			}
+		}, volume.Volatile, volume.Broken, false},
+		{"it is encrypted", func(t *testing.T, image string) { over(t, image, 0, []byte("LUKS\xba\xbe\x00\x02")) }, volume.Volatile, volume.Foreign, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			image := partition(t)
+			tt.damage(t, image)
+			device, dir := loop(t, image), filepath.Join(t.TempDir(), "run")
+			f := board(t, boot{Volume: volume.Volume{Device: device, Dir: dir}})
+			if f.Report.State != tt.state || f.Report.Cause != tt.cause {
+				t.Errorf("%s, %q (%s), want %s, %q\n%+v", f.Report.State, f.Report.Cause, f.Report.Detail, tt.state, tt.cause, f.Report.Steps)
+			}
+			if kept := has(f.Files, want); kept != tt.keeps {
+				t.Errorf("every file is there: %t, want %t: %+v %v", kept, tt.keeps, f.Report.Steps, slices.Sorted(maps.Keys(f.Files)))
+			}
+			alarms := 0
+			if tt.state == volume.Repaired || tt.state == volume.Formatted {
+				alarms = 1
+			}
+			if len(f.Report.Losses) != alarms {
+				t.Fatalf("%d alarms, want %d: %+v", len(f.Report.Losses), alarms, f.Report.Losses)
+			}
+			if alarms == 0 {
+				return
+			}
+			loss := f.Report.Losses[0]
+			said := strings.TrimPrefix(loss.Evidence, "/var") + "/said.txt"
+			if _, ok := f.Files[said]; !ok || loss.State != tt.state || loss.Boot == "" {
+				t.Errorf("no evidence: %+v of %v", loss, slices.Sorted(maps.Keys(f.Files)))
+			}
+			if tt.state == volume.Formatted && (loss.Rescued > 0) != tt.keeps {
+				t.Errorf("%d files rescued", loss.Rescued)
+			}
+			// The alarm lasts over boots, until somebody has taken note of it.
+			again := board(t, boot{Volume: volume.Volume{Device: device, Dir: filepath.Join(t.TempDir(), "run")}, Do: "mount and clear"})
+			if again.Report.State != volume.Ready || len(again.Report.Losses) != 1 || again.Report.Losses[0] != loss {
+				t.Errorf("at the next boot %+v", again.Report)
+			}
+			last := board(t, boot{Volume: volume.Volume{Device: device}})
+			if last.Report.State != volume.Ready || len(last.Report.Losses) != 0 {
+				t.Errorf("after it was cleared %+v", last.Report)
+			}
+			if want := len(f.Files) - 1; len(last.Files) != want { // losses.json
+				t.Errorf("the next boots made %d files of %d", len(last.Files), want)
+			}
+		})
+	}
+}
+
+// cut leaves the image as a power cut does: mounted, with a journal to replay.
+func cut(t *testing.T, image string) {
+	t.Helper()
+	copied := image + ".cut"
+	run(t, "unshare", "--mount", "sh", "-ec", `
+		mkdir -p "$1.mnt"
+		mount -o loop "$1" "$1.mnt"
+		for n in 1 2 3 4 5 6 7 8; do mkdir "$1.mnt/more-$n"; done
+		sync -f "$1.mnt"
+		cp "$1" "$2"
+		umount "$1.mnt"`, "sh", image, copied)
+	if err := os.Rename(copied, image); err != nil {
+		t.Fatal(err)
+	}
+	if said := run(t, "dumpe2fs", "-h", image); !strings.Contains(said, "needs_recovery") {
+		t.Fatalf("the journal is empty:\n%s", said)
+	}
+}
+
+// journal returns the first block of the journal.
+func journal(t *testing.T, image string) int64 {
+	t.Helper()
+	return where(t, image, "bmap <8> 0", "")
+}
+
+// TestWhatCannotBeWrittenIsLeftAsItIs has a worn card, no card, a repair that takes
+// too long, and a program that was killed.
+func TestWhatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
+	needsRoot(t)
+	image := partition(t)
+	cut(t, image)
+	before, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := volume.Volume{Device: filepath.Join(t.TempDir(), "data"), Wait: time.Millisecond}
+	if f := board(t, boot{Volume: gone}); f.Report.State != volume.Volatile || f.Report.Cause != volume.Missing || len(f.Files) > 0 {
+		t.Errorf("no device: %+v, %v", f.Report, f.Files)
+	}
+	if f := board(t, boot{Volume: volume.Volume{Device: loop(t, image, "--read-only")}}); f.Report.Cause != volume.ReadOnly {
+		t.Errorf("read-only: %+v", f.Report)
+	}
+	for name, do := range map[string]string{"killed before it began": "fallback", "killed at the end": "die and fallback"} {
+		gone.Dir = filepath.Join(t.TempDir(), "run")
+		if f := board(t, boot{Volume: gone, Do: do}); f.Report.State != volume.Volatile || f.Report.Durable() {
+			t.Errorf("%s: %+v", name, f.Report)
+		}
+	}
+	over(t, image, 1024, make([]byte, 1024))
+	slow := volume.Volume{Device: loop(t, image), Repair: time.Nanosecond}
+	if f := board(t, boot{Volume: slow}); f.Report.Cause != volume.Slow {
+		t.Errorf("a slow repair: %+v", f.Report)
+	}
+	over(t, image, 1024, before[1024:2048])
+	if after, err := os.ReadFile(image); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the partition was written, %v", err)
+	}
+}
+
+// TestAFallbackLeavesWhatWorks is of a unit that is stopped at the end of the day.
+func TestAFallbackLeavesWhatWorks(t *testing.T) {
+	needsRoot(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	report := []byte(`{"state":"ready","device":"/dev/data"}`)
+	if err := os.WriteFile(filepath.Join(dir, "report.json"), report, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := volume.Volume{Dir: dir}.Fallback()
+	if err != nil || r.State != volume.Ready {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "volume")); !os.IsNotExist(err) {
+		t.Errorf("it mounted something: %v", err)
+	}
+}
+
+// TestItGrowsOverThePartition has a card that is larger than the image.
+func TestItGrowsOverThePartition(t *testing.T) {
+	needsRoot(t)
+	image := partition(t)
+	if err := os.Truncate(image, 2*size); err != nil {
+		t.Fatal(err)
+	}
+	f := board(t, boot{Volume: volume.Volume{Device: loop(t, image)}})
+	for _, step := range f.Report.Steps {
+		if strings.HasPrefix(step.Run, "resize2fs") && step.Code != 0 && !may(t, unix.CAP_SYS_RESOURCE) {
+			t.Skip("needs CAP_SYS_RESOURCE, to grow what is mounted")
+		}
+	}
+	if f.Report.State != volume.Ready || f.Blocks*blockSize < 2*size*9/10 {
+		t.Errorf("%+v %s with %d MB of %d", f.Report.Steps, f.Report.State, f.Blocks*blockSize/megabyte, 2*size/megabyte)
+	}
+}
+
+// may reports whether this process has a capability.
+func may(t *testing.T, capability int) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "CapEff:")
+	var have uint64
+	if _, err := fmt.Sscanf(after, "%x", &have); err != nil {
+		t.Fatal(err)
+	}
+	return have&(1<<capability) != 0
+}
+
+// TestWhateverIsDamagedItComesUp damages at random: it must come up with something
+// to write to, and not a second time with another loss.
+func TestWhateverIsDamagedItComesUp(t *testing.T) {
+	needsRoot(t)
+	random := rand.New(rand.NewPCG(8, 4)) //nolint:gosec // the same each time
+	sound := partition(t)
+	states := map[volume.State]int{}
+	for n := range 6 {
+		image := filepath.Join(t.TempDir(), "data")
+		run(t, "cp", "--sparse=always", sound, image)
+		for range 4 + random.IntN(24) {
+			b := noise(1<<(6+random.IntN(10)), byte(random.Uint32()))
+			if random.IntN(3) == 0 {
+				clear(b)
+			}
+			over(t, image, random.Int64N(int64(1)<<(15+random.IntN(10))), b)
+		}
+		device := loop(t, image)
+		f := board(t, boot{Volume: volume.Volume{Device: device}})
+		states[f.Report.State]++
+		if !f.Report.Durable() {
+			t.Errorf("damage %d: %+v", n, f.Report)
+		}
+		if again := board(t, boot{Volume: volume.Volume{Device: device}}); again.Report.State != volume.Ready || len(again.Report.Losses) != len(f.Report.Losses) {
+			t.Errorf("damage %d: %s, and at the next boot %+v", n, f.Report.State, again.Report)
+		}
+	}
+	t.Log(states)
+	if states[volume.Ready] == 6 {
+		t.Error("nothing was damaged")
+	}
+}
+
+func TestAReportIsReadAsItIs(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		state      volume.State
+		bad        bool
+	}{
+		{"nothing has run yet", "", volume.Volatile, false},
+		{"a partition in order", `{"state":"ready","device":"/dev/mmcblk0p4"}`, volume.Ready, false},
+		{"half a report", `{"state":"rea`, volume.Volatile, true},
+		{"a state of another release", `{"state":"fine"}`, volume.Volatile, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if tt.text != "" {
+				if err := os.WriteFile(filepath.Join(dir, "report.json"), []byte(tt.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r, err := volume.Read(dir); r.State != tt.state || (err != nil) != tt.bad {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+	if r, err := volume.Read(filepath.Join(t.TempDir(), "none")); err != nil || r.State != "" {
+		t.Errorf("a board without such a partition: %+v, %v", r, err)
+	}
+}
