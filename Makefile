@@ -82,8 +82,8 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo
-demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, SIZE=1280x800, LOCALE=id)
-	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay)
+demo: setup build ## watch one whole session (CLIP=spoof, OFFLINE=1, RELAY=1, LIGHT=1, SIZE=1280x800, LOCALE=id)
+	@$(BIN)/demo -clip $(CLIP) -size $(SIZE) -locale $(LOCALE) $(if $(OFFLINE),-offline) $(if $(RELAY),-relay) $(if $(LIGHT),-light)
 
 .PHONY: run
 run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
@@ -113,7 +113,7 @@ replay-arm64: ## the arm64 build replays recorded traces under emulation
 .PHONY: lint
 lint: ## run the linters
 	@.tools/setup lint
-	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot buildroot/fetch.sh buildroot/board/common/post-build.sh
+	shellcheck .ci/run .tools/setup .tools/fuzz .tools/arm64 .tools/deb .tools/deb-test systemd/debian/p* systemd/rauc/bundle systemd/rauc/rauc-p*-install buildroot/test/image/build buildroot/test/image/debian buildroot/test/image/boot buildroot/fetch.sh buildroot/board/common/post-build.sh buildroot/board/qemu/post-image.sh
 	$(LINT) run --allow-parallel-runners ./...
 	$(LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
@@ -183,6 +183,14 @@ guest: ## run the guest tests in an emulated machine with virtual devices (ARCH=
 image: setup build ## make the disk and the updates of an emulated board with Debian 13: out/image (root; see buildroot/test/image/README.md)
 	@.tools/setup image
 	buildroot/test/image/build out/image
+
+.PHONY: image-guest
+image-guest: image ## boot that board, hang and lock it, update it to a good and a bad version, cut its power CUTS=3 times (root; SEED=, RUN=)
+	$(GO) test -tags image -count=1 -v -timeout 6h -parallel 2 -run '$(or $(RUN),^TestImage$$)' ./buildroot/test/image -cuts $(or $(CUTS),3) $(if $(LONG),-long) $(if $(SEED),-seed $(SEED))
+
+.PHONY: image-guest-long
+image-guest-long: ## the same with 50 power cuts
+	@$(MAKE) --no-print-directory image-guest CUTS=50 LONG=1
 
 .PHONY: update-test
 update-test: ## have Debian 13's systemd-sysupdate write a disk, refuse what it must, and be killed 50 times (root)

@@ -13,7 +13,7 @@ func (a *Analyser) Measure(img *image.RGBA, luma *image.Gray, box image.Rectangl
 	r := kiosk.Assessment{Size: img.Rect.Size(), Luma: quality.Mean(luma)}
 	centre := box.Min.Add(box.Max)
 	f := face{x: float32(centre.X) / 2, y: float32(centre.Y) / 2, side: float32(box.Dx())}
-	a.look.take(a.landmarks.model.Input(), &a.upright)
+	a.look.take(a.landmarks.model.Input(), &a.upright, false)
 	a.measure(&r, img, luma, f, scaling{1, 1})
 	return r
 }

@@ -58,7 +58,7 @@ type Decoder interface {
 	Decode(f *kiosk.Frame, short int) (*image.RGBA, *image.Gray, error)
 }
 
-// Options are what an Analyser is made of. All are required, and belong to the
+// Options are what an Analyser is made of. They are required, and belong to the
 // Analyser while it is used.
 type Options struct {
 	// Detector is BlazeFace, short range.
@@ -76,6 +76,9 @@ type Options struct {
 	PAD Model
 	// Decoder decodes the frames.
 	Decoder Decoder
+	// Skin reports whether the colour of skin is asked for just now. It must be
+	// safe to call from any goroutine. Nil: never; all else is required.
+	Skin func() bool
 }
 
 // Validate reports what is missing.
@@ -103,6 +106,7 @@ type Analyser struct {
 	look      look
 	mesh      quality.Mesh // of the largest face
 	upright   quality.Mesh // the same in pixels of look's crop
+	skin      func() bool
 	other     quality.Mesh // of faces beside it, which nobody reads
 	skipped   atomic.Uint64
 }
@@ -113,7 +117,10 @@ func New(o Options) (*Analyser, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("new analyser: %w", err)
 	}
-	a := &Analyser{decoder: o.Decoder, look: look{crop: quality.NewCrop()}}
+	a := &Analyser{decoder: o.Decoder, look: look{crop: quality.NewCrop()}, skin: o.Skin}
+	if a.skin == nil {
+		a.skin = func() bool { return false }
+	}
 	var err error
 	if a.detector, err = newDetector(o.Detector); err != nil {
 		return nil, fmt.Errorf("new analyser: detector: %w", err)
@@ -195,7 +202,7 @@ func (a *Analyser) find(img *image.RGBA) ([]face, error) {
 			continue
 		}
 		if faces = append(faces, c); len(faces) == 1 {
-			a.look.take(a.landmarks.model.Input(), upright) // before the next face takes its place
+			a.look.take(a.landmarks.model.Input(), upright, a.skin()) // before the next face takes its place
 		}
 	}
 	return faces, nil

@@ -354,6 +354,7 @@ func TestCoordinatesAreThoseOfTheWholeFrame(t *testing.T) {
 func TestAssessAllocatesNothing(t *testing.T) {
 	options := inferencetest.Models(t)
 	options.Decoder = decoder(t)
+	options.Skin = func() bool { return true }
 	analyser, err := inference.New(options)
 	if err != nil {
 		t.Fatal(err)

@@ -15,12 +15,14 @@ type look struct {
 	uneven float32
 	sharp  float32
 	cover  quality.Cover
+	skin   [3]float32
 
 	illumination, mean, variance, under, over, dynamic, colour quality.Component
 }
 
-// take measures the face in rgb, whose points are m.
-func (l *look) take(rgb []float32, m *quality.Mesh) {
+// take measures the face in rgb, whose points are m; the colour of its skin only if
+// that is asked for.
+func (l *look) take(rgb []float32, m *quality.Mesh, skin bool) {
 	c := l.crop
 	c.Read(rgb, m)
 	l.light = c.Exposure()
@@ -30,6 +32,9 @@ func (l *look) take(rgb []float32, m *quality.Mesh) {
 	l.illumination, l.colour = c.IlluminationUniformity(), c.NaturalColour()
 	l.mean, l.variance, l.dynamic = c.LuminanceMean(), c.LuminanceVariance(), c.DynamicRange()
 	l.under, l.over = c.UnderExposurePrevention(), c.OverExposurePrevention()
+	if l.skin = [3]float32{}; skin {
+		l.skin = c.Skin()
+	}
 }
 
 // measure fills in what r says of the face f in img, whose luma is luma: light, pose, openings and
@@ -43,7 +48,7 @@ func (a *Analyser) measure(r *kiosk.Assessment, img *image.RGBA, luma *image.Gra
 	r.EyesOpen, r.MouthOpen = a.mesh.EyesOpen(), a.mesh.MouthOpen()
 	r.FaceLuma, r.Under, r.Over = l.light.Mean, l.light.Under, l.light.Over
 	r.Uneven, r.Sharpness = l.uneven, l.sharp
-	r.Cover = kiosk.Cover(l.cover)
+	r.Cover, r.Skin = kiosk.Cover(l.cover), l.skin
 
 	behind, ok := l.crop.Behind(img, luma, scaling{1, 1}.square(f), ied)
 	if !ok { // no background in sight, no contrast to it

@@ -29,15 +29,16 @@ type Assessment struct {
 	EyesOpen  float32 `json:"eyes_open"`  // smaller eye opening / (eye midpoint to chin)
 	MouthOpen float32 `json:"mouth_open"` // mouth opening / (eye midpoint to chin)
 
-	FaceLuma   float32 `json:"face_luma"`       // mean luma of the face, 0..255
-	Under      float32 `json:"under"`           // share of face luma in 0..25
-	Over       float32 `json:"over"`            // share of face luma in 247..255
-	Uneven     float32 `json:"uneven"`          // |left - right| mean cheek luma / FaceLuma
-	Background float32 `json:"background"`      // mean luma outside the face, 0..255
-	Detail     float32 `json:"detail,omitzero"` // structure of the background, whatever the exposure: mean difference over mean luminance; 0: not to be seen
-	Sharpness  float32 `json:"sharpness"`       // detail of face luma at 128 px face width, whichever direction has least, luma²
-	Live       float32 `json:"live"`            // P(bona fide presentation) of this frame, 0..1
-	LiveUsable bool    `json:"live_usable"`     // Live was measured: enough light and pixels. A second face is for guidance to judge
+	FaceLuma   float32    `json:"face_luma"`       // mean luma of the face, 0..255
+	Under      float32    `json:"under"`           // share of face luma in 0..25
+	Over       float32    `json:"over"`            // share of face luma in 247..255
+	Uneven     float32    `json:"uneven"`          // |left - right| mean cheek luma / FaceLuma
+	Background float32    `json:"background"`      // mean luma outside the face, 0..255
+	Detail     float32    `json:"detail,omitzero"` // structure of the background, whatever the exposure: mean difference over mean luminance; 0: not to be seen
+	Skin       [3]float32 `json:"skin,omitzero"`   // mean red, green and blue of cheeks and forehead in linear light, 0..1; 0: not asked for, or out of sight
+	Sharpness  float32    `json:"sharpness"`       // detail of face luma at 128 px face width, whichever direction has least, luma²
+	Live       float32    `json:"live"`            // P(bona fide presentation) of this frame, 0..1
+	LiveUsable bool       `json:"live_usable"`     // Live was measured: enough light and pixels. A second face is for guidance to judge
 
 	Cover   Cover   `json:"cover,omitzero"`
 	Quality Quality `json:"quality,omitzero"`

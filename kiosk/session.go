@@ -19,6 +19,7 @@ type Launch struct {
 	NoTimeLimit   bool // no attempt times out: for those who need it
 	LargeText     bool // the screens begin so; the visitor can change it
 	HighContrast  bool // likewise
+	NoFlash       bool // likewise: no light challenge
 }
 
 // Validate reports what is wrong with l in words for the caller. It returns a

@@ -15,7 +15,9 @@ const (
 	CodeScreen         Screen = "code"    // a keypad for the code of a booking
 	ConsentScreen      Screen = "consent"
 	TipsScreen         Screen = "tips"    // what helps, before the camera starts
+	WarningScreen      Screen = "warning" // colours are going to change: with them, or without
 	GuidingScreen      Screen = "guiding" // live preview, oval, ring, one hint
+	ColoursScreen      Screen = "colours" // the light challenge: View.Colour, and nothing else of any colour
 	AgainScreen        Screen = "again"   // an attempt failed, another follows
 	SavingScreen       Screen = "saving"
 	WaitingScreen      Screen = "waiting" // saved; the gateway may still answer in time
@@ -39,8 +41,8 @@ func (s Screen) Live() bool { return s == GuidingScreen || s == CommissionScreen
 // Screens returns every screen.
 func Screens() []Screen {
 	return []Screen{
-		IdleScreen, RestingScreen, CodeScreen, ConsentScreen, TipsScreen, GuidingScreen, AgainScreen, SavingScreen, WaitingScreen, GrantedScreen,
-		RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen, CommissionScreen,
+		IdleScreen, RestingScreen, CodeScreen, ConsentScreen, TipsScreen, WarningScreen, GuidingScreen, ColoursScreen, AgainScreen, SavingScreen, WaitingScreen,
+		GrantedScreen, RefusedScreen, SavedScreen, StaffScreen, CancelledScreen, OutOfServiceScreen, PINScreen, DeskScreen, CommissionScreen,
 	}
 }
 
@@ -50,6 +52,7 @@ type Wishes struct {
 	Large    bool `json:"large"`    // large text
 	Contrast bool `json:"contrast"` // black and white
 	NoLimit  bool `json:"no_limit"` // no attempt times out
+	NoFlash  bool `json:"no_flash"` // no light challenge: nothing is measured by changing colours
 }
 
 // A View is all that the display needs to know. It is a small value without
@@ -67,6 +70,10 @@ type View struct {
 	Hint     Hint    // at most one
 	Ring     float32 // progress ring, 0..1; never jumps back within a pose
 	FaceGoal float32 // oval's width / the preview's short side
+
+	Flashes bool     // the kiosk has a light challenge, so that whoever wants none has to be able to say so
+	Turn    int      // of ColoursScreen: which colour of the challenge; who draws it first says when
+	Colour  [3]uint8 // of ColoursScreen: sRGB, exactly
 
 	Step   Step    // of CommissionScreen
 	Note   Note    // what is wrong just now
@@ -114,6 +121,8 @@ const (
 	Large    Control = "large"    // large text, or not
 	Contrast Control = "contrast" // high contrast, or not
 	NoLimit  Control = "no_limit" // no time limit, or one
+	NoFlash  Control = "no_flash" // no light challenge, or one
+	Flash    Control = "flash"    // of WarningScreen: colours may change
 	Door     Control = "door"     // ask for the PIN of staff: touched five times, and looks like nothing
 	Drain    Control = "drain"    // staff: no new session, or sessions again
 	Listing  Control = "listing"  // staff: the records, or the state
@@ -122,7 +131,7 @@ const (
 // Controls returns every control.
 func Controls() []Control {
 	return []Control{
-		Agree, Decline, Cancel, Help, Done, Switch, Resume, Ready, Begin, Enter, Large, Contrast, NoLimit, Door, Drain, Listing,
+		Agree, Decline, Cancel, Help, Done, Switch, Resume, Ready, Begin, Enter, Large, Contrast, NoLimit, NoFlash, Flash, Door, Drain, Listing,
 	}
 }
 

@@ -89,7 +89,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 			unit := install(t, tt.dropIns, nil)
 			for _, name := range []string{
 				"kioskd.service", "kioskd-camera-reset.path", "kioskd-camera-reset.service", "kioskd-health.service", "kioskd-display.service",
-				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service", "kioskd-volume.service",
+				"kioskd-update.service", "kioskd-update.timer", "kioskd-restart.service", "kioskd-volume.service", "kioskd-modules.service",
 			} {
 				if said, ok := verify(t, filepath.Join(filepath.Dir(unit), name)); !ok {
 					t.Errorf("systemd-analyze verify %s:\n%s", name, said)

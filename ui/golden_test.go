@@ -91,6 +91,34 @@ func TestReferencesAreOfScreens(t *testing.T) {
 	}
 }
 
+// TestTheColoursOfAChallengeAreExact reads them back from the renderer, in each
+// scheme: the camera's picture is judged by what they are said to be.
+func TestTheColoursOfAChallengeAreExact(t *testing.T) {
+	size := image.Pt(720, 1280)
+	r, err := ui.NewRenderer(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	schemes := theme.Schemes()
+	for i, c := range [][3]uint8{{149, 149, 149}, {218, 127, 0}, {0, 173, 39}, {0, 158, 225}, {124, 139, 255}, {255, 64, 218}} {
+		v := kiosk.View{Session: "s", Screen: kiosk.ColoursScreen, Locale: kiosk.English, Theme: schemes[i%len(schemes)], Turn: i, Colour: c}
+		got, err := r.Render(v, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exact := 0
+		for p := 0; p+3 < len(got.Pix); p += 4 {
+			if [3]uint8(got.Pix[p:p+3]) == c {
+				exact++
+			}
+		}
+		if share := float64(exact) / float64(size.X*size.Y); share < 0.95 {
+			t.Errorf("%v: %.1f %% of the display show it exactly, want 95 and more", c, 100*share)
+		}
+	}
+}
+
 // The oval is as wide on the display as the face is to be in the camera image,
 // and what stands on the left of the camera image is on the right.
 func TestGuidanceIsAMirrorOfTrueSize(t *testing.T) {

@@ -118,7 +118,7 @@ func (h *headlessDisplay) step(ctx context.Context, now time.Time) error {
 // drawn at once, and anything else no more often than the pace allows.
 func (h *headlessDisplay) stale(now time.Time, v kiosk.View, p screens.Preview) bool {
 	switch {
-	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose, v.Flash != h.drawn.Flash:
+	case h.at.IsZero(), v.Screen != h.drawn.Screen, v.Session != h.drawn.Session, v.Hint != h.drawn.Hint, v.Pose != h.drawn.Pose, v.Flash != h.drawn.Flash, v.Turn != h.drawn.Turn:
 		return true
 	case now.Before(h.at.Add(h.pace())):
 		return false

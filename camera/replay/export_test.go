@@ -43,7 +43,9 @@ func Fill(dst *image.RGBA, corners [][2]float64, triangles []Triangle, alpha uin
 	for i := range tex.pix {
 		tex.pix[i] = texel(255, 255, 255, float64(alpha))
 	}
-	at := func(i int) spot { return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2, 1} }
+	at := func(i int) spot {
+		return spot{float32(corners[i][0]), float32(corners[i][1]), 2, 2, [3]float32{1, 1, 1}}
+	}
 	for _, t := range triangles {
 		fill(dst, &tex, at(t[0]), at(t[1]), at(t[2]))
 	}

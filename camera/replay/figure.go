@@ -41,8 +41,11 @@ type texture struct {
 }
 
 // A spot is a vertex on the frame, and by how much its code values are
-// multiplied.
-type spot struct{ x, y, u, v, light float32 }
+// multiplied, red, green and blue.
+type spot struct {
+	x, y, u, v float32
+	light      [3]float32
+}
 
 // distance is how far the camera is from depth 0 for a face of that width.
 func (f *figure) distance(s stance) float64 { return f.box * s.focal / s.face }
@@ -86,9 +89,10 @@ func (f *figure) draw(dst *image.RGBA, s stance, light Light) {
 	shrink := 1 / float64(int(1)<<level)
 	size := dst.Rect.Size()
 	middle := [2]float64{float64(size.X) / 2, float64(size.Y) / 2}
+	width := s.face / float64(min(size.X, size.Y))
 	for i, v := range f.vertices {
 		x, y := f.project(v, s, d, middle)
-		f.seen[i] = spot{float32(x), float32(y), float32(v.u * shrink), float32(v.v * shrink), float32(light.on(f.turned(v.out, v.turn, s)))}
+		f.seen[i] = spot{float32(x), float32(y), float32(v.u * shrink), float32(v.v * shrink), light.on(f.turned(v.out, v.turn, s), width)}
 	}
 	for _, t := range f.triangles {
 		fill(dst, &f.levels[level], f.seen[t[0]], f.seen[t[1]], f.seen[t[2]])
@@ -120,9 +124,13 @@ func fill(dst *image.RGBA, tex *texture, a, b, c spot) {
 	vx := ((b.v-a.v)*(c.y-a.y) - (c.v-a.v)*(b.y-a.y)) / area
 	vy := ((c.v-a.v)*(b.x-a.x) - (b.v-a.v)*(c.x-a.x)) / area
 	du, dv := int32(ux*65536), int32(vx*65536)
-	lx := ((b.light-a.light)*(c.y-a.y) - (c.light-a.light)*(b.y-a.y)) / area
-	ly := ((c.light-a.light)*(b.x-a.x) - (b.light-a.light)*(c.x-a.x)) / area
-	plain := a.light == 1 && b.light == 1 && c.light == 1
+	var lx, ly [3]float32
+	for k := range lx {
+		lx[k] = ((b.light[k]-a.light[k])*(c.y-a.y) - (c.light[k]-a.light[k])*(b.y-a.y)) / area
+		ly[k] = ((c.light[k]-a.light[k])*(b.x-a.x) - (b.light[k]-a.light[k])*(c.x-a.x)) / area
+	}
+	one := [3]float32{1, 1, 1}
+	plain := a.light == one && b.light == one && c.light == one
 	for y := y0; y < y1; y++ {
 		py := float32(y) + 0.5
 		l := a.x + (c.x-a.x)*((py-a.y)/(c.y-a.y))
@@ -152,11 +160,14 @@ func fill(dst *image.RGBA, tex *texture, a, b, c spot) {
 			span(out, tex, u, v, du, dv)
 			continue
 		}
-		light := a.light + px*lx + (py-a.y)*ly
+		var light [3]float32
+		for k := range light {
+			light[k] = a.light[k] + px*lx[k] + (py-a.y)*ly[k]
+		}
 		for i := range x1 - x0 { // less often, so it need not be as quick
 			i32 := int32(i)
 			rb, ga := tex.between(u+i32*du, v+i32*dv)
-			lit(out[4*i:][:4:4], rb, ga, light+float32(i)*lx)
+			lit(out[4*i:][:4:4], rb, ga, [3]float32{light[0] + float32(i)*lx[0], light[1] + float32(i)*lx[1], light[2] + float32(i)*lx[2]})
 		}
 	}
 }
@@ -213,10 +224,10 @@ func over(out []byte, rb, ga uint32) {
 }
 
 // lit is over with the colour's code values multiplied by light.
-func lit(out []byte, rb, ga uint32, light float32) {
+func lit(out []byte, rb, ga uint32, light [3]float32) {
 	alpha := ga >> 16
-	times := func(v uint32) uint32 { return min(uint32(float32(v)*light+0.5), alpha) }
-	over(out, times(rb&0xff)|times(rb>>16)<<16, times(ga&0xff)|alpha<<16)
+	times := func(v uint32, k int) uint32 { return min(uint32(float32(v)*light[k]+0.5), alpha) }
+	over(out, times(rb&0xff, 0)|times(rb>>16, 2)<<16, times(ga&0xff, 1)|alpha<<16)
 }
 
 // ceil is the smallest integer not below x, for |x| < 2^30.

@@ -108,7 +108,7 @@ func (r *recording) length() int {
 	return len(r.paths)
 }
 
-func (r *recording) frame(dst []byte, i int) ([]byte, image.Point, error) {
+func (r *recording) frame(dst []byte, i int, _ time.Duration) ([]byte, image.Point, error) {
 	data, err := readFrame(dst, r.paths[min(i, len(r.paths)-1)])
 	return data, r.size, err
 }

@@ -68,6 +68,14 @@ type Options struct {
 	// over. Composed clips always start over: the visitor walks up again.
 	Once bool
 
+	// Display tells how the kiosk's display lights a composed visitor, as
+	// Light.Display has it, in the frame of a time since boot. It must be safe to
+	// call from any goroutine. Nil: it is dark.
+	Display func(at time.Duration) [3]float64
+
+	// Stay is how much longer than in the clip the visitor stands near.
+	Stay time.Duration
+
 	// Seed chooses the noise and the plant's leaves of a composed clip.
 	Seed uint64
 }
@@ -80,6 +88,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("replay: no clip: want %s, %s, %s or a directory of JPEG frames", Portrait, Spoof, Empty)
 	case o.Size != image.Point{} && (min(o.Size.X, o.Size.Y) < minSide || max(o.Size.X, o.Size.Y) > maxSide):
 		return fmt.Errorf("replay: size %dx%d: want each side in %d..%d pixels", o.Size.X, o.Size.Y, minSide, maxSide)
+	case o.Stay < 0:
+		return fmt.Errorf("replay: stay %v: must not be negative", o.Stay)
 	case o.FPS < 0 || o.FPS > maxFPS:
 		return fmt.Errorf("replay: %d frames/s: want 1..%d, or 0 for %d", o.FPS, maxFPS, defaultFPS)
 	}
@@ -90,9 +100,9 @@ func (o Options) Validate() error {
 type film interface {
 	// length is the number of frames until it starts over; 0 if it never does.
 	length() int
-	// frame returns the JPEG of frame i and its size in pixels. It uses the
-	// memory of dst, which holds nothing, where that is enough.
-	frame(dst []byte, i int) ([]byte, image.Point, error)
+	// frame returns the JPEG of frame i, seen at a time since boot, and its size in
+	// pixels. It uses the memory of dst, which holds nothing, where that is enough.
+	frame(dst []byte, i int, at time.Duration) ([]byte, image.Point, error)
 	// image is what one sees at a time, in memory of its own; nil if that
 	// cannot be read.
 	image(at time.Duration) *image.RGBA
@@ -203,7 +213,7 @@ func (s *Source) frame(n int) (*kiosk.Frame, error) {
 	if !ok {
 		buf = new([]byte)
 	}
-	data, size, err := s.film.frame((*buf)[:0], i)
+	data, size, err := s.film.frame((*buf)[:0], i, at)
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +242,9 @@ type clip struct {
 	period time.Duration
 	frames int
 
+	display func(at time.Duration) [3]float64
+	stay    time.Duration
+
 	empty bool // nobody comes
 	spoof bool // who comes is a print
 
@@ -252,30 +265,36 @@ func newClip(o Options, period time.Duration) (*clip, error) {
 	if o.Clip != Empty { // now, and not while frames are due
 		stage.figure(Person{Print: o.Clip == Spoof})
 	}
+	if o.Display == nil {
+		o.Display = func(time.Duration) [3]float64 { return [3]float64{} }
+	}
 	return &clip{
-		encode: o.Encode,
-		period: period,
-		frames: int(scriptLength() / period),
-		empty:  o.Clip == Empty,
-		spoof:  o.Clip == Spoof,
-		stage:  stage,
-		cache:  map[int][]byte{},
+		encode:  o.Encode,
+		period:  period,
+		frames:  int((scriptLength() + o.Stay) / period),
+		display: o.Display,
+		stay:    o.Stay,
+		empty:   o.Clip == Empty,
+		spoof:   o.Clip == Spoof,
+		stage:   stage,
+		cache:   map[int][]byte{},
 	}, nil
 }
 
 func (c *clip) length() int { return c.frames }
 
-func (c *clip) frame(dst []byte, i int) ([]byte, image.Point, error) {
+func (c *clip) frame(dst []byte, i int, at time.Duration) ([]byte, image.Point, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := c.stage.Size()
-	if b, ok := c.cache[i]; ok {
+	light := Light{Display: c.display(at)}
+	if b, ok := c.cache[i]; ok && light == (Light{}) {
 		return append(dst, b...), size, nil
 	}
 	if c.canvas == nil {
 		c.canvas = image.NewRGBA(image.Rectangle{Max: c.stage.Size()})
 	}
-	c.compose(c.canvas, time.Duration(i)*c.period)
+	c.compose(c.canvas, time.Duration(i)*c.period, light)
 	n := len(dst)
 	dst, err := c.encode(dst, c.canvas, quality)
 	if err != nil {
@@ -284,7 +303,7 @@ func (c *clip) frame(dst []byte, i int) ([]byte, image.Point, error) {
 	if len(dst) == n {
 		return nil, size, errEmptyImage
 	}
-	if c.cached+len(dst)-n <= cacheLimit {
+	if c.cached+len(dst)-n <= cacheLimit && light == (Light{}) {
 		c.cache[i] = bytes.Clone(dst[n:])
 		c.cached += len(dst) - n
 	}
@@ -295,15 +314,15 @@ func (c *clip) image(at time.Duration) *image.RGBA {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	img := image.NewRGBA(image.Rectangle{Max: c.stage.Size()})
-	c.compose(img, at%(time.Duration(c.frames)*c.period))
+	c.compose(img, at%(time.Duration(c.frames)*c.period), Light{})
 	return img
 }
 
 // compose draws the visitor at a time within the clip.
-func (c *clip) compose(dst *image.RGBA, at time.Duration) {
-	s := Scene{At: at}
+func (c *clip) compose(dst *image.RGBA, at time.Duration, light Light) {
+	s := Scene{At: at, Light: light}
 	if !c.empty {
-		p := visitor(at, c.stage.Size())
+		p := visitor(at, c.stay, c.stage.Size())
 		p.Print = c.spoof
 		s.People = append(s.People, p)
 	}

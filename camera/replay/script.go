@@ -42,9 +42,16 @@ func scriptLength() time.Duration {
 	return m[len(m)-1].at
 }
 
-// visitor returns the person at a time of the script in a frame of a size;
-// nobody where the script has nobody.
-func visitor(at time.Duration, size image.Point) Person {
+// nearBy is when the visitor holds near, and would go on doing so.
+const nearBy = 12 * time.Second
+
+// visitor returns the person at a time of the script in a frame of a size, who stays
+// near for so much longer; nobody where the script has nobody.
+func visitor(now, stay time.Duration, size image.Point) Person {
+	at := now
+	if at > nearBy {
+		at = max(nearBy, now-stay)
+	}
 	marks := script()
 	i := 0
 	for i+1 < len(marks) && marks[i+1].at <= at {
@@ -59,7 +66,7 @@ func visitor(at time.Duration, size image.Point) Person {
 
 	// Nobody stands quite still. Periods have no common multiple within a
 	// round, amplitudes are of a person who tries to.
-	t := 2 * math.Pi * at.Seconds()
+	t := 2 * math.Pi * now.Seconds()
 	px := float64(min(size.X, size.Y)) / 720
 	// One step is half a second: the head rises and dips with it.
 	step := math.Abs(math.Sin(t)) * 9 * px * (a.walk + (b.walk-a.walk)*u)

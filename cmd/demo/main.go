@@ -30,6 +30,7 @@ import (
 
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/api"
+	"livekiosk/kiosk/commission"
 	"livekiosk/kiosk/trace"
 	"livekiosk/ui/text"
 )
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	fs.SetOutput(out)
 	fs.StringVar(&d.clip, "clip", "portrait", "portrait: a person; spoof: a faded print of the same picture")
 	fs.BoolVar(&d.offline, "offline", false, "the gateway is down until the visitor has left")
+	fs.BoolVar(&d.light, "light", false, "with a light challenge, by whose colours the composed visitor is lit")
 	relayed := fs.Bool("relay", false, "a relay opens the evidence; while the gateway is down, the kiosk is stolen")
 	fs.BoolVar(&d.patient, "patient", false, "wait until the outcome screen has ended by itself")
 	fs.StringVar(&d.size, "size", "720x1280", "size of the screens where there is no display")
@@ -71,8 +73,8 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		return exitUsage
 	}
 	d.stolen, d.offline = *relayed, d.offline || *relayed
-	if fs.NArg() > 0 || d.clip != "portrait" && d.clip != "spoof" || d.clip == "spoof" && d.offline {
-		say(out, "demo: -clip is portrait or spoof; -offline and -relay go with portrait\n")
+	if fs.NArg() > 0 || d.clip != "portrait" && d.clip != "spoof" || d.clip == "spoof" && (d.offline || d.light) {
+		say(out, "demo: -clip is portrait or spoof; -offline, -relay and -light go with portrait\n")
 		return exitUsage
 	}
 	err := d.run(ctx)
@@ -89,6 +91,7 @@ type demo struct {
 	clip, size, locale, bin, dir string
 	sockets                      string // folder of the kiosk's socket
 	offline, patient, stolen     bool
+	light                        bool
 
 	out        io.Writer
 	began      time.Time
@@ -212,14 +215,21 @@ partner_url       = "https://%s"
 partner_ca_file   = %q
 partner_cert_file = %q
 partner_key_file  = %q
-%s`, cmp.Or(d.relayed, d.address), d.partnerTLS, filepath.Join(d.keys(), "ca.crt"), filepath.Join(d.keys(), "kiosk.crt"), filepath.Join(d.keys(), "kiosk.key"),
-		d.relayConfig()), 0o600)
+%s%s`, cmp.Or(d.relayed, d.address), d.partnerTLS, filepath.Join(d.keys(), "ca.crt"), filepath.Join(d.keys(), "kiosk.crt"), filepath.Join(d.keys(), "kiosk.key"),
+		d.relayConfig(), d.lightConfig()), 0o600)
 	if err != nil {
 		return fmt.Errorf("the kiosk's configuration: %w", err)
 	}
+	taps := "agree,ready"
+	if d.light {
+		taps += ",flash"
+		if err = d.commission(); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	if d.kiosk, err = d.start(ctx, "kioskd", "-config", config, "-camera", "clip:"+d.clip, "-state", filepath.Join(d.dir, "state"), "-socket", socket,
-		"-screens", filepath.Join(d.dir, "screens"), "-script", "agree,ready", "-size", d.size); err != nil {
+		"-screens", filepath.Join(d.dir, "screens"), "-script", taps, "-size", d.size); err != nil {
 		return err
 	}
 	d.client = api.NewClient(socket)
@@ -391,6 +401,12 @@ func (d *demo) show(session kiosk.SessionID) error {
 	if err != nil {
 		return fmt.Errorf("trace %s: %w", path, err)
 	}
+	if d.light {
+		if sum.Light.Reason != "" || sum.Light.Score < 0.8 {
+			return fmt.Errorf("the composed face does not follow the colours: %+v", sum.Light)
+		}
+		d.say("light", "the composed face follows the colours: %.3f, over %d frames", sum.Light.Score, sum.Light.Frames)
+	}
 	if len(sum.Mismatches) > 0 {
 		return fmt.Errorf("trace %s does not reproduce: %s", path, sum.Mismatches[0])
 	}
@@ -404,6 +420,34 @@ func (d *demo) show(session kiosk.SessionID) error {
 	}
 	say(d.out, "\nscreens  %s\ntrace    %s (%d inputs, replayed: same phases, hints and effects)\nqueue    %s\nlogs     %s\n",
 		screens, path, sum.Inputs, filepath.Join(d.dir, "state", "outbox.db"), filepath.Join(d.dir, "*.log"))
+	return nil
+}
+
+// lightConfig has the kiosk light the visitor's face, if that is asked for.
+func (d *demo) lightConfig() string {
+	if !d.light {
+		return ""
+	}
+	return "\n[flow]\nlight_challenge = \"review\"\n"
+}
+
+// commission writes what an installer would have found out: the lag of the display
+// and camera that are simulated.
+func (d *demo) commission() error {
+	p := commission.Profile{}.With("clip:"+d.clip, "demo", time.Now().UTC(), kiosk.Reading{
+		Step: kiosk.LatencyStep, Figures: map[string]float64{"ms": 80, "spread_ms": 10},
+	})
+	b, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	state := filepath.Join(d.dir, "state")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return fmt.Errorf("the kiosk's state: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(state, "profile.json"), b, 0o600); err != nil {
+		return fmt.Errorf("the kiosk's profile: %w", err)
+	}
 	return nil
 }
 

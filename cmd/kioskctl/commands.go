@@ -127,7 +127,7 @@ or compact. Of several records the last that could not be retried counts.`,
 		},
 		{
 			name: "tap", args: "SESSION CONTROL [flags]", summary: "use a control for a visitor who cannot",
-			more: `CONTROL is one of switch (another language), large, contrast, no_limit, ready,
+			more: `CONTROL is one of switch (another language), large, contrast, no_limit, no_flash, ready,
 decline, cancel, help, done. One that is not on screen does nothing. Nobody can
 agree for a visitor. The exit code is 65 if there is no such session, or it has ended.`,
 			flags: func(fs *flag.FlagSet) func(context.Context, call, []string) error {
@@ -280,6 +280,7 @@ func launchFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 	fs.BoolVar(&l.NoTimeLimit, "no-time-limit", false, "no attempt times out: for those who need it")
 	fs.BoolVar(&l.LargeText, "large-text", false, "begin with large text; the visitor can change it")
 	fs.BoolVar(&l.HighContrast, "high-contrast", false, "begin in high contrast; the visitor can change it")
+	fs.BoolVar(&l.NoFlash, "no-flash", false, "no light challenge; the visitor can change it")
 	fs.BoolVar(&goOn, "follow", false, "show the session's events until its result")
 	return func(ctx context.Context, c call, args []string) error {
 		if err := words(args); err != nil {

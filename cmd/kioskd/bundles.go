@@ -334,22 +334,22 @@ func (b *bundles) keep(ctx context.Context, s canary.State) bool {
 // load loads what is to be used; what cannot be is given up, and the one before
 // taken, down to the built-in ones, whose set of files was verified. The error is
 // theirs.
-func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decoder) (*networks, error) {
+func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decoder, skin func() bool) (*networks, error) {
 	b.work.Lock()
 	defer b.work.Unlock()
 	b.set = set
-	return b.fall(ctx, dec)
+	return b.fall(ctx, dec, skin)
 }
 
 // reload is load, of the set that was verified when it was loaded first.
-func (b *bundles) reload(ctx context.Context, dec inference.Decoder) (*networks, error) {
+func (b *bundles) reload(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
 	b.work.Lock()
 	defer b.work.Unlock()
-	return b.fall(ctx, dec)
+	return b.fall(ctx, dec, skin)
 }
 
 // fall loads what is to be used, or what it falls back to. The caller holds work.
-func (b *bundles) fall(ctx context.Context, dec inference.Decoder) (*networks, error) {
+func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
 	for {
 		b.look(ctx)
 		was := b.state
@@ -378,13 +378,13 @@ func (b *bundles) fall(ctx context.Context, dec inference.Decoder) (*networks, e
 			}
 			n := &networks{hashes: b.set.Hashes}
 			var err error
-			n.analyser, n.unload, err = analyser(b.set, dec)
+			n.analyser, n.unload, err = analyser(b.set, dec, skin)
 			return n, err
 		}
 		f, found := b.file(s.Use)
 		n, why, err := (*networks)(nil), canary.Missing, errors.New("it is gone")
 		if found {
-			n, why, err = b.open(f.name, s.Use, b.set.Runtime, dec)
+			n, why, err = b.open(f.name, s.Use, b.set.Runtime, dec, skin)
 		}
 		if err == nil {
 			b.keep(ctx, b.state.Loaded())
@@ -405,7 +405,7 @@ func (b *bundles) served() bool {
 
 // open verifies a bundle, loads its networks from the verified bytes, and has them
 // compute their golden vectors.
-func (b *bundles) open(name string, v update.Version, lib string, dec inference.Decoder) (n *networks, why canary.Reason, err error) {
+func (b *bundles) open(name string, v update.Version, lib string, dec inference.Decoder, skin func() bool) (n *networks, why canary.Reason, err error) {
 	whole, err := b.read(name)
 	if err != nil {
 		return nil, canary.Missing, err
@@ -441,7 +441,7 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 		}
 	}
 	if n.analyser, err = inference.New(inference.Options{
-		Detector: open[models.Detector], Landmarks: open[models.Landmarks], PAD: open[models.PAD], Decoder: dec,
+		Detector: open[models.Detector], Landmarks: open[models.Landmarks], PAD: open[models.PAD], Decoder: dec, Skin: skin,
 	}); err != nil {
 		return n, canary.Tensors, err
 	}
@@ -620,7 +620,7 @@ func (d *daemon) try(ctx context.Context) error {
 
 // change loads what is to be used, and waits until it is. The error is ctx's.
 func (d *daemon) change(ctx context.Context, beat func()) error {
-	n, err := d.bundles.reload(ctx, d.decoder)
+	n, err := d.bundles.reload(ctx, d.decoder, d.skin.Load)
 	if err != nil { // the built-in ones: what runs goes on, and they are tried again
 		if ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "models do not load", slog.Any("err", err))

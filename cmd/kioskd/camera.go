@@ -28,6 +28,7 @@ type source struct {
 	name   string
 	encode func(dst []byte, img *image.RGBA, quality int) ([]byte, error)
 	clip   camera.Source // nil until it was opened
+	lamp   *lamp         // what lights a composed visitor; nil: nothing
 	device *v4l2.Camera  // nil: a clip or frames
 }
 
@@ -36,6 +37,9 @@ type source struct {
 func newSource(c Config, seen func(context.Context, trust.Identity, bool), log *slog.Logger) (*source, error) {
 	s := &source{name: c.Camera.Source, encode: jpeg.NewEncoder().Encode}
 	if c.simulated() {
+		if c.Flow.LightChallenge != lightOff {
+			s.lamp = &lamp{}
+		}
 		return s, nil
 	}
 	o, err := c.Camera.options()
@@ -68,7 +72,11 @@ func (s *source) open() error {
 		return nil
 	}
 	_, name, _ := strings.Cut(s.name, ":")
-	src, err := replay.Open(replay.Options{Clip: name, Encode: s.encode})
+	o := replay.Options{Clip: name, Encode: s.encode}
+	if s.lamp != nil {
+		o.Display, o.Stay = s.lamp.light, lampStay
+	}
+	src, err := replay.Open(o)
 	if err != nil {
 		return fmt.Errorf("camera %s: %w", s.name, err)
 	}

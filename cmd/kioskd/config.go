@@ -194,6 +194,8 @@ type FlowConfig struct {
 	AnswerIn  duration `toml:"answer_in"`
 	RestIn    duration `toml:"rest_in"`
 	LiveMin   float32  `toml:"live_min"`
+
+	LightChallenge string `toml:"light_challenge"` // off, record, review
 }
 
 // PowerConfig says when a kiosk that runs on a battery takes no more visitors.
@@ -228,7 +230,7 @@ func defaults() Config {
 		Models:  ModelsConfig{Dir: models.Dir(), Bundles: "/var/lib/kioskd-update/models"},
 		API:     APIConfig{Socket: socketPath(), Group: "kiosk-staff"},
 		Power:   PowerConfig{Least: 15},
-		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin},
+		Flow:    FlowConfig{Attempts: p.Attempts, AttemptIn: duration(p.AttemptIn), AnswerIn: duration(p.AnswerIn), RestIn: duration(p.RestIn), LiveMin: p.LiveMin, LightChallenge: lightOff},
 	}
 }
 
@@ -362,8 +364,20 @@ const (
 	shortestAge, longestAge = 7 * 24 * time.Hour, 60 * 24 * time.Hour
 )
 
+// What is made of a light challenge: there is none, its response goes into records,
+// or one that is measured and under reviewUnder also flags a capture for review.
+const (
+	lightOff    = "off"
+	lightRecord = "record"
+	lightReview = "review"
+
+	reviewUnder = 0.6
+)
+
 func (f FlowConfig) validate() error {
 	switch {
+	case f.LightChallenge != lightOff && f.LightChallenge != lightRecord && f.LightChallenge != lightReview:
+		return fmt.Errorf("flow.light_challenge: %q is none of off, record, review", f.LightChallenge)
 	case f.Attempts < 1 || f.Attempts > 3: // the outbox makes room for three before a session starts
 		return fmt.Errorf("flow.attempts: %d is outside 1..3", f.Attempts)
 	case !(f.LiveMin >= liveFloor && f.LiveMin <= liveCeiling): // false for NaN, too
@@ -517,6 +531,9 @@ func (c GatewayConfig) network() (gateway.Options, error) {
 func (c Config) policy() flow.Policy {
 	p := flow.Standard()
 	p.Attempts, p.LiveMin = c.Flow.Attempts, c.Flow.LiveMin
+	if p.Light.On = c.Flow.LightChallenge != lightOff; c.Flow.LightChallenge == lightReview {
+		p.Light.ReviewUnder = reviewUnder
+	}
 	p.AttemptIn, p.AnswerIn, p.RestIn = time.Duration(c.Flow.AttemptIn), time.Duration(c.Flow.AnswerIn), time.Duration(c.Flow.RestIn)
 	return p
 }

@@ -129,6 +129,9 @@ func TestCheckConfigNamesWhatIsWrong(t *testing.T) {
 		{"a recorded face for a real gateway", func(*lab) []string { return []string{"-gateway", "https://gateway.example"} }, exitConfig, "loopback"},
 		{"a gateway in the clear", func(*lab) []string { return []string{"-camera", "auto", "-gateway", "http://gateway.example"} }, exitConfig, "https"},
 		{"a threshold that lets prints pass", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nlive_min = 0.0\n")} }, exitConfig, "flow.live_min"},
+		{"a light challenge of another kind", func(l *lab) []string {
+			return []string{"-config", l.file("c.toml", "[flow]\nlight_challenge = \"on\"\n")}
+		}, exitConfig, "flow.light_challenge"},
 		{"a threshold that is no number", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nlive_min = nan\n")} }, exitConfig, "flow.live_min"},
 		{"a deadline that serves nobody", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[flow]\nattempt_in = \"1ns\"\n")} }, exitConfig, "flow.attempt_in"},
 		{"an outbox too small for a session", func(l *lab) []string { return []string{"-config", l.file("c.toml", "[queue]\nmax_records = 1\n")} }, exitConfig, "queue.max_records"},

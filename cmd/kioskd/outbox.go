@@ -370,7 +370,7 @@ func check(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("models.dir: %w", err)
 	}
-	_, unload, err := analyser(set, &camera.Decoder{JPEG: jpeg.NewDecoder()})
+	_, unload, err := analyser(set, &camera.Decoder{JPEG: jpeg.NewDecoder()}, nil)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w: %w", errModel, err)
 	}

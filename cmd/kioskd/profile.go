@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"livekiosk/inference/pad"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/commission"
 	"livekiosk/kiosk/flow"
@@ -88,6 +89,9 @@ func (o *profile) decide() (p flow.Policy, fact, why string) {
 	if err != nil {
 		return o.policy, "", err.Error()
 	}
+	if latency, spread, known := o.p.Latency(); known {
+		p.Light.Lag = pad.Lag{Latency: latency, Spread: spread}
+	}
 	return p, o.p.Written.UTC().Format(time.RFC3339), "it is of this camera"
 }
 
@@ -95,12 +99,15 @@ func (o *profile) decide() (p flow.Policy, fact, why string) {
 func (o *profile) say(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, fact, why := o.decide()
+	p, fact, why := o.decide()
 	if why == o.told || o.bad == nil && o.camera == "" {
 		return
 	}
 	o.told = why
 	about := []slog.Attr{slog.String("file", o.path), slog.String("written", fact), slog.String("reason", why)}
+	if p.Light.On && !p.Light.Lag.Usable() {
+		about = append(about, slog.String("light_challenge", "none: it needs the latency, with a spread under 110 ms: kioskctl commission --step latency"))
+	}
 	switch {
 	case fact != "":
 		o.log.LogAttrs(ctx, slog.LevelInfo, "profile in use", about...)

@@ -49,7 +49,7 @@ func selfTest(ctx context.Context, c Config, log *slog.Logger) error {
 		log.InfoContext(ctx, "file is the one in the manifest", slog.String("role", role), slog.String("sha256", set.Hashes[role]))
 	}
 	dec := &camera.Decoder{JPEG: jpeg.NewDecoder()}
-	a, unload, err := analyser(set, dec)
+	a, unload, err := analyser(set, dec, nil)
 	if err != nil {
 		return fmt.Errorf("models.dir: %w: %w", errModel, err)
 	}

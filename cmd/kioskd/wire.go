@@ -88,6 +88,7 @@ type daemon struct {
 	leave   func()          // of the visitor's hold on busy; the station's goroutine only
 	told    string          // to the service manager; the station's goroutine only
 	visitor kiosk.SessionID // on the display; the station's goroutine only
+	turn    int             // of the light challenge on the display, -1: none; the goroutine that draws only
 	left    chan struct{}   // a visitor has
 	sent    chan struct{}   // an image was
 	decoder *camera.Decoder // the analyser's
@@ -102,6 +103,7 @@ type daemon struct {
 	sys     string // where sysfs is; "" but in tests
 
 	analysing atomic.Bool                       // the networks are loaded
+	skin      atomic.Bool                       // a light challenge runs
 	deliverer atomic.Pointer[deliver.Deliverer] // nil while the outbox is not open
 }
 
@@ -111,7 +113,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	d := &daemon{
 		c: c, log: log, began: time.Now(), events: api.NewEvents(4096), latest: camera.NewLatest(),
 		dog: systemd.NewWatchdog(), notify: systemd.NewNotifier(), views: newViews(), clock: newClock(log),
-		left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
+		turn: -1, left: make(chan struct{}, 1), sent: make(chan struct{}, 1),
 		busy: systemd.NewBusy(c.busyPath()), leave: func() {},
 	}
 	d.dog.Log, d.busy.Log = log, log
@@ -189,7 +191,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	judged := d.adoption(policy, fact, nil)
 	if d.station, err = station.New(station.Options{
 		Policy: judged.Policy, Start: begin, Outbox: d.outbox, Evidence: camera.NewEvidence(jpeg.NewEncoder()), Now: sinceBoot,
-		Watch: d.watch, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
+		Watch: d.watch, Freeze: d.freeze, Show: d.show, Emit: d.emit, Consent: func(l kiosk.Locale) string { return d.spoken.Of(l).ConsentHash() },
 		Register: newRegister(d.outbox, d.match), Lock: newLock(c),
 		Gateway: c.launches(), UserType: c.Gateway.UserIDType,
 		TraceDir: c.tracePath(), Traces: c.State.Traces, Facts: d.facts(judged.Facts), Tally: d.bundles.tally,
@@ -313,6 +315,20 @@ func (d *daemon) watch(on bool) {
 	}
 }
 
+// freeze keeps the camera from following a light challenge and has the analysis look
+// at skin, or ends both. A camera that cannot be frozen follows what changes in
+// luminance, and that hardly does.
+func (d *daemon) freeze(on bool) {
+	d.skin.Store(on)
+	act := d.light.Thaw
+	if on {
+		act = d.light.Freeze
+	}
+	if err := act(); err != nil && !errors.Is(err, kiosk.ErrNoControl) {
+		d.log.Warn("exposure neither frozen nor given back for the light challenge", slog.Bool("frozen", on), slog.Any("err", err))
+	}
+}
+
 // show hands a view to the display, and tells the service manager what staff
 // would ask for first.
 func (d *daemon) show(v kiosk.View) {
@@ -354,8 +370,19 @@ func (d *daemon) cover(v *kiosk.View) {
 	d.panel.Show(d.views.newest())
 }
 
-// drawn is told what is on the display.
-func (d *daemon) drawn(v kiosk.View) {
+// drawn is told what is on the display, by the one goroutine that draws: a colour of
+// a light challenge is stamped before anything else.
+func (d *daemon) drawn(ctx context.Context, v kiosk.View) {
+	at := sinceBoot()
+	d.source.lamp.shows(v, at)
+	if v.Screen != kiosk.ColoursScreen {
+		d.turn = -1
+	} else if v.Turn != d.turn {
+		d.turn = v.Turn
+		if err := d.station.Drawn(ctx, v.Session, v.Turn, at); err != nil && ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "colour not told", slog.Any("err", err))
+		}
+	}
 	if l := d.wizard.looking.Load(); l != nil && v.Screen == kiosk.CommissionScreen {
 		l.draws(v, sinceBoot())
 	}
@@ -464,7 +491,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *netw
 	defer t.Stop()
 	for told := false; ; {
 		if set.Runtime != "" {
-			n, err = d.bundles.load(ctx, set, d.decoder)
+			n, err = d.bundles.load(ctx, set, d.decoder, d.skin.Load)
 			if err == nil {
 				d.fault(ctx, kiosk.ModelFault, false)
 				return n, nil
@@ -489,7 +516,7 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *netw
 
 // analyser opens the networks of a verified set. unload gives their memory
 // back, once the analyser is not used any more.
-func analyser(set models.Set, dec inference.Decoder) (a *inference.Analyser, unload func() error, err error) {
+func analyser(set models.Set, dec inference.Decoder, skin func() bool) (a *inference.Analyser, unload func() error, err error) {
 	if err = onnx.Start(set.Runtime); err != nil {
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
@@ -501,7 +528,7 @@ func analyser(set models.Set, dec inference.Decoder) (a *inference.Analyser, unl
 		}
 		return errors.Join(errs...)
 	}
-	o := inference.Options{Decoder: dec}
+	o := inference.Options{Decoder: dec, Skin: skin}
 	for _, m := range []struct {
 		path string
 		at   *inference.Model
@@ -654,7 +681,7 @@ func (d *daemon) draw(ctx context.Context) error {
 	o := ui.Options{
 		Desk: staff.glance, Millimetres: d.c.Display.WidthMM, Scan: time.Duration(d.c.Display.Scan),
 		View:    d.views.current,
-		Drawn:   d.drawn,
+		Drawn:   func(v kiosk.View) { d.drawn(ctx, v) },
 		Changed: d.views.changed,
 		Words:   d.spoken,
 		Theme:   func(kiosk.SessionID) *theme.Theme { return d.theme },

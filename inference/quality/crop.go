@@ -26,8 +26,9 @@ type Crop struct {
 	rows   [Side]span // of the face
 	linear [3][256]uint32
 
-	logs  [256]float32 // logarithms of the linear light of a level
-	spots [cells * cells]spot
+	bright [256]float32 // linear light of a level, 0..1
+	logs   [256]float32 // logarithms of the linear light of a level
+	spots  [cells * cells]spot
 
 	histogram [256]uint32 // of luminance in the face
 	pixels    uint32      // in it
@@ -46,6 +47,7 @@ func NewCrop() *Crop {
 		}
 	}
 	for v := range c.logs {
+		c.bright[v] = float32(light(float64(v) / 255))
 		c.logs[v] = float32(math.Log(light(float64(v)/255) + black))
 	}
 	return c

@@ -483,6 +483,32 @@ func TestFacesAnywhereAreHarmless(t *testing.T) {
 	}
 }
 
+// TestSkinIsTheLightOfCheeksAndForehead paints the face in one colour and all that
+// is no skin in another.
+func TestSkinIsTheLightOfCheeksAndForehead(t *testing.T) {
+	m := centred()
+	eyes, other := m.Eyes()
+	side := 0.15 * math.Hypot(float64(eyes.X-other.X), float64(eyes.Y-other.Y))
+	near := func(at quality.Point, x, y int) bool {
+		return math.Abs(float64(at.X)-float64(x)) < side+2 && math.Abs(float64(at.Y)-float64(y)) < side+2
+	}
+	c := crop(func(x, y int) color.RGBA {
+		if near(m[50], x, y) || near(m[280], x, y) || near(m[151], x, y) {
+			return color.RGBA{188, 137, 99, 255}
+		}
+		return color.RGBA{10, 250, 250, 255}
+	}, m)
+	got := c.Skin()
+	for i, want := range [3]float64{0.5029, 0.2502, 0.1248} { // of IEC 61966-2-1
+		if math.Abs(float64(got[i])-want) > 0.0005 {
+			t.Errorf("skin %v, want %v in channel %d", got, want, i)
+		}
+	}
+	if got := crop(even(90), &quality.Mesh{}).Skin(); got[0] != got[1] || got[1] != got[2] {
+		t.Errorf("a grey picture has skin of colour %v", got)
+	}
+}
+
 func TestNothingAllocates(t *testing.T) {
 	c, m := crop(grey(speckle(9)), centred()), centred()
 	img := picture(200, 200, even(90))
@@ -498,6 +524,7 @@ func TestNothingAllocates(t *testing.T) {
 		"exposure":   func() { c.UnderExposurePrevention(); c.OverExposurePrevention() },
 		"cheeks":     func() { c.Uneven(100); c.IlluminationUniformity(); c.NaturalColour() },
 		"Sharpness":  func() { c.Sharpness() },
+		"Skin":       func() { c.Skin() },
 		"Pose":       func() { m.Pose() },
 		"openings":   func() { m.EyesOpen(); m.MouthOpen() },
 		"components": func() { quality.EyesOpen(1); quality.HeadPose(1); quality.MarginAbove(1, 1) },

@@ -82,6 +82,7 @@ func (c *Client) Launch(ctx context.Context, l kiosk.Launch) (kiosk.SessionID, e
 		NoTimeLimit   bool         `json:"noTimeLimit,omitempty"`
 		LargeText     bool         `json:"largeText,omitempty"`
 		HighContrast  bool         `json:"highContrast,omitempty"`
+		NoFlash       bool         `json:"noFlash,omitempty"`
 	}(l))
 	if err != nil {
 		return "", fmt.Errorf("encode launch: %w", err)

@@ -89,7 +89,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	w := newWorld(t)
 	values := map[string]any{
 		"baseUrl": "https://gateway.example", "correlationId": "all", "token": "t", "userId": "u", "userIdType": "T",
-		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true, "largeText": true, "highContrast": true,
+		"theme": "DARK_MODE", "locale": "en_ID", "noTimeLimit": true, "largeText": true, "highContrast": true, "noFlash": true,
 	}
 	properties := readDocument(t).At("components", "schemas", "Launch", "properties").Keys
 	body := map[string]any{}
@@ -108,7 +108,7 @@ func TestEveryFieldOfALaunchIsTaken(t *testing.T) {
 	}
 	want := kiosk.Launch{
 		BaseURL: "https://gateway.example", CorrelationID: "all", Token: "t", UserID: "u", UserIDType: "T",
-		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true, LargeText: true, HighContrast: true,
+		Theme: kiosk.Dark, Locale: kiosk.English, NoTimeLimit: true, LargeText: true, HighContrast: true, NoFlash: true,
 	}
 	if got := w.kiosk.launches[0]; got != want {
 		t.Errorf("launched differently from what was sent")

@@ -52,6 +52,7 @@ func (s *Server) decodeLaunch(body []byte) (kiosk.Launch, error) {
 		"noTimeLimit":   &l.NoTimeLimit,
 		"largeText":     &l.LargeText,
 		"highContrast":  &l.HighContrast,
+		"noFlash":       &l.NoFlash,
 	})
 	if err != nil {
 		return l, err

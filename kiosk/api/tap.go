@@ -19,10 +19,11 @@ type Toucher interface {
 }
 
 // Touchable returns the controls that staff may use for a visitor: all but those
-// by which a person agrees to be filmed, which are that person's alone.
+// by which a person agrees to be filmed, or to colours that change, which are that
+// person's alone.
 func Touchable() []kiosk.Control {
 	return []kiosk.Control{
-		kiosk.Switch, kiosk.Large, kiosk.Contrast, kiosk.NoLimit, kiosk.Ready, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done,
+		kiosk.Switch, kiosk.Large, kiosk.Contrast, kiosk.NoLimit, kiosk.NoFlash, kiosk.Ready, kiosk.Decline, kiosk.Cancel, kiosk.Help, kiosk.Done,
 	}
 }
 

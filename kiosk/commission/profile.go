@@ -148,6 +148,17 @@ func (p Profile) Apply(g guidance.Profile) (guidance.Profile, error) {
 	return g, nil
 }
 
+// Latency returns how long after a change was drawn the camera's picture shows it,
+// median and what is between the quartiles, and whether that is known.
+func (p Profile) Latency() (median, spread time.Duration, known bool) {
+	s, ok := p.Steps[kiosk.LatencyStep]
+	if !ok || s.Note != kiosk.NoNote {
+		return 0, 0, false
+	}
+	of := func(name string) time.Duration { return time.Duration(s.Figures[name] * float64(time.Millisecond)) }
+	return of("ms"), of("spread_ms"), true
+}
+
 // Readings returns what was passed, in the order of the steps.
 func (p Profile) Readings() []kiosk.Reading {
 	all := []kiosk.Reading{}

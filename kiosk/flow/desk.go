@@ -37,7 +37,7 @@ func (p Policy) launch(s State, at time.Duration, in Launched) (State, []Effect)
 	next := State{
 		Phase: Consent, Away: s.Away, Failed: s.Failed, Try: s.Try,
 		Session: in.Session, Locale: in.Locale, Theme: in.Theme,
-		NoTimeLimit: in.NoTimeLimit || s.NoTimeLimit, Large: in.Large || s.Large, Contrast: in.Contrast || s.Contrast,
+		NoTimeLimit: in.NoTimeLimit || s.NoTimeLimit, Large: in.Large || s.Large, Contrast: in.Contrast || s.Contrast, NoFlash: in.NoFlash || s.NoFlash,
 	}
 	if s.Locale != "" {
 		next.Locale = s.Locale
@@ -52,6 +52,10 @@ func (p Policy) wish(s State, at time.Duration, in Tapped) (State, bool) {
 	switch c := in.Control; {
 	case s.Phase == Resting:
 		return s, false
+	case c == kiosk.NoFlash && (s.Phase == Warning || s.Phase == Colours):
+		return s, false // it is an answer there
+	case c == kiosk.NoFlash:
+		s.NoFlash = !s.NoFlash
 	case c == kiosk.Switch && in.Locale != "":
 		s.Locale = in.Locale
 	case c == kiosk.Switch:
@@ -71,7 +75,9 @@ func (p Policy) wish(s State, at time.Duration, in Tapped) (State, bool) {
 
 // wished reports whether anything is chosen that the next one who comes must
 // not find chosen.
-func (s State) wished() bool { return s.Locale != "" || s.NoTimeLimit || s.Large || s.Contrast }
+func (s State) wished() bool {
+	return s.Locale != "" || s.NoTimeLimit || s.Large || s.Contrast || s.NoFlash
+}
 
 // patient returns how long a screen waits for the visitor: ten times as long
 // for one without time limits (WCAG 2.2, 2.2.1), but no longer than Patience.
@@ -90,6 +96,8 @@ func (p Policy) retime(s State, at time.Duration) State {
 		s.Until = at + p.patient(s, p.ConsentIn)
 	case Tips:
 		s.Until = at + p.patient(s, p.TipsFor)
+	case Warning:
+		s.Until = at + p.patient(s, p.Light.WarnFor)
 	case Again:
 		s.Ask = s.Ask || s.NoTimeLimit // as in again
 		s.Until = at + p.patient(s, p.AgainFor)
@@ -106,7 +114,7 @@ func (p Policy) retime(s State, at time.Duration) State {
 		}
 	case Outcome:
 		s.Until = max(s.Until, at+p.patient(s, p.ResultFor))
-	case Idle, Resting, OutOfService, Code, PIN, Desk, Saving, Waiting:
+	case Idle, Resting, OutOfService, Code, PIN, Desk, Colours, Saving, Waiting:
 	}
 	return s
 }
@@ -121,7 +129,7 @@ func keypad(s State, at time.Duration, to Phase) State {
 // home leaves a keypad, with what was wished for.
 func (p Policy) home(s State, at time.Duration) State {
 	next := s.Rested()
-	next.Locale, next.NoTimeLimit, next.Large, next.Contrast = s.Locale, s.NoTimeLimit, s.Large, s.Contrast
+	next.Locale, next.NoTimeLimit, next.Large, next.Contrast, next.NoFlash = s.Locale, s.NoTimeLimit, s.Large, s.Contrast, s.NoFlash
 	return p.doze(next, at)
 }
 

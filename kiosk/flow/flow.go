@@ -9,6 +9,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"image"
 	"strconv"
 	"time"
 
@@ -31,8 +32,10 @@ const (
 	Desk         Phase = "desk"    // staff look at the kiosk
 	Consent      Phase = "consent" // the camera is off until the visitor agrees
 	Tips         Phase = "tips"    // what helps, before the camera starts
+	Warning      Phase = "warning" // colours are going to change, and nobody has to bear that
 	Far          Phase = "far"     // guiding and capturing the far pose
 	Near         Phase = "near"    // and the near one
+	Colours      Phase = "colours" // both are captured; the display lights the face in changing colours
 	Again        Phase = "again"   // an attempt failed, another follows
 	Saving       Phase = "saving"  // evidence handed to the outbox
 	Waiting      Phase = "waiting" // durable; the gateway may still answer in time
@@ -67,6 +70,20 @@ type Policy struct {
 	TipsFor  time.Duration `json:"tips_for"` // how long the tips stand unless the visitor goes on; 0: there are none
 	Patience time.Duration `json:"patience"` // how long screens wait at most for a visitor without time limits; 0: as for everybody
 	LockIn   time.Duration `json:"lock_in"`  // len(State.Failed) failed sessions in this time lock the kiosk; 0: never
+
+	Light Light `json:"light,omitzero"`
+}
+
+// Light is the policy of the light challenge. The zero value is that of a kiosk
+// without one.
+type Light struct {
+	On      bool          `json:"on"`
+	Lag     pad.Lag       `json:"lag"`      // as commissioned; without a usable one there is no challenge, since it would measure nothing
+	WarnFor time.Duration `json:"warn_for"` // how long the warning waits for a word; then the session goes on without a challenge
+
+	// ReviewUnder flags a capture for review where the response was measured and
+	// is below it; 0: never. A response that was not measured flags nothing.
+	ReviewUnder float32 `json:"review_under"`
 }
 
 // Standard is the policy of a kiosk without a configuration of its own.
@@ -77,6 +94,7 @@ func Standard() Policy {
 		ConsentIn: 2 * time.Minute, AttemptIn: 20 * time.Second, NoLimit: 10 * time.Minute, AgainFor: 3 * time.Second, AskFor: 30 * time.Second,
 		SaveIn: 15 * time.Second, AnswerIn: 2 * time.Minute, OfflineIn: 6 * time.Second, MendIn: 6 * time.Second, ResultFor: 8 * time.Second, StaffFor: 30 * time.Second,
 		RestIn: time.Minute, TipsFor: 12 * time.Second, Patience: 2 * time.Minute, LockIn: 3 * time.Minute,
+		Light: Light{WarnFor: 30 * time.Second},
 	}
 }
 
@@ -104,6 +122,10 @@ func (p Policy) Validate() error {
 		return errors.New("rest_in: must not be negative")
 	case p.TipsFor < 0 || p.Patience < 0 || p.LockIn < 0:
 		return errors.New("tips_for, patience, lock_in: must not be negative")
+	case p.Light.On && p.Light.WarnFor <= 0:
+		return errors.New("light.warn_for: must be more than zero")
+	case !(p.Light.ReviewUnder >= 0 && p.Light.ReviewUnder < 1):
+		return fmt.Errorf("light.review_under: %g is outside 0..1", p.Light.ReviewUnder)
 	}
 	for name, d := range map[string]time.Duration{
 		"lost_for": p.LostFor, "away_for": p.AwayFor, "ask_for": p.AskFor, "review_in": p.ReviewIn, "consent_in": p.ConsentIn, "attempt_in": p.AttemptIn,
@@ -140,6 +162,7 @@ type State struct {
 	NoTimeLimit bool         `json:"no_time_limit"`
 	Large       bool         `json:"large"`
 	Contrast    bool         `json:"contrast"`
+	NoFlash     bool         `json:"no_flash,omitzero"`
 
 	// Of a keypad and of staff's screen.
 	Typing  kiosk.Typing `json:"typing"`
@@ -152,9 +175,10 @@ type State struct {
 	Theme   kiosk.Theme     `json:"theme"`
 	Attempt int             `json:"attempt"` // from 1
 	Outcome kiosk.Screen    `json:"outcome"`
-	Record  kiosk.RecordID  `json:"record"` // what this visitor waits for
-	Eye     string          `json:"eye"`    // the camera that it began with; "": none yet
-	Why     kiosk.Hint      `json:"why"`    // what stood in the way of the attempt before
+	Record  kiosk.RecordID  `json:"record"`          // what this visitor waits for
+	Eye     string          `json:"eye"`             // the camera that it began with; "": none yet
+	Why     kiosk.Hint      `json:"why"`             // what stood in the way of the attempt before
+	Warned  bool            `json:"warned,omitzero"` // and said that colours may change
 
 	// Of the attempt.
 	Began time.Duration  `json:"began"` // older frames are of another attempt
@@ -163,6 +187,9 @@ type State struct {
 	Guide guidance.State `json:"guide"` // of the pose
 	Far   Candidate      `json:"far"`
 	Near  Candidate      `json:"near"`
+
+	Light pad.Challenge   `json:"light,omitzero"` // in Colours
+	Home  image.Rectangle `json:"home,omitzero"`  // the face when they began
 }
 
 // A Candidate is the evidence for one pose: at most one frame is held, and the
@@ -187,6 +214,7 @@ type (
 		NoTimeLimit bool            `json:"no_time_limit"`
 		Large       bool            `json:"large"`
 		Contrast    bool            `json:"contrast"`
+		NoFlash     bool            `json:"no_flash,omitzero"`
 	}
 	// Tapped is a touch on a control of the screen of one session.
 	Tapped struct {
@@ -202,6 +230,19 @@ type (
 	}
 	// Saw reports the analysis of one frame.
 	Saw struct{ kiosk.Assessment }
+	// Seeded answers Freeze with the seed of this challenge's colours. The flow
+	// has no chance of its own.
+	Seeded struct {
+		Session kiosk.SessionID `json:"session"`
+		Seed    uint32          `json:"seed"`
+	}
+	// Drawn reports when a colour of the challenge was first on the display: since
+	// boot, at the end of its frame event. The camera sees it Light.Lag later.
+	Drawn struct {
+		Session kiosk.SessionID `json:"session"`
+		Turn    int             `json:"turn"`
+		At      time.Duration   `json:"at"`
+	}
 	// Stored reports that a submission is sealed and durable.
 	Stored struct {
 		Record kiosk.RecordID `json:"record"`
@@ -248,6 +289,8 @@ func (Launched) isInput() {}
 func (Tapped) isInput()   {}
 func (Typed) isInput()    {}
 func (Saw) isInput()      {}
+func (Seeded) isInput()   {}
+func (Drawn) isInput()    {}
 func (Stored) isInput()   {}
 func (Unstored) isInput() {}
 func (Deferred) isInput() {}
@@ -274,6 +317,12 @@ type (
 	Watch struct {
 		On bool `json:"on"`
 	}
+	// Freeze keeps the camera's exposure and white balance as they are and has the
+	// colour of skin measured, for a light challenge, and wants a Seeded; or it
+	// ends both. It ends whenever a challenge does, however that comes about.
+	Freeze struct {
+		On bool `json:"on"`
+	}
 	// Consented makes the consent receipt, at this moment and in this language.
 	Consented struct {
 		Locale kiosk.Locale `json:"locale"`
@@ -295,6 +344,7 @@ type (
 		Single       bool           `json:"single"` // the time ran out before a second frame came: the far one stands for both
 		LiveFar      float32        `json:"live_far"`
 		LiveNear     float32        `json:"live_near"`
+		Light        Response       `json:"light,omitzero"` // zero: there was no challenge
 	}
 	// Report tells the partner's front end how the session stands or ended.
 	Report struct {
@@ -309,6 +359,7 @@ type (
 func (Find) isEffect()      {}
 func (Verify) isEffect()    {}
 func (Watch) isEffect()     {}
+func (Freeze) isEffect()    {}
 func (Consented) isEffect() {}
 func (Hold) isEffect()      {}
 func (Drop) isEffect()      {}
@@ -319,6 +370,18 @@ func (Forget) isEffect()    {}
 // Step advances s by one input that happened at the given time since boot.
 // Inputs that mean nothing in the current phase leave s unchanged.
 func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
+	next, fx := p.step(s, at, in)
+	switch {
+	case next.Phase == Colours && s.Phase != Colours:
+		fx = append(fx, Freeze{On: true})
+	case next.Phase != Colours && s.Phase == Colours:
+		fx = append([]Effect{Freeze{}}, fx...) // before the camera is put to rest
+		next.Light, next.Home = pad.Challenge{}, image.Rectangle{}
+	}
+	return next, fx
+}
+
+func (p Policy) step(s State, at time.Duration, in Input) (State, []Effect) {
 	switch in := in.(type) {
 	case Tick:
 		if s.Until == 0 || at < s.Until {
@@ -339,7 +402,7 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		return p.opened(s, at, in)
 	case Presence:
 		return p.presence(s, at, in.Here), nil
-	case Launched, Typed, Saw, Stored, Unstored, Deferred, Answered:
+	case Launched, Typed, Saw, Seeded, Drawn, Stored, Unstored, Deferred, Answered:
 	}
 	switch s.Phase {
 	case Idle, Resting:
@@ -359,10 +422,14 @@ func (p Policy) Step(s State, at time.Duration, in Input) (State, []Effect) {
 		return p.desk(s, at, in)
 	case Tips:
 		return p.tips(s, at, in)
+	case Warning:
+		return p.warning(s, at, in)
 	case Consent:
 		return p.consent(s, at, in)
 	case Far, Near:
 		return p.guide(s, at, in)
+	case Colours:
+		return p.colours(s, at, in)
 	case Again:
 		return p.pause(s, at, in)
 	case Saving:
@@ -388,8 +455,8 @@ func (p Policy) consent(s State, at time.Duration, in Input) (State, []Effect) {
 			return s, []Effect{Consented{s.Locale}}
 		}
 		if in.Control == kiosk.Agree {
-			s = p.attempt(s, at)
-			return s, []Effect{Consented{s.Locale}, Watch{On: true}}
+			next, fx := p.begin(s, at)
+			return next, append([]Effect{Consented{s.Locale}}, fx...)
 		}
 		return p.leave(s, at, in.Control)
 	}
@@ -404,10 +471,10 @@ func (p Policy) tips(s State, at time.Duration, in Input) (State, []Effect) {
 		if s.NoTimeLimit {
 			return p.leave(s, at, kiosk.Cancel)
 		}
-		return p.attempt(s, at), []Effect{Watch{On: true}}
+		return p.begin(s, at)
 	case Tapped:
 		if in.Control == kiosk.Ready {
-			return p.attempt(s, at), []Effect{Watch{On: true}}
+			return p.begin(s, at)
 		}
 		return p.leave(s, at, in.Control)
 	}
@@ -472,7 +539,7 @@ func (p Policy) fail(s State, at time.Duration) (State, []Effect) {
 	case s.Attempt < p.Attempts:
 		return p.again(s, at, at-s.Seen >= p.LostFor)
 	case s.Far.Frame != 0:
-		return p.submit(s, at, true)
+		return p.submit(s, at, true, Response{})
 	default:
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.NotCompleted, kiosk.VerificationError, kiosk.VerificationFailed})
 	}
@@ -534,7 +601,10 @@ func (p Policy) saw(s State, at time.Duration, a kiosk.Assessment) (State, []Eff
 		next, more := p.again(s, at, false)
 		return next, append(fx, more...)
 	}
-	next, more := p.submit(s, at, !live)
+	if s.Warned && p.flashes(s) {
+		return challenge(s, at), fx
+	}
+	next, more := p.submit(s, at, !live, Response{})
 	return next, append(fx, more...)
 }
 
@@ -599,12 +669,12 @@ func (p Policy) again(s State, at time.Duration, ask bool) (State, []Effect) {
 	return s, []Effect{Drop{}, Watch{On: false}}
 }
 
-func (p Policy) submit(s State, at time.Duration, review bool) (State, []Effect) {
+func (p Policy) submit(s State, at time.Duration, review bool, light Response) (State, []Effect) {
 	s.Phase, s.Until = Saving, at+p.SaveIn
 	s.Record = kiosk.RecordID(string(s.Session) + "-" + strconv.Itoa(s.Attempt))
 	fx := []Effect{Watch{On: false}, Submit{
 		Record: s.Record, Attempt: s.Attempt, AttemptsLeft: p.Attempts - s.Attempt, Review: review,
-		Single: s.Near.Frame == 0 || s.Near.Frame == s.Far.Frame, LiveFar: s.Far.PAD.Mean(), LiveNear: s.Near.PAD.Mean(),
+		Single: s.Near.Frame == 0 || s.Near.Frame == s.Far.Frame, LiveFar: s.Far.PAD.Mean(), LiveNear: s.Near.PAD.Mean(), Light: light,
 	}}
 	s.Far, s.Near = Candidate{}, Candidate{}
 	return s, fx
@@ -743,7 +813,7 @@ func (p Policy) presence(s State, at time.Duration, here bool) State {
 // already was captured before, and is delivered.
 func (p Policy) void(s State, at time.Duration) (State, []Effect) {
 	switch s.Phase {
-	case Consent, Tips, Far, Near, Again, Saving, Waiting:
+	case Consent, Tips, Warning, Far, Near, Colours, Again, Saving, Waiting:
 		return p.end(s, at, kiosk.StaffScreen, Report{kiosk.Errored, kiosk.SecurityError, kiosk.Tampered})
 	case Idle, Resting, OutOfService, Code, PIN, Desk, Outcome:
 	}
@@ -755,7 +825,7 @@ func (p Policy) void(s State, at time.Duration) (State, []Effect) {
 // captured.
 func (p Policy) opened(s State, at time.Duration, in Opened) (State, []Effect) {
 	switch {
-	case s.Phase != Far && s.Phase != Near:
+	case s.Phase != Far && s.Phase != Near && s.Phase != Colours:
 	case s.Eye == "" && in.Trusted:
 		s.Eye = in.Camera
 	case s.Eye != "" && (s.Eye != in.Camera || !in.Trusted):
@@ -815,7 +885,14 @@ func (p Policy) fault(s State, at time.Duration, in Faulted) (State, []Effect) {
 		if s.Model || s.Storage || s.Clock || s.Tamper {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
-	case Consent, Tips, Again:
+	case Colours: // the captures are made, and need no camera any more
+		if s.Model || s.Storage || s.Clock || s.Tamper {
+			return p.end(s, at, kiosk.StaffScreen, s.faulted())
+		}
+		if s.Camera {
+			return p.lit(s, at)
+		}
+	case Consent, Tips, Warning, Again:
 		if s.broken() {
 			return p.end(s, at, kiosk.StaffScreen, s.faulted())
 		}
@@ -874,7 +951,7 @@ func other(l kiosk.Locale) kiosk.Locale {
 func (p Policy) View(s State) kiosk.View {
 	v := kiosk.View{
 		Session: s.Session, Locale: s.Locale, Theme: s.Theme, Until: s.Until, Typing: s.Typing,
-		Wishes: kiosk.Wishes{Large: s.Large, Contrast: s.Contrast, NoLimit: s.NoTimeLimit},
+		Wishes: kiosk.Wishes{Large: s.Large, Contrast: s.Contrast, NoLimit: s.NoTimeLimit, NoFlash: s.NoFlash}, Flashes: p.Light.On && p.Light.Lag.Usable(),
 	}
 	if v.Locale == "" {
 		v.Locale = kiosk.Indonesian
@@ -902,6 +979,11 @@ func (p Policy) View(s State) kiosk.View {
 		v.Screen = kiosk.ConsentScreen
 	case Tips:
 		v.Screen = kiosk.TipsScreen
+	case Warning:
+		v.Screen, v.Hint = kiosk.WarningScreen, kiosk.FlashWarning
+	case Colours:
+		v.Screen, v.Hint, v.Until = kiosk.ColoursScreen, kiosk.HoldStill, 0 // each colour has its time
+		v.Turn, v.Colour = s.Light.Turn, s.Light.Colour()
 	case Far, Near:
 		v.Screen, v.Pose = kiosk.GuidingScreen, kiosk.Far
 		if s.Phase == Near {

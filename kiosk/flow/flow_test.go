@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"livekiosk/inference/pad"
 	"livekiosk/kiosk"
 	"livekiosk/kiosk/flow"
 )
@@ -20,6 +21,14 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden traces")
 
 var policy = flow.Standard()
+
+// lightPolicy is that of a kiosk with a light challenge which was commissioned.
+func lightPolicy() flow.Policy {
+	p := flow.Standard()
+	p.Light.On, p.Light.ReviewUnder = true, 0.6
+	p.Light.Lag = pad.Lag{Latency: 90 * time.Millisecond, Spread: 20 * time.Millisecond}
+	return p
+}
 
 // see is what analysis says of a face of the given width (share of the short
 // side) in a 1280x720 frame, looking straight in good light.
@@ -34,9 +43,11 @@ func see(frame kiosk.FrameID, width, live float32) kiosk.Assessment {
 	}
 }
 
-// TestGoldenTraces runs the scenarios of testdata. A line "> 2s..4s saw 0.33
-// live=0.9" stands for one frame every 100 ms. Each step that changes anything
-// is written down.
+// TestGoldenTraces runs the scenarios of testdata, those whose names begin with
+// light at a kiosk with a light challenge. A line "> 2s..4s saw 0.33 live=0.9"
+// stands for one frame every 100 ms; "lit" in place of "saw" for a face that the
+// display lights, and "unlit" for one that it does not, with a display that draws
+// at once. Each step that changes anything is written down.
 func TestGoldenTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
 	if err != nil || len(files) < 5 {
@@ -48,7 +59,11 @@ func TestGoldenTraces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := play(t, string(want))
+			p := policy
+			if strings.HasPrefix(filepath.Base(name), "light") {
+				p = lightPolicy()
+			}
+			got := play(t, p, string(want))
 			if *update {
 				if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
@@ -62,7 +77,7 @@ func TestGoldenTraces(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, script string) string {
+func play(t *testing.T, policy flow.Policy, script string) string {
 	t.Helper()
 	var out strings.Builder
 	s := flow.State{Phase: flow.Idle}
@@ -83,16 +98,21 @@ func play(t *testing.T, script string) string {
 			fmt.Fprintf(&out, " %s", v.Hint)
 		}
 		if v.Wishes != was.Wishes {
-			fmt.Fprintf(&out, " %+v", v.Wishes)
+			out.WriteString(strings.ReplaceAll(fmt.Sprintf(" %+v", v.Wishes), " NoFlash:false", ""))
 		}
 		if v.Typing != "" {
 			fmt.Fprintf(&out, " %s", v.Typing)
 		}
 		for _, e := range fx {
-			fmt.Fprintf(&out, "  %s%v", strings.TrimPrefix(fmt.Sprintf("%T", e), "flow."), e)
+			what := strings.TrimPrefix(fmt.Sprintf("%T%v", e, e), "flow.")
+			if e, ok := e.(flow.Submit); ok && e.Light == (flow.Response{}) {
+				what = strings.TrimSuffix(what, " {0  0 0 0}}") + "}"
+			}
+			out.WriteString("  " + what)
 		}
 		out.WriteString("\n")
 	}
+	var d display
 	for sc := bufio.NewScanner(strings.NewReader(script)); sc.Scan(); {
 		line := sc.Text()
 		if !strings.HasPrefix(line, "> ") {
@@ -110,13 +130,64 @@ func play(t *testing.T, script string) string {
 			end = parse(t, to)
 		}
 		for ; at <= end; at += 100 * time.Millisecond {
-			if f[1] == "saw" || f[1] == "blinked" || f[1] == "beside" {
+			kind := f[1]
+			if lit := kind == "lit"; lit || kind == "unlit" {
+				kind = "saw"
+				d.show(policy, &s, at, step)
+				in := input(t, at, frame+1, kind, f[2:])
+				saw, _ := in.(flow.Saw)
+				saw.Skin = d.skin(at, lit)
+				frame++
+				step(at, saw)
+				continue
+			}
+			if kind == "saw" || kind == "blinked" || kind == "beside" {
 				frame++
 			}
-			step(at, input(t, at, frame, f[1], f[2:]))
+			step(at, input(t, at, frame, kind, f[2:]))
 		}
 	}
 	return out.String()
+}
+
+// A display draws each colour of a light challenge as soon as it is told, and
+// lights a face.
+type display struct {
+	at     []time.Duration
+	colour []pad.Colour
+}
+
+// show does until a time what timers and the display do.
+func (d *display) show(p flow.Policy, s *flow.State, at time.Duration, step func(time.Duration, flow.Input)) {
+	for s.Phase == flow.Colours {
+		v := p.View(*s)
+		switch {
+		case !s.Light.Seeded:
+			step(at, flow.Seeded{Session: s.Session, Seed: 5})
+		case !s.Light.Drawn:
+			d.at, d.colour = append(d.at, at), append(d.colour, pad.Colour(v.Colour))
+			step(at, flow.Drawn{Session: s.Session, Turn: v.Turn, At: at})
+		case at >= s.Until:
+			step(at, flow.Tick{})
+		default:
+			return
+		}
+	}
+}
+
+// skin is the colour of a face in the room's light and a tenth of the display's.
+func (d *display) skin(at time.Duration, lit bool) [3]float32 {
+	skin := [3]float32{0.2, 0.13, 0.1}
+	for i := len(d.at) - 1; i >= 0 && lit; i-- {
+		if at < d.at[i]+90*time.Millisecond {
+			continue
+		}
+		for k, v := range d.colour[i] {
+			skin[k] *= 1 + 0.1*float32(v)*float32(v)/65025 // about linear light
+		}
+		break
+	}
+	return skin
 }
 
 func parse(t *testing.T, s string) time.Duration {
@@ -162,6 +233,14 @@ func input(t *testing.T, at time.Duration, frame kiosk.FrameID, kind string, arg
 			a.Faces, a.Second = 2, 0.1
 		}
 		return flow.Saw{Assessment: a}
+	case "seeded":
+		return flow.Seeded{Session: kiosk.SessionID(args[0]), Seed: 5}
+	case "drawn":
+		turn, err := strconv.Atoi(args[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return flow.Drawn{Session: kiosk.SessionID(args[0]), Turn: turn, At: at}
 	case "stored":
 		return flow.Stored{Record: kiosk.RecordID(args[0])}
 	case "unstored":
@@ -191,13 +270,24 @@ func TestWalk(t *testing.T) {
 	if err := policy.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	if err := lightPolicy().Validate(); err != nil {
+		t.Fatal(err)
+	}
 	reached := map[kiosk.Screen]int{}
+	responses := map[pad.Reason]int{}
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		w := walker{t: t, seed: seed, rng: rng, s: flow.State{Phase: flow.Idle}, submitted: map[kiosk.RecordID]kiosk.SessionID{}}
+		p := policy
+		if seed%2 == 1 {
+			p = lightPolicy()
+		}
+		w := walker{t: t, p: p, responses: responses, seed: seed, rng: rng, s: flow.State{Phase: flow.Idle}, submitted: map[kiosk.RecordID]kiosk.SessionID{}}
+		if p.Light.On {
+			w.approach()
+		}
 		for range 1500 {
 			w.step()
-			reached[policy.View(w.s).Screen]++
+			reached[p.View(w.s).Screen]++
 		}
 	}
 	for _, screen := range kiosk.Screens() {
@@ -205,10 +295,21 @@ func TestWalk(t *testing.T) {
 			t.Errorf("no walk ever reached screen %s", screen)
 		}
 	}
+	for _, r := range []pad.Reason{pad.Measured, pad.Undrawn, pad.Moving} {
+		if responses[r] == 0 {
+			t.Errorf("no challenge ever ended %q: %v", r, responses)
+		}
+	}
+	t.Logf("challenges by why they were not measured: %v", responses)
 }
 
 type walker struct {
 	t         *testing.T
+	p         flow.Policy
+	display   display
+	responses map[pad.Reason]int
+	frozen    bool
+	flash     bool // the visitor said that colours may change
 	seed      uint64
 	rng       *rand.Rand
 	s         flow.State
@@ -227,6 +328,16 @@ func (w *walker) input() flow.Input {
 	record := kiosk.RecordID("none")
 	if n := len(w.records); n > 0 {
 		record = w.records[max(0, n-1-w.rng.IntN(2)*w.rng.IntN(3))]
+	}
+	if w.s.Phase == flow.Idle && w.s.Away && w.rng.IntN(6) == 0 { // nobody comes
+		w.at = max(w.at, w.s.Until)
+		return flow.Tick{}
+	}
+	if w.s.Phase == flow.Warning && w.rng.IntN(3) > 0 {
+		return flow.Tapped{Session: session, Control: kiosk.Flash}
+	}
+	if w.s.Phase == flow.Colours && w.rng.IntN(60) > 0 {
+		return w.challenged()
 	}
 	switch w.rng.IntN(40) {
 	case 0:
@@ -270,9 +381,36 @@ func (w *walker) input() flow.Input {
 		w.frame++
 		return flow.Saw{Assessment: kiosk.Assessment{Frame: w.frame, At: w.at, Size: image.Pt(1280, 720), Luma: 90}}
 	}
+	return w.saw()
+}
+
+// challenged is what mostly comes during a light challenge: the display draws, time
+// passes, and a face is seen in its light.
+func (w *walker) challenged() flow.Input {
+	v := w.p.View(w.s)
+	switch {
+	case !w.s.Light.Seeded:
+		return flow.Seeded{Session: w.s.Session, Seed: w.rng.Uint32()}
+	case !w.s.Light.Drawn && w.seed%5 > 0:
+		w.display.at, w.display.colour = append(w.display.at, w.at), append(w.display.colour, pad.Colour(v.Colour))
+		return flow.Drawn{Session: w.s.Session, Turn: v.Turn, At: w.at}
+	case w.at >= w.s.Until:
+		return flow.Tick{}
+	case w.rng.IntN(40) == 0:
+		return flow.Drawn{Session: w.s.Session, Turn: w.rng.IntN(9), At: w.at - time.Duration(w.rng.IntN(3000))*time.Millisecond}
+	}
+	saw := w.saw()
+	saw.Skin = w.display.skin(w.at, w.seed%3 > 0)
+	if w.seed%7 == 0 && w.rng.IntN(4) > 0 { // they step back
+		saw.Face = image.Rect(600, 300, 720, 420)
+	}
+	return saw
+}
+
+func (w *walker) saw() flow.Saw {
 	w.frame++
 	width := float32(0.33)
-	if w.s.Phase == flow.Near && w.rng.IntN(10) > 0 {
+	if (w.s.Phase == flow.Near || w.s.Phase == flow.Colours) && w.rng.IntN(10) > 0 {
 		width = 0.5
 	}
 	live := float32(0.95)
@@ -287,16 +425,49 @@ func (w *walker) input() flow.Input {
 func (w *walker) step() {
 	w.t.Helper()
 	in := w.input()
-	w.at += time.Duration(w.rng.IntN(200)) * time.Millisecond
+	if w.at += time.Duration(w.rng.IntN(200)) * time.Millisecond; w.s.Phase == flow.Colours && w.rng.IntN(4) > 0 {
+		w.at -= min(w.at, 80*time.Millisecond)
+	}
+	w.take(in)
+}
+
+// approach leads a visitor who lets colours change to where they do.
+func (w *walker) approach() {
+	w.t.Helper()
+	w.sessions = 1 + int(w.seed%3)
+	id := kiosk.SessionID("S" + strconv.Itoa(w.sessions))
+	w.take(flow.Launched{Session: id, Locale: kiosk.English})
+	for _, c := range []kiosk.Control{kiosk.Agree, kiosk.Ready, kiosk.Flash} {
+		w.take(flow.Tapped{Session: id, Control: c})
+	}
+	for range 200 {
+		if w.s.Phase == flow.Colours {
+			return
+		}
+		w.at += 80 * time.Millisecond
+		a := see(w.frame+1, map[flow.Phase]float32{flow.Far: 0.33, flow.Near: 0.5}[w.s.Phase], 0.95)
+		a.At = w.at
+		w.frame++
+		w.take(flow.Saw{Assessment: a})
+	}
+	w.t.Fatalf("seed %d: no colours: %+v", w.seed, w.s)
+}
+
+// take feeds the flow one input and checks what came of it.
+func (w *walker) take(in flow.Input) {
+	w.t.Helper()
 	before := w.s
 	var fx []flow.Effect
-	w.s, fx = policy.Step(before, w.at, in)
+	w.s, fx = w.p.Step(before, w.at, in)
 	fail := func(format string, args ...any) {
 		w.t.Helper()
 		w.t.Fatalf("seed %d at %v, %s + %T%+v -> %s: %s", w.seed, w.at, before.Phase, in, in, w.s.Phase, fmt.Sprintf(format, args...))
 	}
 	if w.s.Session != before.Session {
-		w.consented = false
+		w.consented, w.flash = false, false
+	}
+	if tap, ok := in.(flow.Tapped); ok && tap.Control == kiosk.Flash && before.Phase == flow.Warning && tap.Session == before.Session {
+		w.flash = true
 	}
 	for _, e := range fx {
 		w.effect(e, in, before, fail)
@@ -307,7 +478,10 @@ func (w *walker) step() {
 	if voided(before, in) && (w.s.Outcome != kiosk.StaffScreen || len(w.held) > 0) {
 		fail("not voided: outcome %q, holds %v", w.s.Outcome, w.held)
 	}
-	v := policy.View(w.s)
+	v := w.p.View(w.s)
+	if why := w.light(before, in); why != "" {
+		fail("%s: %+v", why, fx)
+	}
 	switch {
 	case w.s.Phase != flow.Idle && w.s.Phase != flow.Resting && w.s.Phase != flow.OutOfService && w.s.Until == 0:
 		fail("no deadline")
@@ -321,9 +495,9 @@ func (w *walker) step() {
 		fail("dark though somebody is there, or not for good: %+v", w.s)
 	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && len(w.s.Faults()) > 0:
 		fail("in service with %v", w.s.Faults())
-	case (w.s.Phase == flow.Far || w.s.Phase == flow.Near) && !w.consented:
+	case (w.s.Phase == flow.Far || w.s.Phase == flow.Near || w.s.Phase == flow.Colours) && !w.consented:
 		fail("a face is analysed without consent")
-	case w.watching != (w.s.Phase == flow.Far || w.s.Phase == flow.Near):
+	case w.watching != (w.s.Phase == flow.Far || w.s.Phase == flow.Near || w.s.Phase == flow.Colours):
 		fail("camera on is %v", w.watching)
 	case (w.s.Phase == flow.Idle || w.s.Phase == flow.Resting) && (w.s.Session != "" || w.s.Record != "" || w.s.Eye != "" || len(w.held) > 0):
 		fail("something of the visitor is left: %+v", w.s)
@@ -351,8 +525,8 @@ func (w *walker) step() {
 		default:
 			fail("called saved without being stored")
 		}
-	case w.s.Attempt > policy.Attempts:
-		fail("attempt %d of %d", w.s.Attempt, policy.Attempts)
+	case w.s.Attempt > w.p.Attempts:
+		fail("attempt %d of %d", w.s.Attempt, w.p.Attempts)
 	case w.s.Session == "" && (v.Session != "" || v.Receipt != "" || v.Hint != "" || v.Why != "" || v.AttemptsLeft != 0 || v.Theme != ""):
 		fail("something of a visitor is on screen: %+v", v)
 	case v.Receipt != "" && (w.submitted[w.s.Record] != w.s.Session || !strings.HasPrefix(string(w.s.Record), v.Receipt)):
@@ -365,25 +539,50 @@ func (w *walker) step() {
 	}
 }
 
+// light is what is wrong about a light challenge; "" is nothing.
+func (w *walker) light(before flow.State, in flow.Input) string {
+	tap, _ := in.(flow.Tapped)
+	fault, _ := in.(flow.Faulted)
+	switch now := w.s.Phase == flow.Colours; {
+	case w.frozen != now:
+		return "exposure is frozen without a challenge, or not in one"
+	case now && (!w.p.Light.On || !w.flash || w.s.NoFlash):
+		return "colours that nobody agreed to"
+	case now && (before.Phase != flow.Colours && before.Phase != flow.Near || len(w.held) != 2):
+		return "a challenge before both captures"
+	case !now && (w.s.Light != pad.Challenge{} || !w.s.Home.Empty()):
+		return "something of the challenge is left"
+	case now && w.s.Light.Turn > before.Light.Turn && before.Phase == flow.Colours && before.Light.Turn > 0 && w.at-before.Light.From[before.Light.Turn-1] < pad.TurnFor:
+		return "colours change too fast"
+	case before.Phase != flow.Colours || now || w.s.Phase == flow.Saving:
+	case tap.Control == kiosk.Cancel || tap.Control == kiosk.Decline || tap.Control == kiosk.Help || voided(before, in) || fault.Active && fault.Fault != kiosk.CameraFault || len(w.s.Faults()) > 0:
+	default:
+		return "a challenge ends a session"
+	}
+	return ""
+}
+
 // ends reports whether the state comes to rest by itself once everybody has
 // left: no state is without an exit.
 func (w *walker) ends() bool {
 	s, at := w.s, w.at
-	for range 12 {
+	for range 14 {
 		for _, f := range s.Faults() {
-			s, _ = policy.Step(s, at, flow.Faulted{Fault: f})
+			s, _ = w.p.Step(s, at, flow.Faulted{Fault: f})
 		}
 		if s.Phase == flow.Resting || s.Phase == flow.Idle && s.Until == 0 {
 			return true
 		}
 		at = max(at, s.Until)
-		s, _ = policy.Step(s, at, flow.Tick{})
+		s, _ = w.p.Step(s, at, flow.Tick{})
 	}
 	return false
 }
 
 // wished reports whether the kiosk is other than the next visitor must find it.
-func wished(s flow.State) bool { return s.Locale != "" || s.Large || s.Contrast || s.NoTimeLimit }
+func wished(s flow.State) bool {
+	return s.Locale != "" || s.Large || s.Contrast || s.NoTimeLimit || s.NoFlash
+}
 
 // voided reports whether in must end a session in s, and end it for good.
 func voided(s flow.State, in flow.Input) bool {
@@ -391,7 +590,7 @@ func voided(s flow.State, in flow.Input) bool {
 	case flow.Voided:
 		return s.Session != "" && s.Phase != flow.Outcome
 	case flow.Opened:
-		return (s.Phase == flow.Far || s.Phase == flow.Near) && s.Eye != "" && (s.Eye != in.Camera || !in.Trusted)
+		return (s.Phase == flow.Far || s.Phase == flow.Near || s.Phase == flow.Colours) && s.Eye != "" && (s.Eye != in.Camera || !in.Trusted)
 	}
 	return false
 }
@@ -401,6 +600,8 @@ func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail fu
 	switch e := e.(type) {
 	case flow.Watch:
 		w.watching = e.On
+	case flow.Freeze:
+		w.frozen = e.On
 	case flow.Consented:
 		if tap, ok := in.(flow.Tapped); !ok || tap.Control != kiosk.Agree || tap.Session != w.s.Session {
 			fail("consent without a tap of this visitor")
@@ -424,8 +625,13 @@ func (w *walker) effect(e flow.Effect, in flow.Input, before flow.State, fail fu
 			fail("submits %s twice", e.Record)
 		case !e.Review && (e.LiveFar < policy.LiveMin || e.LiveNear < policy.LiveMin):
 			fail("submits unflagged with liveness %g and %g", e.LiveFar, e.LiveNear)
-		case e.Review && e.AttemptsLeft > 0:
+		case e.Review && e.AttemptsLeft > 0 && !(e.Light.Reason == pad.Measured && e.Light.Score < w.p.Light.ReviewUnder && before.Phase == flow.Colours):
 			fail("flags a capture though attempts are left")
+		case e.Light != (flow.Response{}) && (before.Phase != flow.Colours || w.s.NoFlash):
+			fail("a response without a challenge, or of one that was not wanted: %+v", e.Light)
+		}
+		if before.Phase == flow.Colours {
+			w.responses[e.Light.Reason]++
 		}
 		w.submitted[e.Record] = before.Session
 		w.records = append(w.records, e.Record)

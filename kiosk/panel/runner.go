@@ -468,7 +468,7 @@ func (r *runner) wants(role kiosk.Role) bool {
 	if f, is := r.forced[role]; is {
 		return f.on
 	}
-	guiding := r.now.Screen.Live() // an installer measures the light that visitors have
+	guiding := r.now.Screen.Live() || r.now.Screen == kiosk.ColoursScreen // an installer measures the light that visitors have
 	switch role {
 	case kiosk.RingLine, kiosk.RedLine, kiosk.BlueLine:
 		return guiding

@@ -2,6 +2,8 @@ package station
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -143,7 +145,7 @@ func (r *runner) busy(try int) error {
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "staff are at the kiosk", Busy: true}
 	case flow.OutOfService:
 		return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "the kiosk is out of service: " + string(r.o.Policy.View(r.now).Fault), Busy: true, Down: true}
-	case flow.Consent, flow.Tips, flow.Far, flow.Near, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
+	case flow.Consent, flow.Tips, flow.Warning, flow.Far, flow.Near, flow.Colours, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
 	}
 	return &kiosk.LaunchError{Code: kiosk.UnknownError, Reason: "another session is running", Busy: true}
 }
@@ -166,6 +168,8 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 		r.look(ctx, e.Try, func() error { return r.verify(ctx, m.text) })
 	case flow.Watch:
 		r.o.Watch(e.On)
+	case flow.Freeze:
+		r.freeze(ctx, e.On)
 	case flow.Consented:
 		r.consent = kiosk.Consent{TextHash: r.o.Consent(e.Locale), Locale: e.Locale, At: time.Now().UTC(), Session: r.now.Session}
 	case flow.Hold:
@@ -178,6 +182,28 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 		r.report(e)
 	case flow.Forget:
 		r.forget(ctx)
+	}
+}
+
+// freeze readies the camera for a light challenge, and draws its seed, or ends that.
+func (r *runner) freeze(ctx context.Context, on bool) {
+	if r.o.Freeze == nil {
+		return
+	}
+	r.o.Freeze(on)
+	if !on {
+		return
+	}
+	var seed [4]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	in := flow.Seeded{Session: r.now.Session, Seed: binary.LittleEndian.Uint32(seed[:])}
+	r.puts.Go(func() { _ = r.send(ctx, message{in: in}) }) // only fails when ctx ended
+}
+
+// thaw ends a light challenge that a stop cuts off.
+func (r *runner) thaw() {
+	if r.now.Phase == flow.Colours && r.o.Freeze != nil {
+		r.o.Freeze(false)
 	}
 }
 
@@ -276,6 +302,9 @@ func (r *runner) submit(ctx context.Context, e flow.Submit) {
 		Record: e.Record, Attempt: e.Attempt, Review: e.Review, Single: single, LiveFar: e.LiveFar, LiveNear: e.LiveNear,
 		Consent: r.consent, Captures: map[kiosk.Pose]kiosk.Assessment{}, Camera: r.now.Eye, Facts: r.o.Facts,
 	}
+	if e.Light != (flow.Response{}) {
+		meta.Light = &e.Light
+	}
 	if far != nil {
 		sub.Images[kiosk.Selfie], meta.Captures[kiosk.Far] = far.jpeg, far.saw
 		if single {
@@ -368,7 +397,7 @@ func (r *runner) tell(ctx context.Context, before flow.State) {
 		switch {
 		case before.Phase == flow.Far && s.Phase == flow.Near:
 			event(kiosk.EventCaptured, string(kiosk.Far))
-		case before.Phase == flow.Near && s.Phase == flow.Saving:
+		case before.Phase == flow.Near && (s.Phase == flow.Saving || s.Phase == flow.Colours):
 			event(kiosk.EventCaptured, string(kiosk.Near))
 		}
 		event(kiosk.EventPhase, string(s.Phase))

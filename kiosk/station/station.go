@@ -66,6 +66,7 @@ type Options struct {
 	Lock     Lock                      // nil: nobody has a PIN
 	Now      func() time.Duration      // since boot
 	Watch    func(on bool)             // wakes the camera or puts it to rest
+	Freeze   func(on bool)             // keeps exposure and white balance, and has the colour of skin measured, for a light challenge; or ends both. nil: the policy has none
 	Show     func(kiosk.View)          // called on every change; must not block
 	Emit     func(kiosk.Event)         // must not block
 	Consent  func(kiosk.Locale) string // hash of the text shown
@@ -86,6 +87,8 @@ func (o Options) Validate() error {
 		return errors.New("station: a port is not connected")
 	case o.Traces < 0:
 		return errors.New("station: traces must not be negative")
+	case o.Policy.Light.On && o.Freeze == nil:
+		return errors.New("station: a light challenge needs Freeze")
 	}
 	if err := o.Policy.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -166,6 +169,12 @@ func (s *Station) Assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fra
 // Tap reports a touch on the screen.
 func (s *Station) Tap(ctx context.Context, t kiosk.Tap) error {
 	return s.send(ctx, message{in: flow.Tapped{Session: t.Session, Control: t.Control, Locale: t.Locale}, text: t.Text})
+}
+
+// Drawn reports when a colour of a session's light challenge, kiosk.View.Turn, was
+// first on the display, since boot.
+func (s *Station) Drawn(ctx context.Context, id kiosk.SessionID, turn int, at time.Duration) error {
+	return s.send(ctx, message{in: flow.Drawn{Session: id, Turn: turn, At: at}})
 }
 
 // Fault reports that a fault came or went.
@@ -276,7 +285,7 @@ func (s *Station) start(ctx context.Context, l kiosk.Launch, try int) (kiosk.Ses
 	id := kiosk.SessionID(rand.Text())
 	reply := make(chan error, 1)
 	in := flow.Launched{
-		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast,
+		Session: id, Locale: l.Locale, Theme: l.Theme, NoTimeLimit: l.NoTimeLimit, Large: l.LargeText, Contrast: l.HighContrast, NoFlash: l.NoFlash,
 	}
 	if err := s.send(ctx, message{in: in, launch: &l, reply: reply, try: try}); err != nil {
 		return "", err
@@ -378,6 +387,7 @@ func (s *Station) Run(ctx context.Context) error {
 	defer r.puts.Wait()
 	defer close(s.left)
 	defer r.forget(ctx)
+	defer r.thaw()
 	r.discard(ctx)
 	r.show(flow.State{})
 	r.tell(ctx, flow.State{})
@@ -415,6 +425,7 @@ type metadata struct {
 	Single   bool                            `json:"singleFrame"`
 	LiveFar  float32                         `json:"liveFar"`
 	LiveNear float32                         `json:"liveNear"`
+	Light    *flow.Response                  `json:"light,omitempty"` // nil: there was no light challenge, whatever the reason
 	Consent  kiosk.Consent                   `json:"consent"`
 	Captures map[kiosk.Pose]kiosk.Assessment `json:"captures"`
 	Camera   string                          `json:"camera,omitempty"` // its identity, where it has one

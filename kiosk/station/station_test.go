@@ -95,6 +95,8 @@ type bench struct {
 	score    func(kiosk.FrameID) float32 // unified quality of a frame; nil: the same of all
 	pixels   func(kiosk.FrameID) []byte  // what a frame holds
 	expected chan kiosk.Launch           // answers a code, whichever
+	frozen   atomic.Bool
+	lamp     lamp
 
 	mu      sync.Mutex
 	views   []kiosk.View
@@ -104,13 +106,18 @@ type bench struct {
 
 func newBench(t *testing.T, start flow.State) *bench {
 	t.Helper()
+	return newBenchOf(t, start, flow.Standard())
+}
+
+func newBenchOf(t *testing.T, start flow.State, policy flow.Policy) *bench {
+	t.Helper()
 	b := &bench{t: t, outbox: &memOutbox{stored: map[kiosk.RecordID]kiosk.Submission{}, used: map[string]bool{}}, dir: t.TempDir(), pixels: pixels, expected: make(chan kiosk.Launch)}
 	began := time.Now()
 	b.now = func() time.Duration { return time.Second + time.Since(began) }
 	s, err := station.New(station.Options{
-		Policy: flow.Standard(), Start: start, Outbox: b.outbox, Evidence: camera.NewEvidence(nil),
+		Policy: policy, Start: start, Outbox: b.outbox, Evidence: camera.NewEvidence(nil),
 		Now:   b.now,
-		Watch: b.watching.Store,
+		Watch: b.watching.Store, Freeze: b.frozen.Store,
 		Show: func(v kiosk.View) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -230,6 +237,7 @@ func (b *bench) look(d time.Duration, width, live float32) {
 		if b.score != nil {
 			a.Quality.Unified = b.score(b.frame)
 		}
+		b.lamp.lights(b, &a)
 		f := kiosk.NewFrame(kiosk.Frame{ID: b.frame, Format: kiosk.MJPEG, Data: b.pixels(b.frame)}, func() { b.released.Add(1) })
 		if err := b.Assessed(b.t.Context(), a, f); err != nil {
 			b.t.Fatal(err)

@@ -129,7 +129,7 @@ func (c *Comparison) judge(n int, at time.Duration, p [2]flow.Policy, s [2]flow.
 	case flow.Far:
 	case flow.Near:
 		pose = kiosk.Near
-	case flow.OutOfService, flow.Idle, flow.Resting, flow.Code, flow.PIN, flow.Desk, flow.Consent, flow.Tips, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
+	case flow.OutOfService, flow.Idle, flow.Resting, flow.Code, flow.PIN, flow.Desk, flow.Consent, flow.Tips, flow.Warning, flow.Colours, flow.Again, flow.Saving, flow.Waiting, flow.Outcome:
 		return
 	}
 	was, is := p[0].Guidance.Explain(s[0].Guide, pose, a), p[1].Guidance.Explain(s[1].Guide, pose, a)

@@ -21,9 +21,9 @@ import (
 )
 
 // Format is the version of the trace format that this package writes. It reads
-// 2, too, in which nobody wishes for anything, and 1, in which assessments have
-// no quality vector either.
-const Format = 3
+// 3, too, in which there is no light challenge, 2, in which nobody wishes for
+// anything either, and 1, in which assessments have no quality vector.
+const Format = 4
 
 // ErrFormat reports a file that is no trace, or a trace of another format.
 var ErrFormat = errors.New("not a trace that this version can read")
@@ -86,10 +86,11 @@ func (m Mismatch) String() string {
 type Summary struct {
 	Header     Header
 	Inputs     int
-	Phases     []flow.Phase // in order of appearance
-	Hints      []kiosk.Hint // in order of appearance
-	Mismatches []Mismatch   // at most 100
-	Whole      bool         // the trace ends with the session, and not in its middle
+	Phases     []flow.Phase  // in order of appearance
+	Hints      []kiosk.Hint  // in order of appearance
+	Mismatches []Mismatch    // at most 100
+	Whole      bool          // the trace ends with the session, and not in its middle
+	Light      flow.Response // of the last submission; zero: it had no light challenge
 }
 
 // Replay runs the inputs of a trace through the flow again, under the recorded
@@ -172,8 +173,12 @@ func (s *Summary) note(st flow.State, fx []flow.Effect) {
 	}
 	s.Whole = false
 	for _, e := range fx {
-		if _, ok := e.(flow.Forget); ok {
+		switch e := e.(type) {
+		case flow.Forget:
 			s.Whole = true
+		case flow.Submit:
+			s.Light = e.Light
+		default:
 		}
 	}
 }
@@ -218,6 +223,10 @@ func inputName(in flow.Input) string {
 		return "typed"
 	case flow.Saw:
 		return "saw"
+	case flow.Seeded:
+		return "seeded"
+	case flow.Drawn:
+		return "drawn"
 	case flow.Stored:
 		return "stored"
 	case flow.Unstored:
@@ -248,6 +257,8 @@ func effectName(e flow.Effect) string {
 		return "verify"
 	case flow.Watch:
 		return "watch"
+	case flow.Freeze:
+		return "freeze"
 	case flow.Consented:
 		return "consented"
 	case flow.Hold:
@@ -278,6 +289,10 @@ func decode(kind string, body []byte) (flow.Input, error) {
 		return readInput[flow.Typed](body)
 	case "saw":
 		return readInput[flow.Saw](body)
+	case "seeded":
+		return readInput[flow.Seeded](body)
+	case "drawn":
+		return readInput[flow.Drawn](body)
 	case "stored":
 		return readInput[flow.Stored](body)
 	case "unstored":

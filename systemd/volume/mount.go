@@ -146,12 +146,12 @@ func (b *boot) bring(ctx context.Context) {
 	}
 	b.image(ctx)
 	for range 2 { // what the first pass mends may show more
-		code, err := b.run(ctx, b.Repair, "e2fsck", "-f", "-y", b.device)
-		if errors.Is(err, errSlow) {
+		code, bad := b.run(ctx, b.Repair, "e2fsck", "-f", "-y", b.device)
+		if errors.Is(bad, errSlow) {
 			b.r.Cause = Slow
 			return
 		}
-		if err == nil && code < 4 {
+		if bad == nil && code < 4 {
 			break
 		}
 	}
@@ -264,7 +264,7 @@ func prove(dir string) error {
 			return err
 		}
 		_, err = f.WriteString("kioskd")
-		if err := errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
+		if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
 			return err
 		}
 	}
@@ -334,7 +334,7 @@ func (b *boot) restore(from string, l Loss) {
 
 // restore copies a file or makes a folder, with owner and mode, unless it is there.
 func restore(from, to string, e fs.DirEntry) (put bool, err error) {
-	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+	if _, err = os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	info, err := e.Info()
@@ -410,7 +410,7 @@ func (b *boot) keep() {
 	file := filepath.Join(b.mount(), lossesFile)
 	var before []Loss
 	if text, err := os.ReadFile(file); err == nil {
-		if err := json.Unmarshal(text, &before); err != nil {
+		if err = json.Unmarshal(text, &before); err != nil {
 			b.say(err.Error())
 		}
 	}
@@ -483,7 +483,8 @@ func (b *boot) within(name string, do func() error) error {
 	go func() { ended <- do() }()
 	late := time.NewTimer(b.Other)
 	defer late.Stop()
-	s, err := Step{Run: name}, error(nil)
+	s := Step{Run: name}
+	var err error
 	select {
 	case err = <-ended:
 	case <-late.C:

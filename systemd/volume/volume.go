@@ -149,7 +149,7 @@ func write(path string, v any, mode os.FileMode) error {
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err = os.Rename(temp, path); err != nil {
 		return err
 	}
 	d, err := os.Open(filepath.Dir(path))

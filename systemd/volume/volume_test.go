@@ -43,11 +43,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		if err := child(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			os.Exit(1) //nolint:forbidigo // TestMain
 		}
-		os.Exit(0)
+		os.Exit(0) //nolint:forbidigo // TestMain
 	}
-	os.Exit(m.Run())
+	os.Exit(m.Run()) //nolint:forbidigo // TestMain
 }
 
 func child() (err error) {
@@ -91,7 +91,11 @@ func child() (err error) {
 		if err != nil || bad != nil {
 			return err
 		}
-		b.Files[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v %x", info.Sys().(*syscall.Stat_t).Uid, info.Mode(), text[:min(64, len(text))]) //nolint:forcetypeassert // Linux
+		owner, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return fmt.Errorf("%s has no owner", path)
+		}
+		b.Files[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v %x", owner.Uid, info.Mode(), text[:min(64, len(text))])
 		return nil
 	})
 	if err != nil {
@@ -220,7 +224,7 @@ func loop(t *testing.T, image string, args ...string) string {
 	t.Helper()
 	device := strings.TrimSpace(run(t, "losetup", append(args, "--find", "--show", image)...))
 	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil { //nolint:gosec,noctx // after the test's context
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil { //nolint:gosec // after the test's context
 			t.Errorf("%v: %s", err, out)
 		}
 	})
@@ -288,63 +292,69 @@ func has(got, want map[string]string) bool {
 	return true
 }
 
+// A disk is what is to be damaged.
+type disk struct {
+	t     *testing.T
+	image string
+}
+
 func TestADamagedVolumeComesUp(t *testing.T) {
 	needsRoot(t)
 	want := intact(t)
 	for _, tt := range []struct {
 		name   string
-		damage func(t *testing.T, image string)
+		damage func(d disk)
 		state  volume.State
 		cause  volume.Cause
 		keeps  bool // every file of the daemon
 	}{
-		{"a power cut while files were written", func(t *testing.T, image string) { cut(t, image) }, volume.Ready, volume.NoCause, true},
-		{"the superblock is zero", func(t *testing.T, image string) { over(t, image, 1024, make([]byte, 1024)) }, volume.Repaired, volume.Damaged, true},
-		{"superblock and descriptors are noise", func(t *testing.T, image string) { over(t, image, 0, noise(4*blockSize, 1)) }, volume.Repaired, volume.Damaged, true},
-		{"the descriptors are zero", func(t *testing.T, image string) { over(t, image, 2*blockSize, make([]byte, blockSize)) }, volume.Repaired, volume.Damaged, true},
-		{"the journal is noise after a power cut", func(t *testing.T, image string) {
-			cut(t, image)
-			over(t, image, journal(t, image)*blockSize, noise(32*blockSize, 2))
+		{"a power cut while files were written", func(d disk) { cut(d.t, d.image) }, volume.Ready, volume.NoCause, true},
+		{"the superblock is zero", func(d disk) { over(d.t, d.image, 1024, make([]byte, 1024)) }, volume.Repaired, volume.Damaged, true},
+		{"superblock and descriptors are noise", func(d disk) { over(d.t, d.image, 0, noise(4*blockSize, 1)) }, volume.Repaired, volume.Damaged, true},
+		{"the descriptors are zero", func(d disk) { over(d.t, d.image, 2*blockSize, make([]byte, blockSize)) }, volume.Repaired, volume.Damaged, true},
+		{"the journal is noise after a power cut", func(d disk) {
+			cut(d.t, d.image)
+			over(d.t, d.image, journal(d.t, d.image)*blockSize, noise(32*blockSize, 2))
 		}, volume.Ready, volume.NoCause, true},
-		{"half an inode table is noise", func(t *testing.T, image string) {
-			over(t, image, where(t, image, "stats", "inode table at")*blockSize+2048, noise(blockSize, 3))
+		{"half an inode table is noise", func(d disk) {
+			over(d.t, d.image, where(d.t, d.image, "stats", "inode table at")*blockSize+2048, noise(blockSize, 3))
 		}, volume.Repaired, volume.Damaged, false},
-		{"the first megabyte is zero", func(t *testing.T, image string) { over(t, image, 0, make([]byte, megabyte)) }, volume.Repaired, volume.Damaged, false},
-		{"the bitmaps are noise", func(t *testing.T, image string) {
-			blocks, inodes := where(t, image, "stats", "block bitmap at"), where(t, image, "stats", "inode bitmap at")
-			over(t, image, blocks*blockSize, noise(blockSize, 4))
-			over(t, image, inodes*blockSize, noise(blockSize, 5))
+		{"the first megabyte is zero", func(d disk) { over(d.t, d.image, 0, make([]byte, megabyte)) }, volume.Repaired, volume.Damaged, false},
+		{"the bitmaps are noise", func(d disk) {
+			blocks, inodes := where(d.t, d.image, "stats", "block bitmap at"), where(d.t, d.image, "stats", "inode bitmap at")
+			over(d.t, d.image, blocks*blockSize, noise(blockSize, 4))
+			over(d.t, d.image, inodes*blockSize, noise(blockSize, 5))
 		}, volume.Repaired, volume.Damaged, true},
-		{"the root directory is gone", func(t *testing.T, image string) { run(t, "debugfs", "-w", "-R", "clri <2>", image) }, volume.Repaired, volume.Damaged, false},
-		{"a feature that no program knows", func(t *testing.T, image string) {
-			run(t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", image)
+		{"the root directory is gone", func(d disk) { run(d.t, "debugfs", "-w", "-R", "clri <2>", d.image) }, volume.Repaired, volume.Damaged, false},
+		{"a feature that no program knows", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", d.image)
 		}, volume.Formatted, volume.Damaged, true},
-		{"a feature with which it can be read only", func(t *testing.T, image string) {
-			run(t, "debugfs", "-w", "-R", "set_super_value feature_ro_compat 0x4000046b", image)
+		{"a feature with which it can be read only", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_super_value feature_ro_compat 0x4000046b", d.image)
 		}, volume.Formatted, volume.Damaged, true},
-		{"everything is zero", func(t *testing.T, image string) {
-			if err := os.Truncate(image, 0); err != nil {
-				t.Fatal(err)
+		{"everything is zero", func(d disk) {
+			if err := os.Truncate(d.image, 0); err != nil {
+				d.t.Fatal(err)
 			}
-			if err := os.Truncate(image, size); err != nil {
-				t.Fatal(err)
+			if err := os.Truncate(d.image, size); err != nil {
+				d.t.Fatal(err)
 			}
 		}, volume.Formatted, volume.Damaged, false},
-		{"everything is noise", func(t *testing.T, image string) {
+		{"everything is noise", func(d disk) {
 			for at := int64(0); at < size; at += 4 * megabyte {
-				over(t, image, at, noise(4*megabyte, byte(at>>22)))
+				over(d.t, d.image, at, noise(4*megabyte, byte(at>>22)))
 			}
 		}, volume.Formatted, volume.Damaged, false},
-		{"there is no room for a file system", func(t *testing.T, image string) {
-			if err := os.Truncate(image, 16<<10); err != nil {
-				t.Fatal(err)
+		{"there is no room for a file system", func(d disk) {
+			if err := os.Truncate(d.image, 16<<10); err != nil {
+				d.t.Fatal(err)
 			}
 		}, volume.Volatile, volume.Broken, false},
-		{"it is encrypted", func(t *testing.T, image string) { over(t, image, 0, []byte("LUKS\xba\xbe\x00\x02")) }, volume.Volatile, volume.Foreign, false},
+		{"it is encrypted", func(d disk) { over(d.t, d.image, 0, []byte("LUKS\xba\xbe\x00\x02")) }, volume.Volatile, volume.Foreign, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			image := partition(t)
-			tt.damage(t, image)
+			tt.damage(disk{t, image})
 			device, dir := loop(t, image), filepath.Join(t.TempDir(), "run")
 			f := board(t, boot{Volume: volume.Volume{Device: device, Dir: dir}})
 			if f.Report.State != tt.state || f.Report.Cause != tt.cause {
@@ -375,6 +385,9 @@ func TestADamagedVolumeComesUp(t *testing.T) {
 			again := board(t, boot{Volume: volume.Volume{Device: device, Dir: filepath.Join(t.TempDir(), "run")}, Do: "mount and clear"})
 			if again.Report.State != volume.Ready || len(again.Report.Losses) != 1 || again.Report.Losses[0] != loss {
 				t.Errorf("at the next boot %+v", again.Report)
+			}
+			if tt.state != volume.Formatted {
+				return
 			}
 			last := board(t, boot{Volume: volume.Volume{Device: device}})
 			if last.Report.State != volume.Ready || len(last.Report.Losses) != 0 {
@@ -506,7 +519,7 @@ func TestWhateverIsDamagedItComesUp(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 4)) //nolint:gosec // the same each time
 	sound := partition(t)
 	states := map[volume.State]int{}
-	for n := range 6 {
+	for n := range 4 {
 		image := filepath.Join(t.TempDir(), "data")
 		run(t, "cp", "--sparse=always", sound, image)
 		for range 4 + random.IntN(24) {
@@ -527,7 +540,7 @@ func TestWhateverIsDamagedItComesUp(t *testing.T) {
 		}
 	}
 	t.Log(states)
-	if states[volume.Ready] == 6 {
+	if states[volume.Ready] == 4 {
 		t.Error("nothing was damaged")
 	}
 }

@@ -21,26 +21,39 @@ const finger = 15
 // reach returns a height of d design pixels, or more where a finger needs it.
 // A display so narrow that four targets do not fit beside each other gets what
 // does.
-func (f *frame) reach(d float32) int {
-	least := 0
-	if f.millis > 0 {
-		least = min((finger*f.size.X+f.millis-1)/f.millis, f.px(146))
+func (f *frame) reach(d float32) int { return max(f.px(d), min(f.fingers(), f.px(146))) }
+
+// fingers is how wide a finger is, in pixels; 0 where that is not known.
+func (f *frame) fingers() int {
+	if f.millis == 0 {
+		return 0
 	}
-	return max(f.px(d), least)
+	return (finger*f.size.X + f.millis - 1) / f.millis
 }
 
 // bar draws, along the lower edge of r, how a visitor can wish to be served,
 // and returns what is left of r above it. Whatever is on is told by a mark,
-// too, and not by its colour alone.
+// too, and not by its colour alone. Where colours may flash, there is one wish more;
+// a display too narrow for five fingers beside each other has it above the others.
 func (f *frame) bar(r image.Rectangle) image.Rectangle {
 	row := image.Rect(r.Min.X, r.Max.Y-f.reach(104), r.Max.X, r.Max.Y)
-	boxes := f.row(row, 4)
-	w := f.v.Wishes
+	w, n := f.v.Wishes, 4
+	top := row.Min.Y
+	if f.v.Flashes && f.v.Screen != kiosk.WarningScreen { // where it is one of the answers
+		if n = 5; (row.Dx()-4*f.px(20))/5 < f.fingers() {
+			n, top = 4, row.Min.Y-f.px(20)-row.Dy()
+			f.toggle(image.Rect(row.Min.X, top, row.Max.X, top+row.Dy()), kiosk.NoFlash, iconNoBolt, w.NoFlash)
+		}
+	}
+	boxes := f.row(row, n)
 	f.toggle(boxes[0], kiosk.Switch, iconGlobe, false)
 	f.toggle(boxes[1], kiosk.Large, iconLarge, w.Large)
 	f.toggle(boxes[2], kiosk.Contrast, iconContrast, w.Contrast)
 	f.toggle(boxes[3], kiosk.NoLimit, iconNoClock, w.NoLimit)
-	r.Max.Y = row.Min.Y - f.px(20)
+	if n == 5 {
+		f.toggle(boxes[4], kiosk.NoFlash, iconNoBolt, w.NoFlash)
+	}
+	r.Max.Y = top - f.px(20)
 	return r
 }
 

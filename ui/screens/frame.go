@@ -245,6 +245,10 @@ func (f *frame) label(c kiosk.Control) string {
 		return f.switchTo()
 	case c == kiosk.Resume && !f.v.Ask:
 		return f.say.Phrase(text.TryNow)
+	case c == kiosk.NoFlash && f.v.Screen == kiosk.WarningScreen:
+		return f.say.Phrase(text.WithoutColours)
+	case c == kiosk.NoFlash && f.v.Screen == kiosk.ColoursScreen:
+		return f.say.Phrase(text.StopColours)
 	case c == kiosk.Drain && f.v.Draining:
 		return f.say.Phrase(text.Undrain)
 	case c == kiosk.Listing && f.v.Listing:

@@ -55,6 +55,7 @@ const (
 	iconNoLens  icon = "M 5 15 L 14 15 L 18 9 L 30 9 L 34 15 L 43 15 L 43 40 L 5 40 Z O 24 27 8 8 M 4 45 L 44 4"
 	iconHold    icon = "O 24 24 19 19 M 19 17 L 19 31 M 29 17 L 29 31"
 	iconBolt    icon = "M 27 4 L 10 27 L 22 27 L 19 44 L 38 19 L 26 19 Z"
+	iconNoBolt  icon = "M 27 4 L 10 27 L 22 27 L 19 44 L 38 19 L 26 19 Z M 4 6 L 44 42"
 
 	iconClock  icon = "O 24 24 19 19 M 24 12 L 24 24 L 32 29"
 	iconTray   icon = "M 24 5 L 24 28 M 14 19 L 24 29 L 34 19 M 6 29 L 6 42 L 42 42 L 42 29"

@@ -104,7 +104,7 @@ func (f *frame) says(align giotext.Alignment) []item {
 		items = append(items, item{gap: 48, height: 40, draw: func(r image.Rectangle) { f.dots(r, align) }})
 	case kiosk.GrantedScreen, kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		soft(28, 34, body)
-	case kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
+	case kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.WarningScreen, kiosk.GuidingScreen, kiosk.ColoursScreen, kiosk.AgainScreen,
 		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen: // have their own arrangement
 	}
 	if f.v.Until != 0 && f.ends() {
@@ -137,7 +137,7 @@ func (f *frame) emblem() (art icon, ground, ink color.NRGBA) {
 		return iconLeave, f.p.Back, f.p.Brand
 	case kiosk.OutOfServiceScreen:
 		return iconNotice, f.p.Back, f.p.Brand
-	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.GuidingScreen, kiosk.AgainScreen,
+	case kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.WarningScreen, kiosk.GuidingScreen, kiosk.ColoursScreen, kiosk.AgainScreen,
 		kiosk.PINScreen, kiosk.DeskScreen, kiosk.CommissionScreen:
 	}
 	return brand(iconPerson)

@@ -227,6 +227,10 @@ func (f *frame) screen(p Preview) {
 		f.retry(p)
 	case kiosk.TipsScreen:
 		f.tips()
+	case kiosk.WarningScreen:
+		f.warning()
+	case kiosk.ColoursScreen:
+		f.colours()
 	case kiosk.CodeScreen, kiosk.PINScreen:
 		f.keypad()
 	case kiosk.DeskScreen:
@@ -282,7 +286,7 @@ func (s *Screens) SetWidth(mm int) { s.millis = mm }
 
 // controls is the number of slots: one for each control, and slot 0 for an
 // unknown one, which is never drawn.
-const controls = 17
+const controls = 19
 
 func slot(c kiosk.Control) int {
 	switch c {
@@ -318,6 +322,10 @@ func slot(c kiosk.Control) int {
 		return 15
 	case kiosk.Listing:
 		return 16
+	case kiosk.NoFlash:
+		return 17
+	case kiosk.Flash:
+		return 18
 	}
 	return 0
 }

@@ -38,6 +38,8 @@ var want = map[kiosk.Screen][]kiosk.Control{
 	kiosk.CodeScreen:         append([]kiosk.Control{kiosk.Cancel, kiosk.Enter}, wishes...),
 	kiosk.ConsentScreen:      append([]kiosk.Control{kiosk.Agree, kiosk.Decline, kiosk.Help}, wishes...),
 	kiosk.TipsScreen:         append([]kiosk.Control{kiosk.Ready, kiosk.Cancel, kiosk.Help}, wishes...),
+	kiosk.WarningScreen:      append([]kiosk.Control{kiosk.Flash, kiosk.NoFlash, kiosk.Cancel, kiosk.Help}, wishes...),
+	kiosk.ColoursScreen:      {kiosk.Cancel, kiosk.NoFlash},
 	kiosk.GuidingScreen:      append([]kiosk.Control{kiosk.Cancel, kiosk.Help}, wishes...),
 	kiosk.AgainScreen:        append([]kiosk.Control{kiosk.Resume, kiosk.Cancel, kiosk.Help}, wishes...),
 	kiosk.SavingScreen:       wishes,

@@ -97,12 +97,23 @@ func states(s kiosk.Screen) []State {
 				st.Camera = true
 				st.View.Pose, st.View.Hint, st.View.Ring, st.View.FaceGoal, st.View.AttemptsLeft = kiosk.Near, kiosk.GoodHold, 1, 0.62, 0
 			}),
+			one("flashes", func(st *State) { st.Camera, st.View.Flashes, st.View.Wishes.NoFlash, st.Minor = true, true, true, true }),
 			one("starting", func(st *State) { st.View.Hint, st.View.Ring = kiosk.NoHint, 0 }),
 		}
 		for _, h := range kiosk.Hints() {
 			all = append(all, one(string(h), func(st *State) { st.Camera, st.View.Hint, st.Minor = true, h, true }))
 		}
 		return all
+	case kiosk.WarningScreen:
+		v.Flashes, v.Hint = true, kiosk.FlashWarning
+	case kiosk.ColoursScreen:
+		v.Flashes, v.Hint, v.Until, v.Turn, v.Colour = true, kiosk.HoldStill, 0, 5, [3]uint8{255, 64, 218}
+		return []State{
+			one("", nil),
+			one("neutral", func(st *State) { st.View.Turn, st.View.Colour, st.Minor = 0, [3]uint8{149, 149, 149}, true }),
+		}
+	case kiosk.TipsScreen:
+		return []State{one("", nil), one("flashes", func(st *State) { st.View.Flashes, st.View.Wishes.NoFlash, st.Minor = true, true, true })}
 	case kiosk.AgainScreen:
 		return []State{
 			one("", func(st *State) { st.Camera, st.View.Why = true, kiosk.GlareGlasses }),
@@ -114,7 +125,7 @@ func states(s kiosk.Screen) []State {
 			one("", func(st *State) { st.View.Receipt = "wwwwwwww" }), // the widest
 			one("bare", nil),
 		}
-	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
+	case kiosk.ConsentScreen, kiosk.SavingScreen, kiosk.WaitingScreen, kiosk.GrantedScreen,
 		kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 	}
 	return []State{one("", nil)}

@@ -109,7 +109,9 @@ func about(v kiosk.View) (cue, bool) {
 		c.tone = done
 	case kiosk.RefusedScreen, kiosk.StaffScreen, kiosk.CancelledScreen:
 		c.tone = attention
-	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.WaitingScreen:
+	case kiosk.ConsentScreen, kiosk.TipsScreen, kiosk.WarningScreen, kiosk.WaitingScreen:
+	case kiosk.ColoursScreen: // the hint goes on
+		c.name = string(v.Hint)
 	case kiosk.SavingScreen, kiosk.IdleScreen, kiosk.RestingScreen, kiosk.CodeScreen, kiosk.OutOfServiceScreen, kiosk.PINScreen, kiosk.DeskScreen,
 		kiosk.CommissionScreen:
 		return cue{}, false

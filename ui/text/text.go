@@ -195,7 +195,12 @@ const (
 	TipLook     Key = "tip_look"
 	TipAlone    Key = "tip_alone"
 	StartsSoon  Key = "starts_soon" // the camera that starts by itself
-	NowStored   Key = "now_stored"  // what happens while the visitor waits, step by step
+
+	WithoutColours Key = "without_colours" // button: no light challenge
+	StopColours    Key = "stop_colours"    // button: no more of it
+	SilenceIsNo    Key = "silence_is_no"   // what comes of no answer to the warning
+
+	NowStored   Key = "now_stored" // what happens while the visitor waits, step by step
 	NowChecked  Key = "now_checked"
 	NowResult   Key = "now_result"
 	HowLong     Key = "how_long" // and for how long
@@ -228,7 +233,7 @@ func Phrases() []Key {
 	return []Key{
 		FarStep, NearStep, Starting, ScrollOn, Receipt, ReceiptNote, ClosesSoon, MoveOn,
 		TryNow, StillThere, YourPhoto, GoodPhoto, TipCovers, TipLight, TipLook, TipAlone,
-		StartsSoon, NowStored, NowChecked, NowResult, HowLong, Looking, CodeUnknown, PINWrong,
+		StartsSoon, WithoutColours, StopColours, SilenceIsNo, NowStored, NowChecked, NowResult, HowLong, Looking, CodeUnknown, PINWrong,
 		TypePaused, CodeRefused, Erase, Undrain, ShowState, RowService, RowNetwork, RowQueue,
 		RowAside, RowCamera, RowVersion, InService, Draining, Working, NotAsked, NoneThere, Choose, More, Back,
 	}

@@ -40,7 +40,7 @@ func TestThemesSayWhatIsWrong(t *testing.T) {
 		{"an unknown key", `{"colour": {}}`, "colour: unknown key, want one of $schema, button, dark, dialog, dialogs, font,"},
 		{"an unknown key further in", `{"button": {"raduis": 3}}`, "button.raduis: unknown key, want one of border, main, quiet, radius"},
 		{"an unknown colour", `{"light": {"brnd": "#000000"}}`, "light.brnd: unknown key, want one of back, brand,"},
-		{"an unknown screen", `{"screens": {"lobby": {}}}`, "screens.lobby: unknown key, want one of again, cancelled, code, commission, consent,"},
+		{"an unknown screen", `{"screens": {"lobby": {}}}`, "screens.lobby: unknown key, want one of again, cancelled, code, colours, commission, consent,"},
 		{"an unknown dialog", `{"dialogs": {"popup": {}}}`, "dialogs.popup: unknown key, want one of receipt, terms"},
 		{"an unknown key of a screen", `{"screens": {"idle": {"font": "go"}}}`, "screens.idle.font: unknown key"},
 		{"a colour of a screen", `{"screens": {"idle": {"dark": {"ink": "black"}}}}`, `screens.idle.dark.ink: want a colour such as "#0b57a8", have "black"`},
