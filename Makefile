@@ -78,7 +78,7 @@ install: ## install what "make build" built below DESTDIR (empty: this system)
 	install -D -m 644 -t $(SYSTEM)/tmpfiles.d systemd/tmpfiles.d/kioskd.conf
 	install -D -m 644 -t $(SYSTEM)/udev/rules.d systemd/rules.d/60-kioskd.rules
 	cd systemd/units && find *.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
-	cd systemd && find lockdown rauc sysupdate.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
+	cd systemd && find lockdown rauc sysupdate.d sysupdate.models.d sysupdate.rollout.d -type f -exec install -D -m 644 {} $(abspath $(DOC))/examples/{} \;
 	install -D -m 644 -t $(DOC) LICENSE THIRD-PARTY-NOTICES.md README.md
 
 .PHONY: demo

@@ -43,6 +43,7 @@ var layers = map[string]struct {
 	"camera/v4l2":             {may: []string{"kiosk", "camera/trust"}, cgo: true},
 	"inference":               {may: []string{"kiosk", "inference/quality", "inference/pad"}},
 	"inference/models":        {may: []string{"inference/models/tflite"}},
+	"inference/models/bundle": {may: []string{"inference/models", "inference/pad"}},
 	"inference/models/fetch":  {may: []string{"inference/models"}},
 	"inference/models/tflite": {},
 	"inference/onnx":          {cgo: true},
@@ -59,6 +60,7 @@ var layers = map[string]struct {
 	"systemd":                 {},
 	"systemd/power":           {},
 	"systemd/update":          {may: []string{"systemd"}},
+	"systemd/update/canary":   {may: []string{"systemd/update"}},
 	"systemd/volume":          {},
 
 	// L2: declare the ports they need, know no adapter.

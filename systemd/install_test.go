@@ -50,7 +50,7 @@ func TestWhatIsInstalled(t *testing.T) {
 	if got.String() != string(want) {
 		t.Errorf("installed is\n%s\nand %s has\n%s", got.String(), list, want)
 	}
-	for _, dir := range []string{"units", "sysusers.d", "tmpfiles.d", "rules.d", "lockdown", "rauc", "sysupdate.d", "sysupdate.rollout.d"} {
+	for _, dir := range []string{"units", "sysusers.d", "tmpfiles.d", "rules.d", "lockdown", "rauc", "sysupdate.d", "sysupdate.models.d", "sysupdate.rollout.d"} {
 		if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err == nil && !e.IsDir() && !names[e.Name()] {
 				t.Errorf("%s is not installed", path)

@@ -104,7 +104,7 @@ func pack(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := onnx.Start(set.Runtime); err != nil {
+	if err = onnx.Start(set.Runtime); err != nil {
 		return err
 	}
 	installed := map[models.Role]string{models.Detector: set.Detector, models.Landmarks: set.Landmarks, models.PAD: set.PAD}

@@ -95,8 +95,8 @@ type find struct {
 }
 
 // bundles chooses between the bundles that there are and the networks that came
-// with the image, and counts what the sessions say of those in use. next and load are
-// for one goroutine at a time; what the station calls waits for no disk.
+// with the image, and counts what the sessions say of those in use. What the station
+// calls waits for no disk.
 type bundles struct {
 	c    Config
 	keys []ed25519.PublicKey
@@ -104,8 +104,10 @@ type bundles struct {
 	emit func(kiosk.Event)
 	poke chan struct{} // holds a token while there is something to count
 
-	// mu is held to write the following, and to read it elsewhere than in next and
-	// load.
+	work sync.Mutex // held by next and load, for as long as the disk takes
+	set  models.Set // that the runtime was loaded of; with work held
+
+	// mu is held for a moment to write the following, and to read it without work held.
 	mu    sync.Mutex
 	facts canary.Facts
 	finds []find
@@ -283,6 +285,8 @@ func described(m bundle.Manifest) *networks {
 // next counts what there is to count, looks what there is, and chooses. It reports
 // whether something else is to be used than what judges the sessions.
 func (b *bundles) next(ctx context.Context) bool {
+	b.work.Lock()
+	defer b.work.Unlock()
 	b.look(ctx)
 	b.mu.Lock()
 	fresh, using, loaded := b.fresh, b.using, b.loaded
@@ -331,6 +335,21 @@ func (b *bundles) keep(ctx context.Context, s canary.State) bool {
 // taken, down to the built-in ones, whose set of files was verified. The error is
 // theirs.
 func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decoder, skin func() bool) (*networks, error) {
+	b.work.Lock()
+	defer b.work.Unlock()
+	b.set = set
+	return b.fall(ctx, dec, skin)
+}
+
+// reload is load, of the set that was verified when it was loaded first.
+func (b *bundles) reload(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
+	b.work.Lock()
+	defer b.work.Unlock()
+	return b.fall(ctx, dec, skin)
+}
+
+// fall loads what is to be used, or what it falls back to. The caller holds work.
+func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
 	for {
 		b.look(ctx)
 		was := b.state
@@ -350,15 +369,22 @@ func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decode
 			}
 		}
 		if s.Use == "" {
-			n := &networks{hashes: set.Hashes}
+			if b.served() { // these files were verified a while ago
+				set, err := models.Open(ctx, b.c.Models.Dir)
+				if err != nil {
+					return nil, err
+				}
+				b.set = set
+			}
+			n := &networks{hashes: b.set.Hashes}
 			var err error
-			n.analyser, n.unload, err = analyser(set, dec, skin)
+			n.analyser, n.unload, err = analyser(b.set, dec, skin)
 			return n, err
 		}
 		f, found := b.file(s.Use)
 		n, why, err := (*networks)(nil), canary.Missing, errors.New("it is gone")
 		if found {
-			n, why, err = b.open(f.name, s.Use, set.Runtime, dec)
+			n, why, err = b.open(f.name, s.Use, b.set.Runtime, dec, skin)
 		}
 		if err == nil {
 			b.keep(ctx, b.state.Loaded())
@@ -370,9 +396,16 @@ func (b *bundles) load(ctx context.Context, set models.Set, dec inference.Decode
 	}
 }
 
+// served reports whether anything judges sessions already.
+func (b *bundles) served() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.loaded
+}
+
 // open verifies a bundle, loads its networks from the verified bytes, and has them
 // compute their golden vectors.
-func (b *bundles) open(name string, v update.Version, lib string, dec inference.Decoder) (n *networks, why canary.Reason, err error) {
+func (b *bundles) open(name string, v update.Version, lib string, dec inference.Decoder, skin func() bool) (n *networks, why canary.Reason, err error) {
 	whole, err := b.read(name)
 	if err != nil {
 		return nil, canary.Missing, err
@@ -408,7 +441,7 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 		}
 	}
 	if n.analyser, err = inference.New(inference.Options{
-		Detector: open[models.Detector], Landmarks: open[models.Landmarks], PAD: open[models.PAD], Decoder: dec,
+		Detector: open[models.Detector], Landmarks: open[models.Landmarks], PAD: open[models.PAD], Decoder: dec, Skin: skin,
 	}); err != nil {
 		return n, canary.Tensors, err
 	}
@@ -587,12 +620,11 @@ func (d *daemon) try(ctx context.Context) error {
 
 // change loads what is to be used, and waits until it is. The error is ctx's.
 func (d *daemon) change(ctx context.Context, beat func()) error {
-	set, err := models.Open(ctx, d.c.Models.Dir)
-	if err != nil {
-		return context.Cause(ctx) // what runs goes on; it is tried again
-	}
-	n, err := d.bundles.load(ctx, set, d.decoder, d.skin.Load)
-	if err != nil {
+	n, err := d.bundles.reload(ctx, d.decoder, d.skin.Load)
+	if err != nil { // the built-in ones: what runs goes on, and they are tried again
+		if ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "models do not load", slog.Any("err", err))
+		}
 		return context.Cause(ctx)
 	}
 	if err = d.judge(ctx, n, beat, func() { d.swap.give(n) }); err != nil {

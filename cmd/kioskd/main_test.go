@@ -333,7 +333,13 @@ func (l *lab) start(more ...string) *daemonUnderTest {
 // await polls the status until ok holds.
 func (d *daemonUnderTest) await(what string, ok func(api.Status) bool) api.Status {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
+	return d.awaitFor(2*time.Minute, what, ok)
+}
+
+// awaitFor is await with another patience.
+func (d *daemonUnderTest) awaitFor(patience time.Duration, what string, ok func(api.Status) bool) api.Status {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

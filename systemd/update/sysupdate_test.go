@@ -47,7 +47,7 @@ mount --bind "$board/efi" "$tree/efi"
 mount --bind "$board/var/lib/kioskd-update" "$tree/var/lib/kioskd-update"
 cp "$board/usr/lib/os-release" "$tree/usr/lib/os-release"
 cp "$board/key.pub" "$tree/etc/systemd/import-pubring.gpg"
-cp -r "$board/sysupdate.d" "$board/sysupdate.rollout.d" "$tree/usr/lib/"
+cp -r "$board/sysupdate.d" "$board/sysupdate.rollout.d" "$board/sysupdate.models.d" "$tree/usr/lib/"
 exec chroot "$tree" "$@"
 `
 
@@ -103,7 +103,7 @@ func newRig(t *testing.T) *rig {
 	r.tree = tools(t, ".", "../../buildroot/test/image/debian", "systemd", "systemd-container", "gpg", "gpgv")
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
-	for _, dir := range []string{"efi/EFI/Linux", "var/lib/kioskd-update", "usr/lib", "etc"} {
+	for _, dir := range []string{"efi/EFI/Linux", "var/lib/kioskd-update/models", "usr/lib", "etc"} {
 		if err := os.MkdirAll(filepath.Join(r.root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func newRig(t *testing.T) *rig {
 	r.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
 	r.write("usr/lib/os-release", "ID=kiosk\nIMAGE_VERSION=1\n")
 	r.write("efi/EFI/Linux/kiosk_1.efi", "kernel 1")
-	for _, dir := range []string{"sysupdate.d", "sysupdate.rollout.d"} {
+	for _, dir := range []string{"sysupdate.d", "sysupdate.rollout.d", "sysupdate.models.d"} {
 		if err := os.CopyFS(filepath.Join(r.root, dir), os.DirFS(filepath.Join("..", dir))); err != nil {
 			t.Fatal(err)
 		}
@@ -503,4 +503,67 @@ func TestSysupdateIsKilled(t *testing.T) {
 		t.Error(err)
 	}
 	r.whole("2")
+}
+
+// TestSysupdateBundles has bundles of models fetched: whole, signed, the newest, and
+// never so that the one in use and the one before go.
+func TestSysupdateBundles(t *testing.T) {
+	r := newRig(t)
+	fetch := func() error {
+		_, err := r.run(t.Context(), "/usr/lib/systemd/systemd-sysupdate", "--component=models", "update")
+		return err
+	}
+	offer := func(name string) []byte {
+		b := noise(1 << 20)
+		r.mu.Lock()
+		r.files = map[string][]byte{name: b}
+		r.mu.Unlock()
+		r.sign()
+		return b
+	}
+	there := func() (names []string) {
+		found, err := filepath.Glob(filepath.Join(r.root, "var/lib/kioskd-update/models/*.bundle"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			names = append(names, filepath.Base(f))
+		}
+		return names
+	}
+	want := offer("models_2.0.bundle")
+	r.mu.Lock()
+	r.cut = ".bundle"
+	r.mu.Unlock()
+	if err := fetch(); err == nil || len(there()) > 0 {
+		t.Errorf("half a bundle is taken: %v, %v", there(), err)
+	}
+	r.mu.Lock()
+	r.cut = ""
+	r.mu.Unlock()
+	if err := fetch(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(r.root, "var/lib/kioskd-update/models/models_2.0.bundle"))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	for _, v := range []string{"2.1", "2.2", "2.10"} {
+		offer("models_" + v + ".bundle")
+		if err := fetch(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := there(); len(names) != 4 {
+		t.Errorf("after four versions there are %v", names)
+	}
+	offer("models_2.9.bundle")
+	if err := fetch(); err != nil || len(there()) != 4 {
+		t.Errorf("an older one is taken: %v, %v", there(), err)
+	}
+	r.newKey() // a stranger's
+	offer("models_3.0.bundle")
+	if err := fetch(); err == nil || len(there()) != 4 {
+		t.Errorf("a stranger's is taken: %v, %v", there(), err)
+	}
 }

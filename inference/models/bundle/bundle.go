@@ -339,11 +339,12 @@ func Write(w io.Writer, m Manifest, networks map[models.Role][]byte, key ed25519
 	}
 	t := tar.NewWriter(w)
 	add := func(name string, data []byte) error {
-		if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), Format: tar.FormatUSTAR}); err != nil {
-			return err
+		h := tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), Format: tar.FormatUSTAR}
+		if bad := t.WriteHeader(&h); bad != nil {
+			return bad
 		}
-		_, err := t.Write(data)
-		return err
+		_, bad := t.Write(data)
+		return bad
 	}
 	err = errors.Join(add("manifest.json", manifest), add("manifest.sig", ed25519.Sign(key, signed(manifest))))
 	for _, n := range m.Networks {
@@ -367,11 +368,11 @@ func PublicKeys(text []byte) (keys []ed25519.PublicKey, err error) {
 		if block.Type != "PUBLIC KEY" {
 			return nil, fmt.Errorf("%q: want public keys only", block.Type)
 		}
-		any, err := x509.ParsePKIXPublicKey(block.Bytes)
+		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
 			return nil, err
 		}
-		key, ok := any.(ed25519.PublicKey)
+		key, ok := parsed.(ed25519.PublicKey)
 		if !ok {
 			return nil, errors.New("a key that is not of Ed25519")
 		}
@@ -393,11 +394,11 @@ func PrivateKey(text []byte) (ed25519.PrivateKey, error) {
 	if block == nil || block.Type != "PRIVATE KEY" {
 		return nil, errors.New("no private key in PEM")
 	}
-	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	key, ok := any.(ed25519.PrivateKey)
+	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
 		return nil, errors.New("the key is not of Ed25519")
 	}
