@@ -192,7 +192,7 @@ func TestWhatAnEscapeNeedsIsNowhere(t *testing.T) {
 func TestGenimageMakesTheDisks(t *testing.T) {
 	for _, name := range []string{"genimage", "sfdisk", "mcopy", "mkdosfs", "mke2fs"} {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("needs %s: apt-get install genimage fdisk mtools dosfstools e2fsprogs", name)
+			t.Fatalf("needs %s: .tools/setup installs it", name)
 		}
 	}
 	for _, board := range ubootBoards {
@@ -247,7 +247,7 @@ func TestGenimageMakesTheDisks(t *testing.T) {
 func TestGenimageMakesTheDiskOfTheEFIBoard(t *testing.T) {
 	for _, name := range []string{"genimage", "sfdisk", "mcopy", "mkdosfs", "mke2fs"} {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("needs %s: apt-get install genimage fdisk mtools dosfstools e2fsprogs", name)
+			t.Fatalf("needs %s: .tools/setup installs it", name)
 		}
 	}
 	const root, verity = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-aaaaaaaaaaaa"

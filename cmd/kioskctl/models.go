@@ -46,9 +46,9 @@ func modelsFlags(fs *flag.FlagSet) func(context.Context, call, []string) error {
 			if len(args) > 1 {
 				return usage("%q is one argument too many", args[1])
 			}
-			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			within, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
-			s, err := c.client().Status(ctx)
+			s, err := c.client().Status(within)
 			if err != nil {
 				return c.explain(err)
 			}
@@ -110,7 +110,7 @@ func installBundle(dir, version string, data []byte) (err error) {
 			err = &exitError{exitCannot, err}
 		}
 	}()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)

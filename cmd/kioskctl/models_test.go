@@ -127,11 +127,11 @@ func TestAnInstallThatIsCutOffLeavesNoPart(t *testing.T) {
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		switch got := []byte(nil); {
+		switch {
 		case len(found) == 0 && err != nil:
 			absent++
 		case len(found) == 1:
-			if got, bad = os.ReadFile(found[0]); bad != nil || !bytes.Equal(got, data) {
+			if got, bad := os.ReadFile(found[0]); bad != nil || !bytes.Equal(got, data) {
 				t.Errorf("cut at operation %d, %+v: %d bytes of %d, %v", n, hit, len(got), len(data), bad)
 			}
 			whole++

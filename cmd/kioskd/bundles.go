@@ -163,7 +163,7 @@ func readBundles(path string) (canary.State, error) {
 	if err := d.Decode(&s); err != nil {
 		return canary.State{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if s.Format != bundlesFormat || !s.State.Sound() {
+	if s.Format != bundlesFormat || !s.Sound() {
 		return canary.State{}, fmt.Errorf("%s: no state of format %d", path, bundlesFormat)
 	}
 	return s.State, nil
@@ -294,7 +294,8 @@ func (b *bundles) next(ctx context.Context) bool {
 	b.mu.Unlock()
 	s := b.state
 	for _, v := range slices.Sorted(maps.Keys(fresh)) {
-		was, verdict := s, canary.NoTrial
+		was := s
+		var verdict canary.Verdict
 		if s, verdict = s.Count(b.facts, v, fresh[v]); verdict == canary.GiveUp {
 			b.log.ErrorContext(ctx, "bundle of models given up: more people were turned away by it than before", slog.String("bundle", string(was.Use)),
 				slog.Int("sessions", was.Counts.Sessions+fresh[v].Sessions), slog.Int("rejected", was.Counts.Rejected()+fresh[v].Rejected()),
@@ -413,10 +414,10 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 	if update.Version(whole.Version).Compare(v) != 0 {
 		return nil, canary.Missing, fmt.Errorf("it has become version %s", whole.Version)
 	}
-	if err := onnx.Start(lib); err != nil {
+	if err = onnx.Start(lib); err != nil {
 		return nil, canary.NotLoaded, fmt.Errorf("inference runtime: %w", err)
 	}
-	n, why = described(whole.Manifest), canary.NotLoaded
+	n = described(whole.Manifest)
 	open := map[models.Role]*onnx.Session{}
 	n.unload = func() error {
 		var errs []error
@@ -431,12 +432,12 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 		}
 	}()
 	for _, role := range bundle.Roles() {
-		s, err := onnx.Load(string(role), whole.Networks[role])
-		if err != nil {
-			return n, canary.NotLoaded, err
+		s, bad := onnx.Load(string(role), whole.Networks[role])
+		if bad != nil {
+			return n, canary.NotLoaded, bad
 		}
 		open[role] = s
-		if why, err := tried(s, whole.Network(role)); err != nil {
+		if why, err = tried(s, whole.Network(role)); err != nil {
 			return n, why, err
 		}
 	}
@@ -605,7 +606,7 @@ func (d *daemon) try(ctx context.Context) error {
 		beat()
 		if d.bundles.next(ctx) {
 			if err := d.change(ctx, beat); err != nil {
-				return nil //nolint:nilerr // ctx ended
+				return nil // ctx ended
 			}
 		}
 		select {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -459,7 +460,7 @@ func TestAnApprovalThatComesLateIsCounted(t *testing.T) {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 	for i := range 2 * longestWaiting {
-		b.tally(kiosk.Tally{Session: kiosk.SessionID(fmt.Sprint(i)), Submitted: true, Disbelieved: 1})
+		b.tally(kiosk.Tally{Session: kiosk.SessionID(strconv.Itoa(i)), Submitted: true, Disbelieved: 1})
 	}
 	if len(b.waiting) != longestWaiting || len(b.order) != longestWaiting {
 		t.Errorf("%d and %d sessions are waited for", len(b.waiting), len(b.order))

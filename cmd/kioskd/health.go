@@ -95,7 +95,7 @@ func (d *daemon) modelHealth() api.Check {
 		return bad("models", "not loaded yet")
 	}
 	u := d.bundles.status()
-	text := fmt.Sprintf("verified and loaded: %s", modelsText(u))
+	text := "verified and loaded: " + modelsText(u)
 	if u.Problem != "" {
 		return tolerated("models", "%s; %s", text, u.Problem)
 	}

@@ -15,7 +15,10 @@ import "math"
 
 // The range of a threshold for the mean of Live. One below the network's own
 // middle would let prints pass, whoever asks for it.
-const LeastMin, MostMin = 0.5, 0.99
+const (
+	LeastMin = 0.5
+	MostMin  = 0.99
+)
 
 // Live returns the probability of a bona fide presentation, 0..1, from the
 // logits of a network whose classes are live, 2D attack (print, screen) and 3D

@@ -424,7 +424,7 @@ func TestWhatTheGatewayWouldRefuseIsNeverSaved(t *testing.T) {
 	for size, saved := range map[int]bool{
 		kiosk.EvidenceMin - 1: false, kiosk.EvidenceMin: true, kiosk.EvidenceMax: true, kiosk.EvidenceMax + 1: false,
 	} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, flow.State{})
 				b.pixels = func(kiosk.FrameID) []byte { return append([]byte{0xff, 0xd8}, make([]byte, size-2)...) }

@@ -84,17 +84,21 @@ type wayland struct {
 	tap                  func(image.Point) error
 }
 
+// Env implements Display.
 func (d wayland) Env() []string {
 	return []string{"XDG_RUNTIME_DIR=" + d.dir, "WAYLAND_DISPLAY=" + d.display, "SWAYSOCK=" + d.socket, "DISPLAY="}
 }
 
+// Tap implements Display.
 func (d wayland) Tap(at image.Point) error { return d.tap(at) }
 
+// Power implements Display.
 func (d wayland) Power(on bool) error {
 	word := map[bool]string{true: "on", false: "off"}[on]
 	return run(d.Env(), "swaymsg", "-q", "output", "HEADLESS-1", "dpms", word)
 }
 
+// Shot implements Display.
 func (d wayland) Shot() (*image.RGBA, error) {
 	b, err := output(d.Env(), "grim", "-o", "HEADLESS-1", "-t", "ppm", "-")
 	if err != nil {

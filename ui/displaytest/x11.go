@@ -104,10 +104,13 @@ type x11 struct {
 	tap             func(image.Point) error
 }
 
+// Env implements Display.
 func (d x11) Env() []string { return []string{"DISPLAY=" + d.display, "WAYLAND_DISPLAY="} }
 
+// Tap implements Display.
 func (d x11) Tap(at image.Point) error { return d.tap(at) }
 
+// Power implements Display.
 func (d x11) Power(on bool) error {
 	if on {
 		return run(d.Env(), "xrandr", "--output", d.output, "--auto")
