@@ -16,6 +16,8 @@ import (
 )
 
 // Sway runs a Wayland compositor without an output, with a pointer.
+//
+//nolint:ireturn // a Display is one of four servers
 func Sway(tb testing.TB, size image.Point) Display {
 	tb.Helper()
 	d := sway(tb, size, "headless", "")
@@ -26,6 +28,8 @@ func Sway(tb testing.TB, size image.Point) Display {
 // SwayTouch runs the same with a touch screen. That is the one of an X server
 // without a screen, in which the compositor has another output, unused: so it
 // is told of touches, and makes of them what it makes of those of a device.
+//
+//nolint:ireturn // a Display is one of four servers
 func SwayTouch(tb testing.TB, size image.Point) Display {
 	tb.Helper()
 	x := xorg(tb, size)

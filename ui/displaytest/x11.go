@@ -13,6 +13,8 @@ import (
 
 // Xvfb runs X's virtual framebuffer, with a pointer that is moved by the XTEST
 // extension.
+//
+//nolint:ireturn // a Display is one of four servers
 func Xvfb(tb testing.TB, size image.Point) Display {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -29,6 +31,8 @@ func Xvfb(tb testing.TB, size image.Point) Display {
 // Xorg runs X's usual server on a screen in memory. A touch screen is its only
 // input: windows that do not ask for touches get what the server makes of them
 // for a pointer, as on a board with X.
+//
+//nolint:ireturn // a Display is one of four servers
 func Xorg(tb testing.TB, size image.Point) Display {
 	tb.Helper()
 	return xorg(tb, size)
