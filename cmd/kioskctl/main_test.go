@@ -258,6 +258,7 @@ func TestSession(t *testing.T) {
 				"camera   /dev/video0: 30.0 frames/s, 900 frames, 3 dropped\n" +
 				"clock    not compared with the gateway's yet, not trusted\n" +
 				"           do: set the clock, and check the time service: timedatectl\n" +
+				"models   those of the image\n" +
 				"queue    0 waiting, 0 done, 0 dead, 0 for review, 0 bytes\n",
 		},
 		{
@@ -283,6 +284,7 @@ func TestSession(t *testing.T) {
 				"           do: the kiosk's log says which: its own trust store, pins or certificate are wrong, or somebody is in between: tell the fleet's administrators\n" +
 				"clock    2 days ahead of the gateway's, not trusted\n" +
 				"           do: set the clock, and check the time service: timedatectl\n" +
+				"models   those of the image\n" +
 				"queue    0 waiting, 0 done, 1 dead, 0 for review, 0 bytes: see kioskctl queue\n" +
 				"mode     direct: this kiosk can read the pictures that wait in its outbox\n" +
 				"keys     in a file: on the storage of the outbox it protects only against a look at the outbox alone\n" +
@@ -299,6 +301,7 @@ func TestSession(t *testing.T) {
 			out: "…" +
 				"network  gateway: ok\n" +
 				"clock    agrees with the gateway's\n" +
+				"models   those of the image\n" +
 				"queue    0 waiting, 0 done, 0 dead, 0 for review, 0 bytes\n" +
 				"mode     relay: pictures and metadata open only with the relay's key 0123456789abcdef0123456789abcdef\n" +
 				"keys     in a credential: it protects as well as what encrypted it, a TPM more than systemd's host key\n",
