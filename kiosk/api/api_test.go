@@ -729,11 +729,11 @@ func TestAnswers(t *testing.T) {
 
 		{
 			name: "the status of a kiosk that is well", route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"models":{"version":"","why":"","trial":false,"previous":"","sessions":0,"rejected":0,"sessionsBefore":0,"rejectedBefore":0,"rollbacks":0},"queue":{"waiting":1,"done":1,"dead":1,"review":1,"bytes":600}}`,
 		},
 		{
 			name: "the status of a kiosk whose outbox cannot be read", before: broken(kiosk.ErrQueueBad), route: "GET /v1/status", code: 200,
-			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"queue":null}`,
+			want: `{"version":"1.2.3","ready":true,"phase":"idle","faults":[],"sessionRunning":false,"uptimeSeconds":0,"camera":{"source":"clip","frames":0,"dropped":0,"framesPerSecond":0,"identity":"","mode":"","trust":"","lost":0,"reopened":0,"resets":0,"exposure":{"mode":"face","stops":0.5},"flawed":0,"short":0,"corrupt":0,"stale":0,"starved":0},"network":[],"clock":{"known":false,"trusted":false,"skewSeconds":0},"models":{"version":"","why":"","trial":false,"previous":"","sessions":0,"rejected":0,"sessionsBefore":0,"rejectedBefore":0,"rollbacks":0},"queue":null}`,
 		},
 		{
 			name: "the status of a kiosk with alarms", route: "GET /v1/status", code: 200, want: `{"version":"1.2.3",…`,
@@ -744,6 +744,7 @@ func TestAnswers(t *testing.T) {
 						s.Volume = &api.VolumeStatus{State: "volatile", Cause: "read_only", Losses: 1}
 						s.Panel = []kiosk.Line{{Role: kiosk.TamperLine, Name: "CASE", Chip: "gpiochip0", Direction: kiosk.LineIn, State: kiosk.LineOwned, On: new(true)}}
 						s.Languages, s.LanguageProblems = []api.Language{{Locale: "id", Name: "Bahasa Indonesia"}}, 1
+						s.Models = api.ModelsStatus{Problem: "no key", Bundles: []api.BundleStatus{{File: "models_2.tar", Version: "2", Why: "kept"}}}
 						s.Tamper = kiosk.Tamper{Latched: true, Opened: time.Unix(0, 0), Cleared: time.Unix(0, 0), By: "uid 7"}
 						s.KeyStore, s.Mode, s.RelayKey = "file", "relay", "0123456789abcdef0123456789abcdef"
 						s.Network = []api.ServiceStatus{{Service: kiosk.GatewayService, State: api.ReachOut, Trouble: kiosk.TroubleDNS, Since: time.Unix(0, 0), Failures: 2}}

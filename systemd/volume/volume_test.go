@@ -529,6 +529,9 @@ func TestWhateverIsDamagedItComesUp(t *testing.T) {
 			}
 			over(t, image, random.Int64N(int64(1)<<(15+random.IntN(10))), b)
 		}
+		if n == 0 { // what chance need not meet
+			over(t, image, 0, make([]byte, 4*blockSize))
+		}
 		device := loop(t, image)
 		f := board(t, boot{Volume: volume.Volume{Device: device}})
 		states[f.Report.State]++
