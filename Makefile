@@ -221,5 +221,7 @@ golden: setup build ## rewrite golden traces and pictures: look at the diff
 	$(GO) test ./kiosk/flow ./ui -update
 	for clip in portrait spoof; do $(BIN)/demo -patient -clip $$clip -out out/golden-$$clip || exit 1; done
 	cp out/golden-portrait/state/traces/*.trace kiosk/trace/testdata/portrait.trace
+	$(BIN)/demo -patient -light -out out/golden-light
 	cp out/golden-spoof/state/traces/*.trace kiosk/trace/testdata/print.trace
+	cp out/golden-light/state/traces/*.trace kiosk/trace/testdata/light.trace
 	chmod 644 kiosk/trace/testdata/*.trace

@@ -2,7 +2,7 @@
 // the gateway simulator and the kiosk on a composed clip, launches one session,
 // prints what happens as a timeline, and checks that it ended as it must.
 //
-//	demo [-clip portrait|spoof] [-offline | -relay] [-patient] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
+//	demo [-clip portrait|spoof] [-offline | -relay] [-light] [-patient] [-size 720x1280] [-locale id|en] [-bin DIR] [-out DIR]
 //
 // Exit codes: 0 it ended as it must, 1 it did not, 64 wrong usage.
 package main

@@ -3,8 +3,9 @@
 // books persons who are expected, shows the daemon's state and the outbox,
 // decides about records that were set aside, and looks after the panel's lines,
 // over the daemon's Unix socket. No
-// daemon is needed to replay recorded traces, to look after keys, and to run
-// the relay that kiosks seal their evidence for.
+// daemon is needed to replay recorded traces, to look after keys, languages,
+// bundles of models, updates and the data partition, and to run the relay that
+// kiosks seal their evidence for.
 //
 // The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 // /run/kioskd/kioskd.sock, else $XDG_RUNTIME_DIR/kioskd/kioskd.sock, else
@@ -14,9 +15,11 @@
 // Exit codes, after sysexits(3):
 //
 //	0   done. A session: completed, or saved for later delivery
-//	1   the session ended otherwise, the kiosk is not healthy, or a step of commissioning was not passed
+//	1   the session ended otherwise, the kiosk is not healthy, a step of commissioning was not passed, or the
+//	    data partition has an alarm
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
+//	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open;
+//	    an update, a bundle or a language file that is refused
 //	69  the daemon cannot be reached, or failed
 //	73  the file to be written cannot be, or exists
 //	75  busy, full, out of service, stopping, not ended yet, or still needed: try later
@@ -303,9 +306,9 @@ The socket is the one of --socket, else of $KIOSKD_SOCKET, else
 
 Exit codes:
    0  done. A session: completed, or saved for later delivery
-   1  the session ended otherwise, the kiosk is not healthy, or a step of commissioning was not passed
+   1  the session ended otherwise, the kiosk is not healthy, a step of commissioning was not passed, or the data partition has an alarm
   64  the command line, the launch or the booking is malformed
-  65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open
+  65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open; an update, a bundle or a language file that is refused
   69  the daemon cannot be reached, or failed
   73  the file to be written cannot be, or exists
   75  busy, full, out of service, stopping, not ended yet, or still needed: try later
