@@ -102,6 +102,8 @@ func (f *figure) draw(dst *image.RGBA, s stance, light Light) {
 // fill draws one triangle of tex over dst, its corners given in pixels and
 // texels with centres at one half. Triangles that share an edge neither overlap
 // nor leave a gap: each pixel centre is on one side of it, computed the same way.
+//
+//go:norace
 func fill(dst *image.RGBA, tex *texture, a, b, c spot) {
 	if b.y < a.y {
 		a, b = b, a
@@ -181,6 +183,8 @@ const mask = 0x00ff00ff // two channels of a word
 
 // between returns the four texels around (u, v), in 1/65536, mixed: red and
 // blue, green and alpha, each pair in a word.
+//
+//go:norace
 func (t *texture) between(u, v int32) (rb, ga uint32) {
 	at := int(v>>16)*t.w + int(u>>16)
 	fx, fy := uint32(u>>8)&0xff, uint32(v>>8)&0xff
@@ -241,6 +245,8 @@ func ceil(x float32) int {
 }
 
 // halve returns t at half its size.
+//
+//go:norace
 func (t *texture) halve() texture {
 	s := texture{w: t.w / 2, h: t.h / 2}
 	s.pix = make([]uint32, s.w*s.h)

@@ -122,6 +122,8 @@ func (f *figure) cover(t texture) {
 }
 
 // visible reports whether any texel around a triangle is not transparent.
+//
+//go:norace
 func (f *figure) visible(t triangle) bool {
 	a, b, c := f.vertices[t[0]], f.vertices[t[1]], f.vertices[t[2]]
 	tex := f.levels[0]
@@ -161,6 +163,8 @@ func (p *portrait) relief() func(x, y float64) float64 {
 }
 
 // cutOut returns the person without the studio behind, on the sheet.
+//
+//go:norace
 func (p *portrait) cutOut() texture {
 	const w, h = sheetWidth, sheetHeight
 	mask := coverage(p.outline)
@@ -237,6 +241,8 @@ func (p *portrait) cutOut() texture {
 }
 
 // dressed is the portrait, and beyond its edges the cloth of the coat.
+//
+//go:norace
 func (p *portrait) dressed() func(x, y int) colour {
 	cloth := p.cloth()
 	return func(x, y int) colour {
@@ -261,6 +267,8 @@ func (p *portrait) dressed() func(x, y int) colour {
 // cloth continues the coat below and beside the portrait: each column as the
 // portrait's last rows have it, with the grain of the sleeve and soft folds, and
 // the row of buttons.
+//
+//go:norace
 func (p *portrait) cloth() func(x, y int) colour {
 	const (
 		top, bottom = 560, 597
@@ -318,6 +326,8 @@ func mirror(x, n int) int {
 
 // coverage returns how much of each pixel of the sheet is inside the outline,
 // smoothed to a curve through its points.
+//
+//go:norace
 func coverage(outline [][2]float64) []float32 {
 	curve := round(outline)
 	mask := make([]float32, sheetWidth*sheetHeight)
@@ -369,6 +379,8 @@ func round(points [][2]float64) [][2]float64 {
 }
 
 // binomial blurs a picture of one channel by 1-2-1 both ways.
+//
+//go:norace
 func binomial(in []float32, w, h int) []float32 {
 	across, out := slices.Clone(in), slices.Clone(in)
 	for i := 1; i < w*h-1; i++ {

@@ -70,6 +70,8 @@ func (l Light) even(out vec) float64 {
 }
 
 // behind copies the room in its light.
+//
+//go:norace
 func (l Light) behind(dst, room *image.RGBA) {
 	k := l.exposure()
 	if l.Room != 0 {

@@ -109,6 +109,8 @@ func (p *painter) at(x, y int) light {
 }
 
 // paint lays a patch over the texture.
+//
+//go:norace
 func (p *painter) paint(s patch) {
 	pixel := func(at, face, edge float64) int { return int(math.Floor(face + at*faceWidth - edge)) }
 	soft := max(s.soft, 1/faceWidth)

@@ -13,6 +13,8 @@ type triangle [3]int
 // points are the corners of an upright rectangle, in order around it, and the
 // others lie inside of it and differ from each other. Their order decides
 // between equally good triangles, so the result is the same on every run.
+//
+//go:norace
 func triangulate(points [][2]float64) []triangle {
 	open := []circle{around(points, triangle{0, 1, 2}), around(points, triangle{0, 2, 3})}
 	var edges [][2]int

@@ -242,6 +242,8 @@ func newPaper(p *portrait, seed uint64) *paper {
 }
 
 // between returns the portrait's linear light between its pixels' centres.
+//
+//go:norace
 func (p *portrait) between(x, y float64, linear *[256]float32) [3]float32 {
 	x, y = max(0, x-0.5), max(0, y-0.5)
 	x0, y0 := min(int(x), p.img.Rect.Dx()-2), min(int(y), p.img.Rect.Dy()-2)

@@ -51,6 +51,8 @@ func (r *room) amplify(k float64) {
 }
 
 // shot adds the sensor's noise at a time.
+//
+//go:norace
 func (r *room) shot(dst *image.RGBA, at time.Duration) {
 	rng := rand.NewPCG(r.seed, uint64(at))
 	w := dst.Rect.Dx()
@@ -80,6 +82,8 @@ type shape struct {
 
 // wall paints the inside of a branch, out of focus: a wall with a glass
 // partition, a door and a plant.
+//
+//go:norace
 func wall(size image.Point, seed uint64) *image.RGBA {
 	shapes := furniture(seed)
 	short := float64(min(size.X, size.Y))
@@ -165,6 +169,8 @@ func furniture(seed uint64) []shape {
 }
 
 // ellipse returns roughly the distance into an ellipse from its edge.
+//
+//go:norace
 func ellipse(cx, cy, rx, ry, angle float64) func(x, y float64) float64 {
 	sin, cos := math.Sincos(angle)
 	return func(x, y float64) float64 {
