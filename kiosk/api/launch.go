@@ -178,7 +178,7 @@ func (s *Server) postSession(w http.ResponseWriter, r *http.Request) {
 // text that a caller put in its place: it may be anything, a secret included.
 func known(field string) string {
 	switch field {
-	case "", "baseUrl", "correlationId", "token", "userId", "userIdType", "theme", "themeDocument", "locale", "noTimeLimit", "largeText", "highContrast":
+	case "", "baseUrl", "correlationId", "token", "userId", "userIdType", "theme", "themeDocument", "locale", "noTimeLimit", "largeText", "highContrast", "noFlash":
 		return field
 	}
 	return "other"

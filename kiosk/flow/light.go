@@ -35,14 +35,17 @@ func (p Policy) begin(s State, at time.Duration) (State, []Effect) {
 }
 
 // warning waits for a word on the colours. Silence is none: the session then goes
-// on without them, as it does for whoever wants none, and to nobody's disadvantage.
-// One without time limits may have left by then.
+// on without them, as it does for whoever wants none, and to nobody's disadvantage,
+// once somebody says that they are still there: the tips may have gone by without a
+// touch, too, and consent is one person's. One without time limits may have left by
+// then.
 func (p Policy) warning(s State, at time.Duration, in Input) (State, []Effect) {
 	switch in := in.(type) {
 	case Tick:
 		if s.NoTimeLimit {
 			return p.leave(s, at, kiosk.Cancel)
 		}
+		return p.again(s, at, true)
 	case Tapped:
 		if in.Control != kiosk.Flash && in.Control != kiosk.NoFlash {
 			return p.leave(s, at, in.Control)

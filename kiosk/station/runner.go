@@ -34,6 +34,7 @@ type runner struct {
 	next    []Adoption // for the next session, oldest first
 	tally   kiosk.Tally
 	puts    sync.WaitGroup
+	frozen  chan struct{} // closed when the camera was last frozen or thawed: one after the other
 }
 
 // step feeds one input to the flow and carries out the effects.
@@ -190,24 +191,33 @@ func (r *runner) do(ctx context.Context, e flow.Effect, m message) {
 }
 
 // freeze readies the camera for a light challenge, and draws its seed, or ends that.
+// A camera may take long to do as it is told, and nothing waits for it: the flow
+// goes on where no seed comes.
 func (r *runner) freeze(ctx context.Context, on bool) {
 	if r.o.Freeze == nil {
-		return
-	}
-	r.o.Freeze(on)
-	if !on {
 		return
 	}
 	var seed [4]byte
 	_, _ = rand.Read(seed[:]) // never fails
 	in := flow.Seeded{Session: r.now.Session, Seed: binary.LittleEndian.Uint32(seed[:])}
-	r.puts.Go(func() { _ = r.send(ctx, message{in: in}) }) // only fails when ctx ended
+	before, done := r.frozen, make(chan struct{})
+	r.frozen = done
+	r.puts.Go(func() {
+		if before != nil {
+			<-before
+		}
+		r.o.Freeze(on)
+		close(done)
+		if on {
+			_ = r.send(ctx, message{in: in}) // only fails when ctx ended
+		}
+	})
 }
 
 // thaw ends a light challenge that a stop cuts off.
-func (r *runner) thaw() {
-	if r.now.Phase == flow.Colours && r.o.Freeze != nil {
-		r.o.Freeze(false)
+func (r *runner) thaw(ctx context.Context) {
+	if r.now.Phase == flow.Colours {
+		r.freeze(ctx, false)
 	}
 }
 
@@ -264,9 +274,9 @@ func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
 	if m.frame == nil {
 		return
 	}
-	if old := r.images[e.Pose]; old != nil { // also if the new one fails: its numbers are not the old one's
-		clear(old.jpeg)
-		delete(r.images, e.Pose)
+	saw, ok := m.in.(flow.Saw)
+	if !ok {
+		return
 	}
 	jpeg, err := r.o.Evidence.JPEG(m.frame)
 	if n := len(jpeg); err == nil && (n < kiosk.EvidenceMin || n > kiosk.EvidenceMax) {
@@ -275,11 +285,12 @@ func (r *runner) hold(ctx context.Context, e flow.Hold, m message) {
 	}
 	if err != nil {
 		r.o.Log.WarnContext(ctx, "frame not kept", slog.Any("frame", m.frame), slog.Any("err", err))
-		return
+		return // an earlier one of this hold stays, with its own measurements
 	}
-	if saw, ok := m.in.(flow.Saw); ok {
-		r.images[e.Pose] = &image{jpeg, saw.Assessment}
+	if old := r.images[e.Pose]; old != nil {
+		clear(old.jpeg)
 	}
+	r.images[e.Pose] = &image{jpeg, saw.Assessment}
 }
 
 func (r *runner) drop() {

@@ -392,7 +392,7 @@ func (s *Station) Run(ctx context.Context) error {
 	defer r.puts.Wait()
 	defer close(s.left)
 	defer r.forget(ctx)
-	defer r.thaw()
+	defer r.thaw(ctx)
 	r.discard(ctx)
 	r.show(flow.State{})
 	r.tell(ctx, flow.State{})

@@ -418,6 +418,31 @@ func TestTheBestFramesGoOnAsTheCameraMadeThem(t *testing.T) {
 	}
 }
 
+// TestAPictureThatWouldBeRefusedCostsNoneThatIsKept has each frame of a hold look
+// better than the one before, and all but the first too small.
+func TestAPictureThatWouldBeRefusedCostsNoneThatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, flow.State{})
+		b.score = func(id kiosk.FrameID) float32 { return min(90, 60+float32(id)/4) }
+		b.pixels = func(id kiosk.FrameID) []byte {
+			if id == 1 || id == 30 { // of the far pose, and of the near one
+				return pixels(id)
+			}
+			return []byte{0xff, 0xd8, 1}
+		}
+		id := b.launch(launch())
+		b.capture(id, 0.9)
+		b.outbox.mu.Lock()
+		defer b.outbox.mu.Unlock()
+		s := b.outbox.stored[kiosk.RecordID(string(id)+"-1")]
+		for doc, want := range map[kiosk.Document]kiosk.FrameID{kiosk.Selfie: 1, kiosk.AdditionalSelfie: 30} {
+			if got := s.Images[doc]; !bytes.Equal(got, pixels(want)) {
+				t.Errorf("%s is %.30q, want %.30q", doc, got, pixels(want))
+			}
+		}
+	})
+}
+
 // TestWhatTheGatewayWouldRefuseIsNeverSaved shows the same session with frames of a
 // size that the gateway takes, and just beyond.
 func TestWhatTheGatewayWouldRefuseIsNeverSaved(t *testing.T) {

@@ -101,9 +101,19 @@ func basis(l kiosk.Locale) *Language {
 func Parse(doc []byte, check Check) (*Language, []Problem) {
 	r := reader{template: english()}
 	l := r.read(doc, basis)
-	if l == nil || check == nil {
-		return l, r.problems
+	if l != nil && check != nil {
+		l = r.hold(l, check)
 	}
+	if l != nil {
+		r.agree(l)
+		l.gather()
+	}
+	return l, r.problems
+}
+
+// hold puts what does not stand check back to what the basis says. It returns nil
+// if l cannot be offered then.
+func (r *reader) hold(l *Language, check Check) *Language {
 	bad := check(l)
 	r.problems = append(r.problems, bad...)
 	from := basis(l.Locale)
@@ -111,18 +121,41 @@ func Parse(doc []byte, check Check) (*Language, []Problem) {
 		switch {
 		case p.Taken:
 		case p.Key == "":
-			return nil, r.problems
+			return nil
 		case binding(p.Key) && from.Locale != l.Locale:
 			r.refuse("not offered: part of what the visitor agrees to cannot be shown")
-			return nil, r.problems
-		case isPlural(p.Key):
-			l.plurals[p.Key] = from.plurals[p.Key]
+			return nil
 		default:
-			l.texts[p.Key] = from.texts[p.Key]
+			l.restore(p.Key, from)
 		}
 	}
-	l.gather()
-	return l, r.problems
+	return l
+}
+
+// agree has the visitor agree to words that somebody wrote as they stand: of a
+// built-in language either all the words of a file that are agreed to are used, or
+// none. Another one is not offered without all of them.
+func (r *reader) agree(l *Language) {
+	from := basis(l.Locale)
+	if from.Locale != l.Locale || !slices.ContainsFunc(r.problems, func(p Problem) bool { return !p.Taken && binding(p.Key) }) {
+		return
+	}
+	keys, _ := Keys()
+	for _, key := range keys {
+		if binding(key) {
+			l.restore(key, from)
+		}
+	}
+	r.refuse("what the visitor agrees to is as it came with the kiosk, since part of the file's own cannot be used")
+}
+
+// restore takes one text from another language.
+func (l *Language) restore(key string, from *Language) {
+	if isPlural(key) {
+		l.plurals[key] = from.plurals[key]
+	} else {
+		l.texts[key] = from.texts[key]
+	}
 }
 
 // Open reads the languages in a folder, each from a file such as jv.json, beside

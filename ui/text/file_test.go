@@ -2,6 +2,7 @@ package text_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -247,6 +248,24 @@ func TestAFileOfABuiltInLanguageChangesWhatItSays(t *testing.T) {
 	}
 	if l.ConsentHash() == own.ConsentHash() || own.Consent()[2].Body == "PT Bank Contoh." {
 		t.Error("the built-in language is not what it was")
+	}
+}
+
+// Nobody agrees to a text that nobody wrote: half a bank's, half the product's.
+func TestWhatIsAgreedToIsOfOneHand(t *testing.T) {
+	const doc = `{"language": "id", "name": "Bahasa Indonesia", "texts": {"consent.controller.body": "PT Bank Contoh.", "hint.mask": "Lepas masker", "consent.data.body": %s}}`
+	own := text.Of(kiosk.Indonesian)
+	for name, tt := range map[string]struct {
+		body  string
+		check text.Check
+	}{
+		"a text that is none":      {body: "7"},
+		"a text that does not fit": {`"Foto."`, func(*text.Language) []text.Problem { return []text.Problem{{Key: "consent.data.body", What: "x"}} }},
+	} {
+		l, problems := text.Parse(fmt.Appendf(nil, doc, tt.body), tt.check)
+		if l == nil || len(problems) != 2 || l.ConsentHash() != own.ConsentHash() || l.Hint(kiosk.Mask) != "Lepas masker" {
+			t.Errorf("%s: %q", name, problems)
+		}
 	}
 }
 
