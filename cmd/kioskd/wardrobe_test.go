@@ -38,7 +38,7 @@ func TestOnePartnersLookIsNotShownToAnothersVisitor(t *testing.T) {
 	shown(kiosk.IdleScreen, 1)
 	for i, doc := range []string{partnerLook, "", `{"name": "Other"}`, partnerLook} {
 		id, err := d.client.Launch(t.Context(), kiosk.Launch{
-			CorrelationID: "c-" + string(rune('1'+i)), Token: "t", Locale: kiosk.English, Theme: kiosk.Light, ThemeDocument: doc,
+			CorrelationID: "c-" + string(rune('1'+i)), Token: "t", Locale: kiosk.English, Theme: kiosk.Light, ThemeDocument: doc, NoTimeLimit: true,
 		})
 		if err != nil {
 			t.Fatal(err)
