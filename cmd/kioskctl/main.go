@@ -15,11 +15,9 @@
 // Exit codes, after sysexits(3):
 //
 //	0   done. A session: completed, or saved for later delivery
-//	1   the session ended otherwise, the kiosk is not healthy, a step of commissioning was not passed, or the
-//	    data partition has an alarm
+//	1   the session ended otherwise, the kiosk is not healthy, a step of commissioning was not passed, or the data partition has an alarm
 //	64  the command line, the launch or the booking is malformed
-//	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open;
-//	    an update, a bundle or a language file that is refused
+//	65  a trace does not reproduce or is no trace; no such session, booking, record, key or line, or one that does not open; an update, a bundle or a language file that is refused
 //	69  the daemon cannot be reached, or failed
 //	73  the file to be written cannot be, or exists
 //	75  busy, full, out of service, stopping, not ended yet, or still needed: try later
