@@ -60,6 +60,7 @@ type boot struct {
 	r      Report
 	whole  strings.Builder // what the programs said
 	last   string          // what the last one said
+	short  bool            // whether the rescue left something behind
 }
 
 // Mount brings the partition up and tells what became of it. It fails only if
@@ -135,10 +136,17 @@ func (b *boot) bring(ctx context.Context) {
 		rescued = b.rescue(ctx)
 	}
 	preen, err := b.run(ctx, b.Preen, "e2fsck", "-p", b.device)
-	if err == nil && preen < 4 && b.attach() == nil {
-		b.r.State = Ready
-		b.grow(ctx)
-		return
+	if err == nil && preen < 4 {
+		err := b.attach()
+		if err == nil {
+			b.r.State = Ready
+			b.grow(ctx)
+			return
+		}
+		if !damage(err) {
+			b.r.Cause = Broken
+			return
+		}
 	}
 	b.r.Cause = Damaged
 	if rescued == "" {
@@ -155,10 +163,19 @@ func (b *boot) bring(ctx context.Context) {
 			break
 		}
 	}
-	if b.attach() == nil {
+	if err = b.attach(); err == nil {
 		b.r.State = Repaired
 		b.restore(rescued, Loss{Adrift: count(filepath.Join(b.mount(), "lost+found"))})
 		b.grow(ctx)
+		return
+	}
+	// What a new file system would hide must be gone, and not out of reach: the next
+	// boot, or support, may read more.
+	if !damage(err) || b.short {
+		b.r.Cause = Broken
+		if b.short {
+			b.r.Detail = "not all that is on it could be read: " + b.r.Detail
+		}
 		return
 	}
 	// Whoever looks for what was lost finds more where nothing was discarded.
@@ -178,35 +195,38 @@ func (b *boot) find(ctx context.Context) Cause {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var err error
+		cause, err := Missing, error(nil)
 		if b.device, err = filepath.EvalSymlinks(b.Device); err == nil {
-			break
+			var found Cause
+			if err = b.within("look at "+b.device, func() (err error) {
+				found, err = look(b.device)
+				return err
+			}); errors.Is(err, errSlow) {
+				return Broken // and found is still written to
+			}
+			if !errors.Is(err, unix.EBUSY) {
+				if err != nil {
+					b.r.Detail = err.Error()
+				}
+				return found
+			}
+			cause, b.r.Steps = found, b.r.Steps[:len(b.r.Steps)-1] // told once, as the detail
 		}
 		select {
 		case <-tick.C:
 		case <-late.C:
 			b.r.Detail = err.Error()
-			return Missing
+			return cause
 		case <-ctx.Done():
 			b.r.Detail = ctx.Err().Error()
 			return Unfinished
 		}
 	}
-	var cause Cause
-	if err := b.within("look at "+b.device, func() (err error) {
-		cause, err = look(b.device)
-		return err
-	}); errors.Is(err, errSlow) {
-		return Broken // and cause is still written to
-	} else if err != nil {
-		b.r.Detail = err.Error()
-	}
-	return cause
 }
 
-// look reads the beginning of a device.
+// look reads the beginning of a device that nobody else has in use.
 func look(device string) (Cause, error) {
-	f, err := os.Open(device)
+	f, err := os.OpenFile(device, os.O_RDONLY|unix.O_EXCL, 0)
 	switch {
 	case errors.Is(err, unix.ENOMEDIUM), errors.Is(err, unix.ENXIO):
 		return Missing, err
@@ -244,8 +264,22 @@ func (b *boot) attach() error {
 	return err
 }
 
+// damage reports whether it is what is on the device that keeps it from being used:
+// by what the kernel says of no file system, or of one that is not whole. Another one,
+// or more memory, would not help against anything else: a kernel without ext4, somebody
+// who has the device in use.
+func damage(err error) bool {
+	for _, of := range []error{unix.EUCLEAN, unix.EBADMSG, unix.EINVAL, unix.EIO, unix.EROFS} { // EBADMSG: a checksum
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
+}
+
 // prove looks at each file, which the kernel checks then and e2fsck does not as long
-// as the superblock calls the file system clean, and has a little reach the device.
+// as the superblock calls the file system clean, and has a little reach the device. A
+// file system without room is in order: the daemon takes nobody until there is some.
 func prove(dir string) error {
 	if err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil {
@@ -260,16 +294,24 @@ func prove(dir string) error {
 		if below != "" && errors.Is(err, fs.ErrNotExist) {
 			continue // nobody has used it yet
 		}
+		if full(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		_, err = f.WriteString("kioskd")
-		if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
-			return err
+		for _, err := range []error{err, f.Sync(), f.Close(), os.Remove(f.Name())} {
+			if err != nil && !full(err) {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// full reports whether there was no room.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // grow has the file system take what the partition has. It is no fault if not.
 func (b *boot) grow(ctx context.Context) {
@@ -294,7 +336,8 @@ func (b *boot) sees(ctx context.Context) bool {
 
 // rescue reads the daemon's files past the mount, into memory and before anything is
 // repaired: by the main superblock, else by where copies of it lie. It returns where
-// they are, "" if there are none.
+// they are, "" if there are none, and notes whether something is there that it could
+// not read.
 func (b *boot) rescue(ctx context.Context) string {
 	to := filepath.Join(b.evidence(), "rescue")
 	for _, where := range [][]string{{"-c"}, {"-c", "-b", "4096", "-s", "32768"}, {"-c", "-b", "1024", "-s", "8193"}} {
@@ -302,12 +345,29 @@ func (b *boot) rescue(ctx context.Context) string {
 		if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, 0o700)); err != nil {
 			return ""
 		}
-		_, _ = b.run(ctx, b.Other, "debugfs", append(where, "-R", "rdump /"+stateDir+" "+to, b.device)...) // it counts what came
+		_, err := b.run(ctx, b.Other, "debugfs", append(where, "-R", "rdump /"+stateDir+" "+to, b.device)...)
+		short := err != nil || complains(b.last)
 		if from := filepath.Join(to, filepath.Base(stateDir)); count(from) > 0 {
+			b.short = short
 			return from
 		}
+		b.short = b.short || short
 	}
 	return ""
+}
+
+// complains reports whether debugfs could not read something that is there. No file
+// system at all is nothing to read.
+func complains(said string) bool {
+	if strings.Contains(said, "Filesystem not open") && !strings.Contains(said, "Input/output error") {
+		return false
+	}
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "debugfs 1.") && !strings.HasSuffix(line, "File not found by ext2_lookup") {
+			return true
+		}
+	}
+	return false
 }
 
 // restore puts rescued files where they are missing, and notes the loss. A part of a

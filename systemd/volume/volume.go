@@ -39,7 +39,7 @@ const (
 	ReadOnly   Cause = "read_only"  // the kernel lets nobody write to it: worn flash does that, and a switch on a card
 	Foreign    Cause = "foreign"    // it is encrypted, and not by this product: formatting would lose what somebody put there
 	Damaged    Cause = "damaged"    // the file system was not whole
-	Broken     Cause = "broken"     // it cannot be read, or written, or formatted
+	Broken     Cause = "broken"     // it cannot be read, or written, or formatted, or must not be: it may hold what could not be read
 	Slow       Cause = "slow"       // repairing it did not end in time, and is tried again at the next boot
 	Unfinished Cause = "unfinished" // what brings it up has not ended, or never ran
 )

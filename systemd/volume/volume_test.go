@@ -35,6 +35,7 @@ type boot struct {
 	Memory   bool              // whether that is memory
 	Blocks   uint64            // of the file system
 	Writable bool
+	Full     bool // nothing can be written, and that is right
 }
 
 const childVariable = "LIVEKIOSK_VOLUME_TEST"
@@ -140,8 +141,8 @@ func board(t *testing.T, b boot) boot {
 	if found.Err != "" {
 		t.Fatal(found.Err)
 	}
-	if !found.Writable {
-		t.Error("nothing can be written: the kiosk would not start")
+	if found.Writable == b.Full {
+		t.Errorf("it can be written: %t, and full: %t", found.Writable, b.Full)
 	}
 	told, err := volume.Read(b.Volume.Dir)
 	if err != nil {
@@ -456,6 +457,90 @@ func TestWhatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
 	over(t, image, 1024, before[1024:2048])
 	if after, err := os.ReadFile(image); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the partition was written, %v", err)
+	}
+}
+
+// TestAFullVolumeIsInOrder has no room: that is no damage, and what fills it is what
+// must not be lost.
+func TestAFullVolumeIsInOrder(t *testing.T) {
+	needsRoot(t)
+	for name, fill := range map[string]string{
+		"to the last block": `dd if=/dev/zero of="$1.mnt/fill" bs=64k 2>"$1.said" && exit 1; grep -q "No space left" "$1.said"
+			while echo x >"$1.mnt/fill-$((n += 1))"; do :; done 2>/dev/null`,
+		"of inodes": `n=0; while : >"$1.mnt/lib/kioskd/fill-$((n += 1))"; do :; done 2>/dev/null`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := partition(t)
+			run(t, "unshare", "--mount", "bash", "-ec", `mkdir "$1.mnt"; mount -o loop "$1" "$1.mnt"; n=0; `+fill+`
+				sync -f "$1.mnt"; df --output=avail,iavail "$1.mnt" | tail -n 1 | grep -qw 0; umount "$1.mnt"`, "bash", image)
+			f := board(t, boot{Volume: volume.Volume{Device: loop(t, image)}, Full: true})
+			if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 || len(f.Files) <= len(whole) {
+				t.Errorf("%+v with %d files", f.Report, len(f.Files))
+			}
+		})
+	}
+}
+
+// TestWhatIsNotLostIsNotFormatted has devices that cannot be used now, and whose data
+// is still there.
+func TestWhatIsNotLostIsNotFormatted(t *testing.T) {
+	needsRoot(t)
+	unknown := func(d disk) { run(d.t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", d.image) }
+	for _, tt := range []struct {
+		name   string
+		damage func(d disk)
+		detail string
+	}{
+		{"a file of it cannot be read", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_inode_field /lib/kioskd/outbox.db block[0] 0xdead", d.image)
+			unknown(d)
+		}, "not all that is on it could be read"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			image := partition(t)
+			tt.damage(disk{t, image})
+			untouched(t, image, volume.Broken, tt.detail)
+		})
+	}
+	t.Run("somebody has it in use", func(t *testing.T) {
+		image := partition(t)
+		device, dir := loop(t, image), t.TempDir()
+		if err := unix.Mount(device, dir, "ext4", unix.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(dir, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		used(t, image, device, volume.Broken, "busy")
+	})
+}
+
+// untouched boots with an image, which must come up volatile for cause, and not change.
+func untouched(t *testing.T, image string, cause volume.Cause, detail string) {
+	t.Helper()
+	used(t, image, loop(t, image), cause, detail)
+}
+
+func used(t *testing.T, image, device string, cause volume.Cause, detail string) {
+	t.Helper()
+	before, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := board(t, boot{Volume: volume.Volume{Device: device, Wait: 300 * time.Millisecond}})
+	if f.Report.State != volume.Volatile || f.Report.Cause != cause || !strings.Contains(f.Report.Detail, detail) {
+		t.Errorf("%s, %q (%s)\n%+v", f.Report.State, f.Report.Cause, f.Report.Detail, f.Report.Steps)
+	}
+	after, err := os.ReadFile(image)
+	if err != nil || len(after) != len(before) {
+		t.Fatalf("%d bytes of %d, %v", len(after), len(before), err)
+	}
+	for at := range before {
+		if before[at] != after[at] {
+			t.Fatalf("byte %#x of the partition was written\n%+v", at, f.Report.Steps)
+		}
 	}
 }
 
