@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -36,6 +37,10 @@ type boot struct {
 	Blocks   uint64            // of the file system
 	Writable bool
 	Full     bool // nothing can be written, and that is right
+	Folders  map[string]string
+
+	// The power goes Before or After a program: the image is then copied to Image.cut.
+	Before, After, Image string
 }
 
 const childVariable = "LIVEKIOSK_VOLUME_TEST"
@@ -58,6 +63,14 @@ func child() (err error) {
 	}
 	if err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
+	}
+	for program, script := range map[string]string{b.Before: "cp \"$2\" \"$2.cut\"; %[1]s", b.After: "%[1]s; code=$?; cp \"$2\" \"$2.cut\"; exit $code"} {
+		if program == "" {
+			continue
+		}
+		if err = instead(filepath.Dir(b.Volume.Dir), program, strings.ReplaceAll(script, "$2", b.Image)); err != nil {
+			return err
+		}
 	}
 	mounted := filepath.Join(b.Volume.Dir, "volume")
 	switch b.Do {
@@ -82,19 +95,26 @@ func child() (err error) {
 		return err
 	}
 	b.Memory, b.Blocks = of.Type == unix.TMPFS_MAGIC, of.Blocks
-	b.Files = map[string]string{}
+	b.Files, b.Folders = map[string]string{}, map[string]string{}
 	err = filepath.WalkDir(mounted, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || !e.Type().IsRegular() && !e.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		info, bad := e.Info()
-		if err != nil || bad != nil {
+		info, err := e.Info()
+		if err != nil {
 			return err
 		}
 		owner, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
 			return fmt.Errorf("%s has no owner", path)
+		}
+		if e.IsDir() {
+			b.Folders[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v", owner.Uid, info.Mode())
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
 		}
 		b.Files[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v %x", owner.Uid, info.Mode(), text[:min(64, len(text))])
 		return nil
@@ -109,6 +129,33 @@ func child() (err error) {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(b)
+}
+
+// instead has a script run for a program, as which %[1]s stands for the program with
+// its arguments, in this mount namespace. It needs room below a folder.
+func instead(below, program, script string) error {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(below, "")
+	if err != nil {
+		return err
+	}
+	// What is copied goes with the namespace.
+	if err = unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	genuine, fake := filepath.Join(dir, program), filepath.Join(dir, "instead")
+	script = "#!/bin/sh\n" + fmt.Sprintf(script, genuine+` "$@"`) + "\n"
+	if err = errors.Join(os.WriteFile(genuine, text, 0o700), os.WriteFile(fake, []byte(script), 0o700)); err != nil { //nolint:gosec // programs
+		return err
+	}
+	return unix.Mount(fake, path, "", unix.MS_BIND, "")
 }
 
 // board boots once with a device, and returns what it found.
@@ -143,6 +190,13 @@ func board(t *testing.T, b boot) boot {
 	}
 	if found.Writable == b.Full {
 		t.Errorf("it can be written: %t, and full: %t", found.Writable, b.Full)
+	}
+	most, limit := b.Volume.Longest(), b.Volume.Wait.Seconds()
+	for _, s := range found.Report.Steps {
+		limit += s.Limit
+	}
+	if limit > most.Seconds() {
+		t.Errorf("it may take %.0f s, and %v is the longest: %+v", limit, most, found.Report.Steps)
 	}
 	told, err := volume.Read(b.Volume.Dir)
 	if err != nil {
@@ -195,6 +249,14 @@ func partition(t *testing.T) string {
 	dir := t.TempDir()
 	state := filepath.Join(dir, "tree", "lib", "kioskd")
 	if err := os.MkdirAll(filepath.Join(state, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]fs.FileMode{"tree": 0o755, "tree/lib": 0o755, "tree/lib/kioskd": 0o750, "tree/lib/kioskd/keys": 0o700} {
+		if err := os.Chmod(filepath.Join(dir, path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(state, 900, 900); err != nil {
 		t.Fatal(err)
 	}
 	for name, n := range whole {
@@ -271,7 +333,7 @@ func where(t *testing.T, image, request, before string) int64 {
 }
 
 // intact are the files as they come from partition.
-func intact(t *testing.T) map[string]string {
+func intact(t *testing.T) boot {
 	t.Helper()
 	f := board(t, boot{Volume: volume.Volume{Device: loop(t, partition(t))}})
 	if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 {
@@ -280,7 +342,7 @@ func intact(t *testing.T) map[string]string {
 	if len(f.Files) != len(whole) {
 		t.Fatalf("a whole partition has %v", slices.Sorted(maps.Keys(f.Files)))
 	}
-	return f.Files
+	return f
 }
 
 // has reports whether all of want is there, with owner, mode and beginning.
@@ -361,7 +423,10 @@ func TestADamagedVolumeComesUp(t *testing.T) {
 			if f.Report.State != tt.state || f.Report.Cause != tt.cause {
 				t.Errorf("%s, %q (%s), want %s, %q\n%+v", f.Report.State, f.Report.Cause, f.Report.Detail, tt.state, tt.cause, f.Report.Steps)
 			}
-			if kept := has(f.Files, want); kept != tt.keeps {
+			if tt.keeps && !has(f.Folders, want.Folders) {
+				t.Errorf("folders %v, want %v", f.Folders, want.Folders)
+			}
+			if kept := has(f.Files, want.Files); kept != tt.keeps {
 				t.Errorf("every file is there: %t, want %t: %+v %v", kept, tt.keeps, f.Report.Steps, slices.Sorted(maps.Keys(f.Files)))
 			}
 			alarms := 0
@@ -417,6 +482,55 @@ func cut(t *testing.T, image string) {
 	}
 	if said := run(t, "dumpe2fs", "-h", image); !strings.Contains(said, "needs_recovery") {
 		t.Fatalf("the journal is empty:\n%s", said)
+	}
+}
+
+// TestAnAlarmOutlivesThePower cuts it when the next boot would find a file system in
+// order.
+func TestAnAlarmOutlivesThePower(t *testing.T) {
+	needsRoot(t)
+	want := intact(t)
+	for name, tt := range map[string]struct {
+		b      boot
+		damage func(d disk)
+		state  volume.State
+	}{
+		"after it was formatted": {boot{After: "mke2fs"}, func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", d.image)
+		}, volume.Formatted},
+		"after it was repaired": {boot{Before: "resize2fs"}, func(d disk) { over(d.t, d.image, 1024, make([]byte, 1024)) }, volume.Repaired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := partition(t)
+			tt.damage(disk{t, image})
+			tt.b.Volume, tt.b.Image = volume.Volume{Device: loop(t, image)}, image
+			f := board(t, tt.b)
+			again := board(t, boot{Volume: volume.Volume{Device: loop(t, image+".cut")}})
+			if f.Report.State != tt.state || again.Report.State != volume.Ready || len(again.Report.Losses) != 1 || again.Report.Losses[0].State != tt.state {
+				t.Fatalf("%s, and after the power cut %+v", f.Report.State, again.Report)
+			}
+			if !has(again.Files, want.Files) {
+				t.Errorf("files %v", slices.Sorted(maps.Keys(again.Files)))
+			}
+			if tt.state == volume.Formatted && again.Report.Losses[0].Rescued != len(whole) {
+				t.Errorf("%+v", again.Report.Losses)
+			}
+		})
+	}
+}
+
+// TestTheUnitWaitsForAllSteps holds the limits of the steps, which each boot of these
+// tests holds against the longest, against that of the unit.
+func TestTheUnitWaitsForAllSteps(t *testing.T) {
+	text, err := os.ReadFile("../units/kioskd-volume.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "\nTimeoutStartSec=")
+	line, _, _ := strings.Cut(after, "\n")
+	unit, err := time.ParseDuration(strings.TrimSuffix(line, "in")) // 20min
+	if longest := (volume.Volume{}).Longest(); err != nil || unit < longest+time.Minute {
+		t.Errorf("the unit is stopped after %q, and may take %v: %v", line, longest, err)
 	}
 }
 
