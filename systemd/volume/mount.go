@@ -36,9 +36,10 @@ type Volume struct {
 // TimeoutStartSec= of the unit must be more.
 func (v Volume) Longest() time.Duration {
 	v = v.defaults()
-	// Of Other: to look, to mount three times, to keep evidence; six tries to read past
-	// the mount after a look there, an image, and two tries to format.
-	const calls, programs = 5, 10
+	// Of Other: to look, to mount three times, to keep evidence; to look what it is, and
+	// whether it can be seen past the mount, six tries to read there, an image, and two
+	// tries to format.
+	const calls, programs = 5, 11
 	return v.Wait + calls*v.Other + v.Repair + // to put back
 		programs*(v.Other+lateness) + v.Preen + lateness + 2*(v.Repair+lateness)
 }
@@ -88,7 +89,8 @@ type boot struct {
 	r      Report
 	whole  strings.Builder // what the programs said
 	last   string          // what the last one said
-	short  bool            // whether the rescue left something behind
+	short  string          // what the rescue left behind
+	unsure bool            // whether something else than a file system of ours may be on it
 }
 
 // Mount brings the partition up and tells what became of it. It fails only if
@@ -153,6 +155,9 @@ func (b *boot) bring(ctx context.Context) {
 	if b.r.Cause = b.find(ctx); b.r.Cause != NoCause {
 		return
 	}
+	if b.foreign(ctx); b.r.Cause != NoCause {
+		return
+	}
 	// e2fsck -p writes to the copies of the superblock and of the descriptors: what
 	// only they lead to is read before.
 	rescued := ""
@@ -161,8 +166,7 @@ func (b *boot) bring(ctx context.Context) {
 	}
 	preen, err := b.run(ctx, b.Preen, "e2fsck", "-p", b.device)
 	if err == nil && preen < 4 {
-		err := b.attach(nil)
-		if err == nil {
+		if err = b.attach(nil); err == nil {
 			b.r.State = Ready
 			b.grow(ctx)
 			return
@@ -197,10 +201,10 @@ func (b *boot) bring(ctx context.Context) {
 	}
 	// What a new file system would hide must be gone, and not out of reach: the next
 	// boot, or support, may read more.
-	if !damage(err) || b.short {
+	if !damage(err) || b.short != "" || b.unsure {
 		b.r.Cause = Broken
-		if b.short {
-			b.r.Detail = "not all that is on it could be read: " + b.r.Detail
+		if b.short != "" {
+			b.r.Detail = "not all that is on it could be read: " + b.short
 		}
 		return
 	}
@@ -248,7 +252,8 @@ func (b *boot) find(ctx context.Context) Cause {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		cause, err := Missing, error(nil)
+		var err error
+		cause := Missing
 		if b.device, err = filepath.EvalSymlinks(b.Device); err == nil {
 			var found Cause
 			if err = b.within(b.Other, "look at "+b.device, func() (err error) {
@@ -298,6 +303,29 @@ func look(device string) (Cause, error) {
 		return Foreign, fmt.Errorf("%s is encrypted by LUKS", device)
 	}
 	return NoCause, nil
+}
+
+// foreign looks for what somebody else put there, such as the file system of a stick
+// that is called data, too. Not even e2fsck may write then: it finds what was there
+// before. If that cannot be told, what is in order is used, and nothing is formatted.
+func (b *boot) foreign(ctx context.Context) {
+	code, err := b.run(ctx, b.Other, "blkid", "-p", "-o", "value", "-s", "TYPE", "-s", "PTTYPE", b.device)
+	const nothing = 2
+	if errors.Is(err, errSlow) {
+		b.r.Cause = Broken
+		return
+	}
+	if err != nil || code != 0 {
+		b.unsure = err != nil || code != nothing
+		return
+	}
+	for is := range strings.FieldsSeq(b.last) {
+		switch is {
+		case "ext2", "ext3", "ext4", "ext4dev":
+		default:
+			b.r.Cause, b.r.Detail = Foreign, fmt.Sprintf("%s has %s on it", b.device, is)
+		}
+	}
 }
 
 // attach mounts the device, notes a loss on it, if there is one, and proves that it can
@@ -403,42 +431,6 @@ func (b *boot) image(ctx context.Context) {
 func (b *boot) sees(ctx context.Context) bool {
 	_, err := b.run(ctx, b.Other, "debugfs", "-c", "-R", "stat /"+stateDir, b.device)
 	return err == nil && (strings.Contains(b.last, "Inode: ") || strings.Contains(b.last, "File not found by ext2_lookup"))
-}
-
-// rescue reads the daemon's files past the mount, into memory and before anything is
-// repaired: by the main superblock, else by where copies of it lie. It returns where
-// they are, "" if there are none, and notes whether something is there that it could
-// not read.
-func (b *boot) rescue(ctx context.Context) string {
-	to := filepath.Join(b.tree(), filepath.Dir(stateDir))
-	for _, where := range [][]string{{"-c"}, {"-c", "-b", "4096", "-s", "32768"}, {"-c", "-b", "1024", "-s", "8193"}} {
-		// It makes no folder that is there, left by the try before.
-		if err := errors.Join(os.RemoveAll(b.tree()), os.MkdirAll(to, 0o755), os.Chmod(b.tree(), 0o755), os.Chmod(to, 0o755)); err != nil {
-			return ""
-		}
-		_, err := b.run(ctx, b.Other, "debugfs", append(where, "-R", "rdump /"+stateDir+" "+to, b.device)...)
-		short := err != nil || complains(b.last)
-		if count(b.tree()) > 0 {
-			b.short = short
-			return b.tree()
-		}
-		b.short = b.short || short
-	}
-	return ""
-}
-
-// complains reports whether debugfs could not read something that is there. No file
-// system at all is nothing to read.
-func complains(said string) bool {
-	if strings.Contains(said, "Filesystem not open") && !strings.Contains(said, "Input/output error") {
-		return false
-	}
-	for line := range strings.Lines(said) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "debugfs 1.") && !strings.HasSuffix(line, "File not found by ext2_lookup") {
-			return true
-		}
-	}
-	return false
 }
 
 // restore puts rescued files where they are missing. A part of a file is worth having,
@@ -687,6 +679,10 @@ func (b *boot) within(limit time.Duration, name string, do func() error) error {
 // run runs a program that must end within limit. An error is a program that could
 // not be run, or errSlow.
 func (b *boot) run(ctx context.Context, limit time.Duration, name string, args ...string) (code int, err error) {
+	s := Step{Run: name + " " + strings.Join(args, " "), Limit: (limit + lateness).Seconds()}
+	if ends, ok := ctx.Deadline(); ok { // one of several that have a limit together
+		limit, s.Limit = max(0, min(limit, time.Until(ends))), 0
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out := &tail{}
@@ -695,7 +691,6 @@ func (b *boot) run(ctx context.Context, limit time.Duration, name string, args .
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", "DEBUGFS_PAGER=cat", "PAGER=cat"}
 	began, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- cmd.Run() }()
-	s := Step{Run: name + " " + strings.Join(args, " "), Limit: (limit + lateness).Seconds()}
 	b.say("$ " + s.Run)
 	b.last = ""
 	late := time.NewTimer(limit + lateness) // it was killed, and does not go

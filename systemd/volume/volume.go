@@ -37,7 +37,7 @@ const (
 	NoCause    Cause = ""
 	Missing    Cause = "missing"    // no such partition within the time that it is waited for
 	ReadOnly   Cause = "read_only"  // the kernel lets nobody write to it: worn flash does that, and a switch on a card
-	Foreign    Cause = "foreign"    // it is encrypted, and not by this product: formatting would lose what somebody put there
+	Foreign    Cause = "foreign"    // it is encrypted, or has something else than ext4 on it: formatting would lose what somebody put there
 	Damaged    Cause = "damaged"    // the file system was not whole
 	Broken     Cause = "broken"     // it cannot be read, or written, or formatted, or must not be: it may hold what could not be read
 	Slow       Cause = "slow"       // repairing it did not end in time, and is tried again at the next boot
@@ -59,7 +59,7 @@ type Step struct {
 	Run     string  `json:"run"`
 	Code    int     `json:"code"` // its exit code; -1: it did not end by itself
 	Seconds float64 `json:"seconds"`
-	Limit   float64 `json:"limit"`          // in seconds: it was given up then
+	Limit   float64 `json:"limit"`          // in seconds: it was given up then; 0: within that of the step before
 	Said    string  `json:"said,omitempty"` // its last line
 }
 

@@ -240,29 +240,32 @@ const (
 	blockSize = 1024
 )
 
-// whole are the files of a daemon's state folder.
-var whole = map[string]int{"outbox.db": megabyte, "outbox.db.epochs-1": 4096, "keys/device.key": 200, "staff.pin": 100}
+// whole are the files below lib of a board that was in use: a daemon's, and its sealed
+// key's.
+var whole = map[string]int{
+	"kioskd/outbox.db": megabyte, "kioskd/outbox.db.epochs-1": 4096, "kioskd/keys/device.key": 200, "kioskd/staff.pin": 100,
+	"credstore.encrypted/device.key": 300, "systemd/credential.secret": 400,
+}
 
 // partition makes a file with a data partition in it, such as genimage makes.
 func partition(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	state := filepath.Join(dir, "tree", "lib", "kioskd")
-	if err := os.MkdirAll(filepath.Join(state, "keys"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for path, mode := range map[string]fs.FileMode{"tree": 0o755, "tree/lib": 0o755, "tree/lib/kioskd": 0o750, "tree/lib/kioskd/keys": 0o700} {
-		if err := os.Chmod(filepath.Join(dir, path), mode); err != nil {
+	lib := filepath.Join(dir, "tree", "lib")
+	for _, folder := range []struct {
+		path  string
+		mode  fs.FileMode
+		owner int
+	}{{"..", 0o755, 0}, {".", 0o755, 0}, {"kioskd", 0o750, 900}, {"kioskd/keys", 0o700, 900}, {"credstore.encrypted", 0o700, 0}, {"systemd", 0o755, 0}} {
+		path := filepath.Join(lib, folder.path)
+		if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, folder.mode), os.Chown(path, folder.owner, folder.owner)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chown(state, 900, 900); err != nil {
-		t.Fatal(err)
 	}
 	for name, n := range whole {
 		b := make([]byte, n)
 		_, _ = rand.NewChaCha8([32]byte{byte(len(name))}).Read(b)
-		path := filepath.Join(state, name)
+		path := filepath.Join(lib, name)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -534,6 +537,57 @@ func TestTheUnitWaitsForAllSteps(t *testing.T) {
 	}
 }
 
+// climb has an entry of the daemon's folder lead out of it, to beside the run folder of
+// the board if it is joined to where what is rescued goes.
+func climb(t *testing.T, image string) {
+	t.Helper()
+	const plain, evil = "..x..x..x..x..xevil", "../../../../../evil"
+	run(t, "tune2fs", "-O", "^metadata_csum", image)
+	content := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(content, []byte("evil"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "debugfs", "-w", "-R", "write "+content+" /lib/kioskd/"+plain, image)
+	all, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(all, []byte(plain)); n != 1 {
+		t.Fatalf("the name is there %d times", n)
+	}
+	over(t, image, int64(bytes.Index(all, []byte(plain))), []byte(evil))
+}
+
+// TestAPartitionWritesNothingElsewhere is of a card that somebody made: its names, and
+// its symbolic links, lead to files of the board.
+func TestAPartitionWritesNothingElsewhere(t *testing.T) {
+	needsRoot(t)
+	dir := t.TempDir()
+	elsewhere := filepath.Join(dir, "elsewhere")
+	if err := os.Mkdir(elsewhere, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	image := partition(t)
+	climb(t, image)
+	run(t, "debugfs", "-w", "-R", "symlink /lib/kioskd-volume "+elsewhere, image)
+	over(t, image, 1024, make([]byte, 1024))
+	f := board(t, boot{Volume: volume.Volume{Device: loop(t, image), Dir: filepath.Join(dir, "run")}})
+	if f.Report.State != volume.Repaired || len(f.Report.Losses) != 1 {
+		t.Errorf("%+v", f.Report)
+	}
+	for _, in := range []string{dir, elsewhere} {
+		entries, err := os.ReadDir(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); in != dir || name != "run" && name != "elsewhere" {
+				t.Errorf("%s has been written", filepath.Join(in, name))
+			}
+		}
+	}
+}
+
 // journal returns the first block of the journal.
 func journal(t *testing.T, image string) int64 {
 	t.Helper()
@@ -609,11 +663,26 @@ func TestWhatIsNotLostIsNotFormatted(t *testing.T) {
 			run(d.t, "debugfs", "-w", "-R", "set_inode_field /lib/kioskd/outbox.db block[0] 0xdead", d.image)
 			unknown(d)
 		}, "not all that is on it could be read"},
+		{"it holds more than the memory", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_inode_field /lib/kioskd/outbox.db size 0x40000000", d.image)
+			unknown(d)
+		}, `no room for 1073741824 bytes of "lib/kioskd/outbox.db"`},
+		{"a name in it is no name", func(d disk) {
+			climb(d.t, d.image)
+			unknown(d)
+		}, "/../evil/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			image := partition(t)
 			tt.damage(disk{t, image})
 			untouched(t, image, volume.Broken, tt.detail)
+		})
+	}
+	for _, maker := range [][]string{{"mkfs.vfat", "-n", "DATA"}, {"mkswap"}, {"mke2fs", "-q", "-F", "-O", "journal_dev"}} {
+		t.Run(maker[0]+" was run on it", func(t *testing.T) {
+			image := partition(t) // copies of whose superblock stay
+			run(t, maker[0], append(maker[1:], image)...)
+			untouched(t, image, volume.Foreign, " has ")
 		})
 	}
 	t.Run("somebody has it in use", func(t *testing.T) {
