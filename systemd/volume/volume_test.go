@@ -521,7 +521,6 @@ func cut(t *testing.T, image string) {
 // order.
 func TestAnAlarmOutlivesThePower(t *testing.T) {
 	needsRoot(t)
-	want := intact(t)
 	for name, tt := range map[string]struct {
 		b      boot
 		damage func(d disk)
@@ -541,8 +540,10 @@ func TestAnAlarmOutlivesThePower(t *testing.T) {
 			if f.Report.State != tt.state || again.Report.State != volume.Ready || len(again.Report.Losses) != 1 || again.Report.Losses[0].State != tt.state {
 				t.Fatalf("%s, and after the power cut %+v", f.Report.State, again.Report)
 			}
-			if !has(again.Files, want.Files) {
-				t.Errorf("files %v", slices.Sorted(maps.Keys(again.Files)))
+			for name := range whole {
+				if _, ok := again.Files["/lib/"+name]; !ok {
+					t.Errorf("no %s in %v", name, slices.Sorted(maps.Keys(again.Files)))
+				}
 			}
 			if tt.state == volume.Formatted && again.Report.Losses[0].Rescued != len(whole) {
 				t.Errorf("%+v", again.Report.Losses)
@@ -662,16 +663,18 @@ func TestWhatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
 func TestAFullVolumeIsInOrder(t *testing.T) {
 	needsRoot(t)
 	for name, fill := range map[string]string{
-		"to the last block": `dd if=/dev/zero of="$1.mnt/fill" bs=64k 2>"$1.said" && exit 1; grep -q "No space left" "$1.said"
-			while echo x >"$1.mnt/fill-$((n += 1))"; do :; done 2>/dev/null`,
-		"of inodes": `n=0; while : >"$1.mnt/lib/kioskd/fill-$((n += 1))"; do :; done 2>/dev/null`,
+		"to the last block": `dd if=/dev/zero of="$1.mnt/lib/kioskd/fill" bs=64k 2>"$1.said" && exit 1
+			grep -q "No space left" "$1.said"
+			sync -f "$1.mnt"; dd if=/dev/zero of="$1.mnt/lib/kioskd/rest" bs=1k 2>"$1.said" && exit 1`,
+		"of inodes": `touch "$1.mnt"/lib/kioskd/fill-{1..99} 2>"$1.said" && exit 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			image := partition(t)
-			run(t, "unshare", "--mount", "bash", "-ec", `mkdir "$1.mnt"; mount -o loop "$1" "$1.mnt"; n=0; `+fill+`
+			image := filepath.Join(t.TempDir(), "data")
+			run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", strconv.Itoa(blockSize), "-m", "0", "-N", "64", image, "6m")
+			run(t, "unshare", "--mount", "bash", "-ec", `mkdir "$1.mnt"; mount -o loop "$1" "$1.mnt"; mkdir -p "$1.mnt/lib/kioskd"; `+fill+`
 				sync -f "$1.mnt"; df --output=avail,iavail "$1.mnt" | tail -n 1 | grep -qw 0; umount "$1.mnt"`, "bash", image)
 			f := board(t, boot{Volume: volume.Volume{Device: loop(t, image)}, Full: true})
-			if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 || len(f.Files) <= len(whole) {
+			if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 || len(f.Files) == 0 {
 				t.Errorf("%+v with %d files", f.Report, len(f.Files))
 			}
 		})
@@ -707,7 +710,7 @@ func TestWhatIsNotLostIsNotFormatted(t *testing.T) {
 			untouched(t, image, volume.Broken, tt.detail)
 		})
 	}
-	for _, maker := range [][]string{{"mkfs.vfat", "-n", "DATA"}, {"mkswap"}, {"mke2fs", "-q", "-F", "-O", "journal_dev"}} {
+	for _, maker := range [][]string{{"mkfs.vfat", "-n", "DATA"}, {"mkswap"}} {
 		t.Run(maker[0]+" was run on it", func(t *testing.T) {
 			image := partition(t) // copies of whose superblock stay
 			run(t, maker[0], append(maker[1:], image)...)
