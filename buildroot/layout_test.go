@@ -170,7 +170,7 @@ func TestWhatAnEscapeNeedsIsNowhere(t *testing.T) {
 	}
 	for _, board := range boards {
 		config := read(t, "configs", "livekiosk_"+board+"_defconfig")
-		lines := []string{"# BR2_TARGET_ENABLE_ROOT_LOGIN is not set", "# BR2_TARGET_GENERIC_GETTY is not set", "# BR2_TARGET_GENERIC_REMOUNT_ROOTFS_RW is not set", "BR2_REPRODUCIBLE=y", "BR2_DOWNLOAD_FORCE_CHECK_HASHES=y", "BR2_PACKAGE_E2FSPROGS_DEBUGFS=y", "BR2_PACKAGE_E2FSPROGS_E2IMAGE=y", "BR2_PACKAGE_E2FSPROGS_RESIZE2FS=y", "BR2_PACKAGE_SYSTEMD_REPART=y"}
+		lines := []string{"# BR2_TARGET_ENABLE_ROOT_LOGIN is not set", "# BR2_TARGET_GENERIC_GETTY is not set", "# BR2_TARGET_GENERIC_REMOUNT_ROOTFS_RW is not set", "BR2_REPRODUCIBLE=y", "BR2_DOWNLOAD_FORCE_CHECK_HASHES=y", "BR2_PACKAGE_E2FSPROGS_DEBUGFS=y", "BR2_PACKAGE_E2FSPROGS_E2IMAGE=y", "BR2_PACKAGE_E2FSPROGS_RESIZE2FS=y", "BR2_PACKAGE_UTIL_LINUX_BINARIES=y", "BR2_PACKAGE_SYSTEMD_REPART=y"}
 		if board == "qemu_aarch64" {
 			lines = append(lines, "BR2_PACKAGE_SYSTEMD_SYSUPDATE=y", "BR2_PACKAGE_SYSTEMD_BOOT=y", "BR2_PACKAGE_SYSTEMD_IMPORTD=y") //nolint:misspell // systemd's own spelling
 		} else {

@@ -288,7 +288,7 @@ func TestTheVolumeKeepsNothingFromStarting(t *testing.T) {
 	for file, lines := range map[string][]string{
 		"units/kioskd-volume.service": {
 			"DefaultDependencies=no", "Before=local-fs.target var.mount", "Type=oneshot", "RemainAfterExit=yes", "RuntimeDirectory=kioskd-volume", "RuntimeDirectoryPreserve=yes",
-			"ExecStopPost=/usr/bin/kioskctl volume fallback", "TimeoutStartSec=12min", "WantedBy=local-fs.target",
+			"ExecStopPost=/usr/bin/kioskctl volume fallback", "TimeoutStartSec=20min", "WantedBy=local-fs.target",
 		},
 		"../buildroot/board/common/var.mount": {"Wants=kioskd-volume.service", "After=kioskd-volume.service", "What=/run/kioskd-volume/volume", "Where=/var", "Options=bind"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,11 +28,39 @@ type Volume struct {
 	// How long is waited, at most; 0 is the default.
 	Wait   time.Duration // for the device: 20 s
 	Preen  time.Duration // for a check that decides nothing: 1 min
-	Repair time.Duration // for each of two checks that decide: 2 min
+	Repair time.Duration // for each of two checks that decide, and for putting files back: 2 min
 	Other  time.Duration // for any other program or call: 30 s
 }
 
-// The defaults, whose sum stays below TimeoutStartSec= of the unit.
+// Longest is how long Mount may take if whatever it waits for takes as long as it may:
+// TimeoutStartSec= of the unit must be more.
+func (v Volume) Longest() time.Duration {
+	v = v.defaults()
+	// Of Other: to look, to mount three times, to keep evidence; to look what it is, and
+	// whether it can be seen past the mount, six tries to read there, an image, and two
+	// tries to format.
+	const calls, programs = 5, 11
+	return v.Wait + calls*v.Other + v.Repair + // to put back
+		programs*(v.Other+lateness) + v.Preen + lateness + 2*(v.Repair+lateness)
+}
+
+// lateness is how long a program that was killed is waited for.
+const lateness = 5 * time.Second
+
+// defaults fills in what is unset.
+func (v Volume) defaults() Volume {
+	for _, d := range []struct {
+		of    *time.Duration
+		unset time.Duration
+	}{{&v.Wait, defaultWait}, {&v.Preen, defaultPreen}, {&v.Repair, defaultRepair}, {&v.Other, defaultOther}} {
+		if *d.of == 0 {
+			*d.of = d.unset
+		}
+	}
+	return v
+}
+
+// The defaults.
 const (
 	defaultWait   = 20 * time.Second
 	defaultPreen  = time.Minute
@@ -60,20 +89,15 @@ type boot struct {
 	r      Report
 	whole  strings.Builder // what the programs said
 	last   string          // what the last one said
+	short  string          // what the rescue left behind
+	unsure bool            // whether something else than a file system of ours may be on it
 }
 
 // Mount brings the partition up and tells what became of it. It fails only if
 // there is nothing to write to at all. It must run once a boot, as root, in the
 // machine's own mount namespace.
 func (v Volume) Mount(ctx context.Context) (Report, error) {
-	for _, d := range []struct {
-		of    *time.Duration
-		unset time.Duration
-	}{{&v.Wait, defaultWait}, {&v.Preen, defaultPreen}, {&v.Repair, defaultRepair}, {&v.Other, defaultOther}} {
-		if *d.of == 0 {
-			*d.of = d.unset
-		}
-	}
+	v = v.defaults()
 	b := &boot{Volume: v, r: Report{State: Volatile, Cause: Unfinished, Device: v.Device}}
 	for _, dir := range []string{v.mount(), b.evidence()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -82,7 +106,7 @@ func (v Volume) Mount(ctx context.Context) (Report, error) {
 	}
 	// Until it is known better: what reads this meanwhile must not believe that
 	// what it writes lasts.
-	if err := write(filepath.Join(v.Dir, reportFile), b.r, 0o644); err != nil {
+	if err := write(v.Dir, reportFile, b.r, 0o644); err != nil {
 		return b.r, err
 	}
 	if err := unix.Mount("tmpfs", v.evidence(), "tmpfs", mountFlags, rescueSize); err != nil {
@@ -97,7 +121,7 @@ func (v Volume) Mount(ctx context.Context) (Report, error) {
 		b.keep()
 	}
 	b.forget()
-	return b.r, write(filepath.Join(v.Dir, reportFile), b.r, 0o644)
+	return b.r, write(v.Dir, reportFile, b.r, 0o644)
 }
 
 // Fallback is for a Mount that was killed or failed: it mounts memory if nothing is
@@ -116,16 +140,22 @@ func (v Volume) Fallback() (Report, error) {
 	if err := b.memory(); err != nil {
 		return b.r, err
 	}
-	return b.r, write(filepath.Join(v.Dir, reportFile), b.r, 0o644)
+	return b.r, write(v.Dir, reportFile, b.r, 0o644)
 }
 
 func (v Volume) mount() string    { return filepath.Join(v.Dir, mountDir) }
 func (v Volume) evidence() string { return filepath.Join(v.Dir, evidenceDir) }
 
+// tree is what was rescued, as it lay on the volume.
+func (v Volume) tree() string { return filepath.Join(v.evidence(), "tree") }
+
 // bring takes the steps, from what changes least to what changes most, and leaves
 // state and cause in the report.
 func (b *boot) bring(ctx context.Context) {
 	if b.r.Cause = b.find(ctx); b.r.Cause != NoCause {
+		return
+	}
+	if b.foreign(ctx); b.r.Cause != NoCause {
 		return
 	}
 	// e2fsck -p writes to the copies of the superblock and of the descriptors: what
@@ -135,10 +165,16 @@ func (b *boot) bring(ctx context.Context) {
 		rescued = b.rescue(ctx)
 	}
 	preen, err := b.run(ctx, b.Preen, "e2fsck", "-p", b.device)
-	if err == nil && preen < 4 && b.attach() == nil {
-		b.r.State = Ready
-		b.grow(ctx)
-		return
+	if err == nil && preen < 4 {
+		if err = b.attach(nil); err == nil {
+			b.r.State = Ready
+			b.grow(ctx)
+			return
+		}
+		if !damage(err) {
+			b.r.Cause = Broken
+			return
+		}
 	}
 	b.r.Cause = Damaged
 	if rescued == "" {
@@ -155,20 +191,58 @@ func (b *boot) bring(ctx context.Context) {
 			break
 		}
 	}
-	if b.attach() == nil {
+	// From here on the next boot finds a file system in order: the alarm is on it before
+	// anything else is.
+	if err = b.attach(&Loss{State: Repaired, Cause: Damaged, Detail: b.r.Detail}); err == nil {
 		b.r.State = Repaired
-		b.restore(rescued, Loss{Adrift: count(filepath.Join(b.mount(), "lost+found"))})
+		b.restore(rescued)
 		b.grow(ctx)
 		return
 	}
-	// Whoever looks for what was lost finds more where nothing was discarded.
-	code, err := b.run(ctx, b.Other, "mke2fs", "-q", "-F", "-t", "ext4", "-L", "data", "-m", "0", "-O", "^fast_commit", "-E", "nodiscard", b.device)
-	if err != nil || code != 0 || b.attach() != nil {
+	// What a new file system would hide must be gone, and not out of reach: the next
+	// boot, or support, may read more.
+	if !damage(err) || b.short != "" || b.unsure {
+		b.r.Cause = Broken
+		if b.short != "" {
+			b.r.Detail = "not all that is on it could be read: " + b.short
+		}
+		return
+	}
+	if err := b.format(ctx, rescued); err != nil {
 		b.r.Cause = Broken
 		return
 	}
 	b.r.State = Formatted
-	b.restore(rescued, Loss{})
+}
+
+// format makes a file system that has what was rescued, and the alarm, from the first:
+// the power may go at any moment, and what is in memory with it.
+func (b *boot) format(ctx context.Context, rescued string) error {
+	// Whoever looks for what was lost finds more where nothing was discarded.
+	args := []string{"-q", "-F", "-t", "ext4", "-L", "data", "-m", "0", "-O", "^fast_commit", "-E", "nodiscard"}
+	loss := Loss{State: Formatted, Cause: Damaged, Detail: b.r.Detail}
+	loss.Rescued = count(rescued)
+	losses, err := note(b.tree(), loss)
+	if err == nil {
+		var code int
+		if code, err = b.run(ctx, b.Other, "mke2fs", append(args, "-d", b.tree(), b.device)...); err == nil && code == 0 {
+			if err = b.attach(nil); err == nil {
+				b.r.Losses = losses
+			}
+			return err
+		}
+	}
+	loss.Rescued = 0
+	if code, err := b.run(ctx, b.Other, "mke2fs", append(args, b.device)...); err != nil {
+		return err
+	} else if code != 0 {
+		return fmt.Errorf("mke2fs ended with %d", code)
+	}
+	if err := b.attach(&loss); err != nil {
+		return err
+	}
+	b.restore(rescued)
+	return nil
 }
 
 // find waits for the device and looks at it.
@@ -179,34 +253,38 @@ func (b *boot) find(ctx context.Context) Cause {
 	defer tick.Stop()
 	for {
 		var err error
+		cause := Missing
 		if b.device, err = filepath.EvalSymlinks(b.Device); err == nil {
-			break
+			var found Cause
+			if err = b.within(b.Other, "look at "+b.device, func() (err error) {
+				found, err = look(b.device)
+				return err
+			}); errors.Is(err, errSlow) {
+				return Broken // and found is still written to
+			}
+			if !errors.Is(err, unix.EBUSY) {
+				if err != nil {
+					b.r.Detail = err.Error()
+				}
+				return found
+			}
+			cause, b.r.Steps = found, b.r.Steps[:len(b.r.Steps)-1] // told once, as the detail
 		}
 		select {
 		case <-tick.C:
 		case <-late.C:
 			b.r.Detail = err.Error()
-			return Missing
+			return cause
 		case <-ctx.Done():
 			b.r.Detail = ctx.Err().Error()
 			return Unfinished
 		}
 	}
-	var cause Cause
-	if err := b.within("look at "+b.device, func() (err error) {
-		cause, err = look(b.device)
-		return err
-	}); errors.Is(err, errSlow) {
-		return Broken // and cause is still written to
-	} else if err != nil {
-		b.r.Detail = err.Error()
-	}
-	return cause
 }
 
-// look reads the beginning of a device.
+// look reads the beginning of a device that nobody else has in use.
 func look(device string) (Cause, error) {
-	f, err := os.Open(device)
+	f, err := os.OpenFile(device, os.O_RDONLY|unix.O_EXCL, 0)
 	switch {
 	case errors.Is(err, unix.ENOMEDIUM), errors.Is(err, unix.ENXIO):
 		return Missing, err
@@ -227,11 +305,41 @@ func look(device string) (Cause, error) {
 	return NoCause, nil
 }
 
-// attach mounts the device and proves that it can be written.
-func (b *boot) attach() error {
-	err := b.within("mount", func() error {
+// foreign looks for what somebody else put there, such as the file system of a stick
+// that is called data, too. Not even e2fsck may write then: it finds what was there
+// before. If that cannot be told, what is in order is used, and nothing is formatted.
+func (b *boot) foreign(ctx context.Context) {
+	code, err := b.run(ctx, b.Other, "blkid", "-p", "-o", "value", "-s", "TYPE", "-s", "PTTYPE", b.device)
+	const nothing = 2
+	if errors.Is(err, errSlow) {
+		b.r.Cause = Broken
+		return
+	}
+	if err != nil || code != 0 {
+		b.unsure = err != nil || code != nothing
+		return
+	}
+	for is := range strings.FieldsSeq(b.last) {
+		switch is {
+		case "ext2", "ext3", "ext4", "ext4dev":
+		default:
+			b.r.Cause, b.r.Detail = Foreign, fmt.Sprintf("%s has %s on it", b.device, is)
+		}
+	}
+}
+
+// attach mounts the device, notes a loss on it, if there is one, and proves that it can
+// be written.
+func (b *boot) attach(loss *Loss) error {
+	var losses []Loss
+	var unnoted error
+	err := b.within(b.Other, "mount", func() error {
 		if err := unix.Mount(b.device, b.mount(), "ext4", mountFlags, mountOptions); err != nil {
 			return err
+		}
+		if loss != nil {
+			loss.Adrift = count(filepath.Join(b.mount(), "lost+found"))
+			losses, unnoted = note(b.mount(), *loss)
 		}
 		if err := prove(b.mount()); err != nil {
 			return errors.Join(err, unix.Unmount(b.mount(), unix.MNT_DETACH))
@@ -240,12 +348,31 @@ func (b *boot) attach() error {
 	})
 	if err != nil {
 		b.r.Detail = err.Error()
+		return err
 	}
-	return err
+	if unnoted != nil { // no room: this boot tells of it at least
+		b.say("note the loss: " + unnoted.Error())
+	}
+	b.r.Losses = losses
+	return nil
+}
+
+// damage reports whether it is what is on the device that keeps it from being used:
+// by what the kernel says of no file system, or of one that is not whole. Another one,
+// or more memory, would not help against anything else: a kernel without ext4, somebody
+// who has the device in use.
+func damage(err error) bool {
+	for _, of := range []error{unix.EUCLEAN, unix.EBADMSG, unix.EINVAL, unix.EIO, unix.EROFS} { // EBADMSG: a checksum
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
 }
 
 // prove looks at each file, which the kernel checks then and e2fsck does not as long
-// as the superblock calls the file system clean, and has a little reach the device.
+// as the superblock calls the file system clean, and has a little reach the device. A
+// file system without room is in order: the daemon takes nobody until there is some.
 func prove(dir string) error {
 	if err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil {
@@ -255,21 +382,35 @@ func prove(dir string) error {
 	}); err != nil {
 		return err
 	}
-	for _, below := range []string{"", stateDir} {
-		f, err := os.CreateTemp(filepath.Join(dir, below), ".probe-")
-		if below != "" && errors.Is(err, fs.ErrNotExist) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, below := range []string{".", stateDir} {
+		name := filepath.Join(below, ".probe") // which a power cut may leave
+		f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+		if below != "." && errors.Is(err, fs.ErrNotExist) {
 			continue // nobody has used it yet
+		}
+		if full(err) {
+			continue
 		}
 		if err != nil {
 			return err
 		}
 		_, err = f.WriteString("kioskd")
-		if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
-			return err
+		for _, err := range []error{err, f.Sync(), f.Close(), root.Remove(name)} {
+			if err != nil && !full(err) {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// full reports whether there was no room.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // grow has the file system take what the partition has. It is no fault if not.
 func (b *boot) grow(ctx context.Context) {
@@ -292,49 +433,49 @@ func (b *boot) sees(ctx context.Context) bool {
 	return err == nil && (strings.Contains(b.last, "Inode: ") || strings.Contains(b.last, "File not found by ext2_lookup"))
 }
 
-// rescue reads the daemon's files past the mount, into memory and before anything is
-// repaired: by the main superblock, else by where copies of it lie. It returns where
-// they are, "" if there are none.
-func (b *boot) rescue(ctx context.Context) string {
-	to := filepath.Join(b.evidence(), "rescue")
-	for _, where := range [][]string{{"-c"}, {"-c", "-b", "4096", "-s", "32768"}, {"-c", "-b", "1024", "-s", "8193"}} {
-		// It makes no folder that is there, left by the try before.
-		if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, 0o700)); err != nil {
-			return ""
-		}
-		_, _ = b.run(ctx, b.Other, "debugfs", append(where, "-R", "rdump /"+stateDir+" "+to, b.device)...) // it counts what came
-		if from := filepath.Join(to, filepath.Base(stateDir)); count(from) > 0 {
-			return from
-		}
+// restore puts rescued files where they are missing. A part of a file is worth having,
+// too: the daemon believes nothing in its outbox that does not prove itself.
+func (b *boot) restore(from string) {
+	if from == "" {
+		return
 	}
-	return ""
-}
-
-// restore puts rescued files where they are missing, and notes the loss. A part of a
-// file is worth having, too: the daemon believes nothing in its outbox that does not
-// prove itself.
-func (b *boot) restore(from string, l Loss) {
-	if from != "" {
-		to := filepath.Join(b.mount(), stateDir)
-		if err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			put, err := restore(path, filepath.Join(to, strings.TrimPrefix(path, from)), e)
-			if put {
-				l.Rescued++
-			}
+	put := new(atomic.Int64)
+	if err := b.within(b.Repair, "restore", func() error {
+		in, err := os.OpenRoot(from)
+		if err != nil {
 			return err
-		}); err != nil {
-			b.say("restore: " + err.Error())
 		}
+		defer in.Close()
+		out, err := os.OpenRoot(b.mount())
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		var all []error
+		err = fs.WalkDir(in.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+			if err == nil {
+				var file bool
+				if file, err = restore(in, out, name, e); file && err == nil {
+					put.Add(1)
+				}
+			}
+			if all = append(all, err); err != nil && e != nil && e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		})
+		return errors.Join(append(all, err)...)
+	}); err != nil {
+		b.say("restore: " + err.Error())
 	}
-	b.loss(l)
+	if n := len(b.r.Losses); n > 0 {
+		b.r.Losses[n-1].Rescued = int(put.Load())
+	}
 }
 
 // restore copies a file or makes a folder, with owner and mode, unless it is there.
-func restore(from, to string, e fs.DirEntry) (put bool, err error) {
-	if _, err = os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+func restore(in, out *os.Root, name string, e fs.DirEntry) (file bool, err error) {
+	if _, err = out.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	info, err := e.Info()
@@ -342,27 +483,29 @@ func restore(from, to string, e fs.DirEntry) (put bool, err error) {
 		return false, err
 	}
 	if e.IsDir() {
-		err = os.MkdirAll(to, 0o700)
-	} else if e.Type().IsRegular() {
-		err = copied(from, to)
-		put = err == nil
+		err = out.Mkdir(name, 0o700)
+	} else if file = e.Type().IsRegular(); file {
+		err = copied(in, out, name)
 	} else {
 		return false, nil
 	}
 	if of, ok := info.Sys().(*syscall.Stat_t); err == nil && ok {
-		err = os.Chown(to, int(of.Uid), int(of.Gid))
+		err = out.Lchown(name, int(of.Uid), int(of.Gid))
 	}
-	return put, errors.Join(err, os.Chmod(to, info.Mode().Perm()))
+	if err == nil {
+		err = out.Chmod(name, info.Mode().Perm())
+	}
+	return file, err
 }
 
 // copied copies a file, down to the device.
-func copied(from, to string) error {
-	in, err := os.Open(from)
+func copied(from, to *os.Root, name string) error {
+	in, err := from.Open(name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -389,52 +532,80 @@ func (b *boot) memory() error {
 	return nil
 }
 
-// loss notes an alarm.
-func (b *boot) loss(l Loss) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err == nil {
+// note writes an alarm, down to the device and beside those of earlier boots, on what
+// is mounted on dir or will be made of it.
+func note(dir string, l Loss) ([]Loss, error) {
+	if id, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		l.Boot = strings.TrimSpace(string(id))
 	}
-	l.When, l.State, l.Cause, l.Detail = time.Now().UTC().Truncate(time.Second), b.r.State, b.r.Cause, b.r.Detail
-	b.r.Losses = append(b.r.Losses, l)
+	l.When = time.Now().UTC().Truncate(time.Second)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return []Loss{l}, err
+	}
+	defer root.Close()
+	if err = errors.Join(root.MkdirAll(filepath.Dir(ownDir), 0o755), root.MkdirAll(ownDir, 0o700)); err != nil {
+		return []Loss{l}, err
+	}
+	before, bad := losses(root)
+	evidence := fmt.Sprintf("%s/evidence-%d", ownDir, next(root))
+	l.Evidence = "/var/" + evidence
+	all := append(before, l)
+	all = all[max(0, len(all)-mostLosses):]
+	return all, errors.Join(bad, write(dir, lossesFile, all, 0o600), root.MkdirAll(evidence, 0o700))
 }
 
-// keep puts the evidence of this boot's loss on the volume, and takes the losses of
+// losses are those of earlier boots.
+func losses(root *os.Root) (all []Loss, err error) {
+	info, err := root.Lstat(lossesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > mostLosses<<16 {
+		return nil, fmt.Errorf("%s is no such file", lossesFile)
+	}
+	text, err := root.ReadFile(lossesFile)
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(text, &all)
+}
+
+// keep puts the evidence of this boot's loss on the volume, or takes the losses of
 // earlier boots from it.
 func (b *boot) keep() {
-	own := filepath.Join(b.mount(), ownDir)
-	if err := os.MkdirAll(own, 0o700); err != nil {
+	root, err := os.OpenRoot(b.mount())
+	if err != nil {
 		b.say(err.Error())
 		return
 	}
-	file := filepath.Join(b.mount(), lossesFile)
-	var before []Loss
-	if text, err := os.ReadFile(file); err == nil {
-		if err = json.Unmarshal(text, &before); err != nil {
+	defer root.Close()
+	if b.r.State == Ready {
+		if b.r.Losses, err = losses(root); err != nil {
 			b.say(err.Error())
 		}
+		return
 	}
-	if n := len(b.r.Losses); n > 0 {
-		evidence := fmt.Sprintf("evidence-%d", next(own))
-		if err := b.deposit(filepath.Join(own, evidence)); err != nil {
-			b.say(err.Error())
+	all := slices.Clone(b.r.Losses)
+	said := []byte(b.whole.String())
+	if err := b.within(b.Other, "keep the evidence", func() error {
+		err := write(b.mount(), lossesFile, all, 0o600)
+		if to := strings.TrimPrefix(all[len(all)-1].Evidence, "/var/"); to != "" {
+			err = errors.Join(err, deposit(root, to, said, b.evidence()))
 		}
-		b.r.Losses[n-1].Evidence = "/var/" + ownDir + "/" + evidence
+		return err
+	}); err != nil {
+		b.say(err.Error())
 	}
-	all := append(before, b.r.Losses...)
-	all = all[max(0, len(all)-mostLosses):]
-	if len(b.r.Losses) > 0 {
-		if err := write(file, all, 0o600); err != nil {
-			b.say(err.Error())
-		}
-	}
-	b.r.Losses = all
 }
 
 // next numbers evidence, and removes what is too old.
-func next(own string) int {
+func next(root *os.Root) int {
 	var numbers []int
-	entries, _ := os.ReadDir(own)
+	entries, _ := fs.ReadDir(root.FS(), ownDir)
 	for _, e := range entries {
 		var n int
 		if _, err := fmt.Sscanf(e.Name(), "evidence-%d", &n); err == nil {
@@ -443,7 +614,7 @@ func next(own string) int {
 	}
 	slices.Sort(numbers)
 	for len(numbers) >= mostEvidence {
-		_ = os.RemoveAll(filepath.Join(own, fmt.Sprintf("evidence-%d", numbers[0])))
+		_ = root.RemoveAll(fmt.Sprintf("%s/evidence-%d", ownDir, numbers[0]))
 		numbers = numbers[1:]
 	}
 	if len(numbers) == 0 {
@@ -452,24 +623,31 @@ func next(own string) int {
 	return numbers[len(numbers)-1] + 1
 }
 
-func (b *boot) deposit(to string) error {
-	if err := os.MkdirAll(to, 0o700); err != nil {
+// deposit writes what was said, and the image of the metadata if there is one.
+func deposit(root *os.Root, to string, said []byte, from string) error {
+	err := root.WriteFile(filepath.Join(to, "said.txt"), said, 0o600)
+	in, bad := os.OpenRoot(from)
+	if bad != nil {
+		return errors.Join(err, bad)
+	}
+	defer in.Close()
+	if _, none := in.Stat(metadataFile); none != nil {
 		return err
 	}
-	err := os.WriteFile(filepath.Join(to, "said.txt"), []byte(b.whole.String()), 0o600)
-	image := filepath.Join(b.evidence(), metadataFile)
-	if _, none := os.Stat(image); none != nil {
-		return err
+	out, bad := root.OpenRoot(to)
+	if bad != nil {
+		return errors.Join(err, bad)
 	}
-	if full := copied(image, filepath.Join(to, metadataFile)); full != nil {
-		err = errors.Join(err, full, os.Remove(filepath.Join(to, metadataFile)))
+	defer out.Close()
+	if full := copied(in, out, metadataFile); full != nil {
+		err = errors.Join(err, full, out.Remove(metadataFile))
 	}
 	return err
 }
 
 // forget gives the memory of the evidence back.
 func (b *boot) forget() {
-	_ = os.RemoveAll(filepath.Join(b.evidence(), "rescue"))
+	_ = os.RemoveAll(b.tree())
 	_ = unix.Unmount(b.evidence(), unix.MNT_DETACH)
 	_ = os.Remove(b.evidence())
 }
@@ -478,12 +656,12 @@ func (b *boot) say(line string) { _, _ = fmt.Fprintln(&b.whole, line) }
 
 // within has do end in time, or goes on without it: what waits for a device that no
 // longer answers can be neither stopped nor killed.
-func (b *boot) within(name string, do func() error) error {
+func (b *boot) within(limit time.Duration, name string, do func() error) error {
 	began, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- do() }()
-	late := time.NewTimer(b.Other)
+	late := time.NewTimer(limit)
 	defer late.Stop()
-	s := Step{Run: name}
+	s := Step{Run: name, Limit: limit.Seconds()}
 	var err error
 	select {
 	case err = <-ended:
@@ -501,6 +679,10 @@ func (b *boot) within(name string, do func() error) error {
 // run runs a program that must end within limit. An error is a program that could
 // not be run, or errSlow.
 func (b *boot) run(ctx context.Context, limit time.Duration, name string, args ...string) (code int, err error) {
+	s := Step{Run: name + " " + strings.Join(args, " "), Limit: (limit + lateness).Seconds()}
+	if ends, ok := ctx.Deadline(); ok { // one of several that have a limit together
+		limit, s.Limit = max(0, min(limit, time.Until(ends))), 0
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out := &tail{}
@@ -509,10 +691,9 @@ func (b *boot) run(ctx context.Context, limit time.Duration, name string, args .
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", "DEBUGFS_PAGER=cat", "PAGER=cat"}
 	began, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- cmd.Run() }()
-	s := Step{Run: name + " " + strings.Join(args, " ")}
 	b.say("$ " + s.Run)
 	b.last = ""
-	late := time.NewTimer(limit + 5*time.Second) // it was killed, and does not go
+	late := time.NewTimer(limit + lateness) // it was killed, and does not go
 	defer late.Stop()
 	select {
 	case err = <-ended:

@@ -37,9 +37,9 @@ const (
 	NoCause    Cause = ""
 	Missing    Cause = "missing"    // no such partition within the time that it is waited for
 	ReadOnly   Cause = "read_only"  // the kernel lets nobody write to it: worn flash does that, and a switch on a card
-	Foreign    Cause = "foreign"    // it is encrypted, and not by this product: formatting would lose what somebody put there
+	Foreign    Cause = "foreign"    // it is encrypted, or has something else than ext4 on it: formatting would lose what somebody put there
 	Damaged    Cause = "damaged"    // the file system was not whole
-	Broken     Cause = "broken"     // it cannot be read, or written, or formatted
+	Broken     Cause = "broken"     // it cannot be read, or written, or formatted, or must not be: it may hold what could not be read
 	Slow       Cause = "slow"       // repairing it did not end in time, and is tried again at the next boot
 	Unfinished Cause = "unfinished" // what brings it up has not ended, or never ran
 )
@@ -59,6 +59,7 @@ type Step struct {
 	Run     string  `json:"run"`
 	Code    int     `json:"code"` // its exit code; -1: it did not end by itself
 	Seconds float64 `json:"seconds"`
+	Limit   float64 `json:"limit"`          // in seconds: it was given up then; 0: within that of the step before
 	Said    string  `json:"said,omitempty"` // its last line
 }
 
@@ -126,33 +127,44 @@ func Clear(dir string) error {
 		return err
 	}
 	if r.Durable() {
-		if err := os.Remove(filepath.Join(dir, mountDir, lossesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		root, err := os.OpenRoot(filepath.Join(dir, mountDir))
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		if err := root.Remove(lossesFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	r.Losses = nil
-	return write(filepath.Join(dir, reportFile), r, 0o644)
+	return write(dir, reportFile, r, 0o644)
 }
 
-// write replaces a file by v as JSON, whole or not at all.
-func write(path string, v any, mode os.FileMode) error {
+// write replaces a file below dir by v as JSON, whole or not at all. No symbolic link
+// leads it out of dir.
+func write(dir, name string, v any, mode os.FileMode) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
+	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(append(b, '\n'))
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, root.Remove(temp))
+	}
+	if err = root.Rename(temp, name); err != nil {
 		return err
 	}
-	if err = os.Rename(temp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
+	d, err := root.Open(filepath.Dir(name))
 	if err != nil {
 		return err
 	}

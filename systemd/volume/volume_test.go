@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -35,6 +36,11 @@ type boot struct {
 	Memory   bool              // whether that is memory
 	Blocks   uint64            // of the file system
 	Writable bool
+	Full     bool // nothing can be written, and that is right
+	Folders  map[string]string
+
+	// The power goes Before or After a program: the image is then copied to Image.cut.
+	Before, After, Image string
 }
 
 const childVariable = "LIVEKIOSK_VOLUME_TEST"
@@ -47,7 +53,18 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0) //nolint:forbidigo // TestMain
 	}
-	os.Exit(m.Run()) //nolint:forbidigo // TestMain
+	dir, err := os.MkdirTemp("", "volume")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:forbidigo // TestMain
+	}
+	template = filepath.Join(dir, "data")
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code) //nolint:forbidigo // TestMain
 }
 
 func child() (err error) {
@@ -57,6 +74,14 @@ func child() (err error) {
 	}
 	if err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
+	}
+	for program, script := range map[string]string{b.Before: "cp \"$2\" \"$2.cut\"; %[1]s", b.After: "%[1]s; code=$?; cp \"$2\" \"$2.cut\"; exit $code"} {
+		if program == "" {
+			continue
+		}
+		if err = instead(filepath.Dir(b.Volume.Dir), program, strings.ReplaceAll(script, "$2", b.Image)); err != nil {
+			return err
+		}
 	}
 	mounted := filepath.Join(b.Volume.Dir, "volume")
 	switch b.Do {
@@ -81,19 +106,26 @@ func child() (err error) {
 		return err
 	}
 	b.Memory, b.Blocks = of.Type == unix.TMPFS_MAGIC, of.Blocks
-	b.Files = map[string]string{}
+	b.Files, b.Folders = map[string]string{}, map[string]string{}
 	err = filepath.WalkDir(mounted, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || !e.Type().IsRegular() && !e.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		info, bad := e.Info()
-		if err != nil || bad != nil {
+		info, err := e.Info()
+		if err != nil {
 			return err
 		}
 		owner, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
 			return fmt.Errorf("%s has no owner", path)
+		}
+		if e.IsDir() {
+			b.Folders[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v", owner.Uid, info.Mode())
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
 		}
 		b.Files[strings.TrimPrefix(path, mounted)] = fmt.Sprintf("%d %v %x", owner.Uid, info.Mode(), text[:min(64, len(text))])
 		return nil
@@ -108,6 +140,33 @@ func child() (err error) {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(b)
+}
+
+// instead has a script run for a program, as which %[1]s stands for the program with
+// its arguments, in this mount namespace. It needs room below a folder.
+func instead(below, program, script string) error {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(below, "")
+	if err != nil {
+		return err
+	}
+	// What is copied goes with the namespace.
+	if err = unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	genuine, fake := filepath.Join(dir, program), filepath.Join(dir, "instead")
+	script = "#!/bin/sh\n" + fmt.Sprintf(script, genuine+` "$@"`) + "\n"
+	if err = errors.Join(os.WriteFile(genuine, text, 0o700), os.WriteFile(fake, []byte(script), 0o700)); err != nil { //nolint:gosec // programs
+		return err
+	}
+	return unix.Mount(fake, path, "", unix.MS_BIND, "")
 }
 
 // board boots once with a device, and returns what it found.
@@ -140,8 +199,15 @@ func board(t *testing.T, b boot) boot {
 	if found.Err != "" {
 		t.Fatal(found.Err)
 	}
-	if !found.Writable {
-		t.Error("nothing can be written: the kiosk would not start")
+	if found.Writable == b.Full {
+		t.Errorf("it can be written: %t, and full: %t", found.Writable, b.Full)
+	}
+	most, limit := b.Volume.Longest(), b.Volume.Wait.Seconds()
+	for _, s := range found.Report.Steps {
+		limit += s.Limit
+	}
+	if limit > most.Seconds() {
+		t.Errorf("it may take %.0f s, and %v is the longest: %+v", limit, most, found.Report.Steps)
 	}
 	told, err := volume.Read(b.Volume.Dir)
 	if err != nil {
@@ -156,14 +222,18 @@ func board(t *testing.T, b boot) boot {
 	return found
 }
 
-// needsRoot skips where no disk can be made of a file.
+// needsRoot skips where somebody without root works on something else. Root, and CI,
+// must have what makes a disk of a file.
 func needsRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root, to mount: CI must run this as root")
+		}
 		t.Skip("needs root, to mount")
 	}
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
-		t.Skip("needs loop devices: ", err)
+		t.Fatal("needs loop devices: modprobe loop, or give the container /dev/loop-control and its devices: ", err)
 	}
 }
 
@@ -185,21 +255,46 @@ const (
 	blockSize = 1024
 )
 
-// whole are the files of a daemon's state folder.
-var whole = map[string]int{"outbox.db": megabyte, "outbox.db.epochs-1": 4096, "keys/device.key": 200, "staff.pin": 100}
+// whole are the files below lib of a board that was in use: a daemon's, and its sealed
+// key's.
+var whole = map[string]int{
+	"kioskd/outbox.db": megabyte, "kioskd/outbox.db.epochs-1": 4096, "kioskd/keys/device.key": 200, "kioskd/staff.pin": 100,
+	"credstore.encrypted/device.key": 300, "systemd/credential.secret": 400,
+}
+
+// template is the file that each partition is a copy of.
+var template string
 
 // partition makes a file with a data partition in it, such as genimage makes.
 func partition(t *testing.T) string {
 	t.Helper()
+	if _, err := os.Stat(template); errors.Is(err, fs.ErrNotExist) {
+		run(t, "mv", genuine(t), template)
+	}
+	image := filepath.Join(t.TempDir(), "data")
+	run(t, "cp", "--sparse=always", template, image)
+	return image
+}
+
+// genuine makes the first.
+func genuine(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	state := filepath.Join(dir, "tree", "lib", "kioskd")
-	if err := os.MkdirAll(filepath.Join(state, "keys"), 0o700); err != nil {
-		t.Fatal(err)
+	lib := filepath.Join(dir, "tree", "lib")
+	for _, folder := range []struct {
+		path  string
+		mode  fs.FileMode
+		owner int
+	}{{"..", 0o755, 0}, {".", 0o755, 0}, {"kioskd", 0o750, 900}, {"kioskd/keys", 0o700, 900}, {"credstore.encrypted", 0o700, 0}, {"systemd", 0o755, 0}} {
+		path := filepath.Join(lib, folder.path)
+		if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, folder.mode), os.Chown(path, folder.owner, folder.owner)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, n := range whole {
 		b := make([]byte, n)
 		_, _ = rand.NewChaCha8([32]byte{byte(len(name))}).Read(b)
-		path := filepath.Join(state, name)
+		path := filepath.Join(lib, name)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +365,7 @@ func where(t *testing.T, image, request, before string) int64 {
 }
 
 // intact are the files as they come from partition.
-func intact(t *testing.T) map[string]string {
+func intact(t *testing.T) boot {
 	t.Helper()
 	f := board(t, boot{Volume: volume.Volume{Device: loop(t, partition(t))}})
 	if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 {
@@ -279,7 +374,7 @@ func intact(t *testing.T) map[string]string {
 	if len(f.Files) != len(whole) {
 		t.Fatalf("a whole partition has %v", slices.Sorted(maps.Keys(f.Files)))
 	}
-	return f.Files
+	return f
 }
 
 // has reports whether all of want is there, with owner, mode and beginning.
@@ -360,7 +455,10 @@ func TestADamagedVolumeComesUp(t *testing.T) {
 			if f.Report.State != tt.state || f.Report.Cause != tt.cause {
 				t.Errorf("%s, %q (%s), want %s, %q\n%+v", f.Report.State, f.Report.Cause, f.Report.Detail, tt.state, tt.cause, f.Report.Steps)
 			}
-			if kept := has(f.Files, want); kept != tt.keeps {
+			if tt.keeps && !has(f.Folders, want.Folders) {
+				t.Errorf("folders %v, want %v", f.Folders, want.Folders)
+			}
+			if kept := has(f.Files, want.Files); kept != tt.keeps {
 				t.Errorf("every file is there: %t, want %t: %+v %v", kept, tt.keeps, f.Report.Steps, slices.Sorted(maps.Keys(f.Files)))
 			}
 			alarms := 0
@@ -419,6 +517,107 @@ func cut(t *testing.T, image string) {
 	}
 }
 
+// TestAnAlarmOutlivesThePower cuts it when the next boot would find a file system in
+// order.
+func TestAnAlarmOutlivesThePower(t *testing.T) {
+	needsRoot(t)
+	for name, tt := range map[string]struct {
+		b      boot
+		damage func(d disk)
+		state  volume.State
+	}{
+		"after it was formatted": {boot{After: "mke2fs"}, func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", d.image)
+		}, volume.Formatted},
+		"after it was repaired": {boot{Before: "resize2fs"}, func(d disk) { over(d.t, d.image, 1024, make([]byte, 1024)) }, volume.Repaired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := partition(t)
+			tt.damage(disk{t, image})
+			tt.b.Volume, tt.b.Image = volume.Volume{Device: loop(t, image)}, image
+			f := board(t, tt.b)
+			again := board(t, boot{Volume: volume.Volume{Device: loop(t, image+".cut")}})
+			if f.Report.State != tt.state || again.Report.State != volume.Ready || len(again.Report.Losses) != 1 || again.Report.Losses[0].State != tt.state {
+				t.Fatalf("%s, and after the power cut %+v", f.Report.State, again.Report)
+			}
+			for name := range whole {
+				if _, ok := again.Files["/lib/"+name]; !ok {
+					t.Errorf("no %s in %v", name, slices.Sorted(maps.Keys(again.Files)))
+				}
+			}
+			if tt.state == volume.Formatted && again.Report.Losses[0].Rescued != len(whole) {
+				t.Errorf("%+v", again.Report.Losses)
+			}
+		})
+	}
+}
+
+// TestTheUnitWaitsForAllSteps holds the limits of the steps, which each boot of these
+// tests holds against the longest, against that of the unit.
+func TestTheUnitWaitsForAllSteps(t *testing.T) {
+	text, err := os.ReadFile("../units/kioskd-volume.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "\nTimeoutStartSec=")
+	line, _, _ := strings.Cut(after, "\n")
+	unit, err := time.ParseDuration(strings.TrimSuffix(line, "in")) // 20min
+	if longest := (volume.Volume{}).Longest(); err != nil || unit < longest+time.Minute {
+		t.Errorf("the unit is stopped after %q, and may take %v: %v", line, longest, err)
+	}
+}
+
+// climb has an entry of the daemon's folder lead out of it, to beside the run folder of
+// the board if it is joined to where what is rescued goes.
+func climb(t *testing.T, image string) {
+	t.Helper()
+	const plain, evil = "..x..x..x..x..xevil", "../../../../../evil"
+	run(t, "tune2fs", "-O", "^metadata_csum", image)
+	content := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(content, []byte("evil"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "debugfs", "-w", "-R", "write "+content+" /lib/kioskd/"+plain, image)
+	all, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(all, []byte(plain)); n != 1 {
+		t.Fatalf("the name is there %d times", n)
+	}
+	over(t, image, int64(bytes.Index(all, []byte(plain))), []byte(evil))
+}
+
+// TestAPartitionWritesNothingElsewhere is of a card that somebody made: its names, and
+// its symbolic links, lead to files of the board.
+func TestAPartitionWritesNothingElsewhere(t *testing.T) {
+	needsRoot(t)
+	dir := t.TempDir()
+	elsewhere := filepath.Join(dir, "elsewhere")
+	if err := os.Mkdir(elsewhere, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	image := partition(t)
+	climb(t, image)
+	run(t, "debugfs", "-w", "-R", "symlink /lib/kioskd-volume "+elsewhere, image)
+	over(t, image, 1024, make([]byte, 1024))
+	f := board(t, boot{Volume: volume.Volume{Device: loop(t, image), Dir: filepath.Join(dir, "run")}})
+	if f.Report.State != volume.Repaired || len(f.Report.Losses) != 1 {
+		t.Errorf("%+v", f.Report)
+	}
+	for _, in := range []string{dir, elsewhere} {
+		entries, err := os.ReadDir(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); in != dir || name != "run" && name != "elsewhere" {
+				t.Errorf("%s has been written", filepath.Join(in, name))
+			}
+		}
+	}
+}
+
 // journal returns the first block of the journal.
 func journal(t *testing.T, image string) int64 {
 	t.Helper()
@@ -456,6 +655,107 @@ func TestWhatCannotBeWrittenIsLeftAsItIs(t *testing.T) {
 	over(t, image, 1024, before[1024:2048])
 	if after, err := os.ReadFile(image); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the partition was written, %v", err)
+	}
+}
+
+// TestAFullVolumeIsInOrder has no room: that is no damage, and what fills it is what
+// must not be lost.
+func TestAFullVolumeIsInOrder(t *testing.T) {
+	needsRoot(t)
+	for name, fill := range map[string]string{
+		"to the last block": `dd if=/dev/zero of="$1.mnt/lib/kioskd/fill" bs=64k 2>"$1.said" && exit 1
+			grep -q "No space left" "$1.said"
+			sync -f "$1.mnt"; dd if=/dev/zero of="$1.mnt/lib/kioskd/rest" bs=1k 2>"$1.said" && exit 1`,
+		"of inodes": `touch "$1.mnt"/lib/kioskd/fill-{1..99} 2>"$1.said" && exit 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := filepath.Join(t.TempDir(), "data")
+			run(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", strconv.Itoa(blockSize), "-m", "0", "-N", "64", image, "6m")
+			run(t, "unshare", "--mount", "bash", "-ec", `mkdir "$1.mnt"; mount -o loop "$1" "$1.mnt"; mkdir -p "$1.mnt/lib/kioskd"; `+fill+`
+				sync -f "$1.mnt"; df --output=avail,iavail "$1.mnt" | tail -n 1 | grep -qw 0; umount "$1.mnt"`, "bash", image)
+			f := board(t, boot{Volume: volume.Volume{Device: loop(t, image)}, Full: true})
+			if f.Report.State != volume.Ready || f.Report.Cause != volume.NoCause || len(f.Report.Losses) > 0 || len(f.Files) == 0 {
+				t.Errorf("%+v with %d files", f.Report, len(f.Files))
+			}
+		})
+	}
+}
+
+// TestWhatIsNotLostIsNotFormatted has devices that cannot be used now, and whose data
+// is still there.
+func TestWhatIsNotLostIsNotFormatted(t *testing.T) {
+	needsRoot(t)
+	unknown := func(d disk) { run(d.t, "debugfs", "-w", "-R", "set_super_value feature_incompat 0x400002c2", d.image) }
+	for _, tt := range []struct {
+		name   string
+		damage func(d disk)
+		detail string
+	}{
+		{"a file of it cannot be read", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_inode_field /lib/kioskd/outbox.db block[0] 0xdead", d.image)
+			unknown(d)
+		}, "not all that is on it could be read"},
+		{"it holds more than the memory", func(d disk) {
+			run(d.t, "debugfs", "-w", "-R", "set_inode_field /lib/kioskd/outbox.db size 0x40000000", d.image)
+			unknown(d)
+		}, `no room for 1073741824 bytes of "lib/kioskd/outbox.db"`},
+		{"a name in it is no name", func(d disk) {
+			climb(d.t, d.image)
+			unknown(d)
+		}, "/../evil/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			image := partition(t)
+			tt.damage(disk{t, image})
+			untouched(t, image, volume.Broken, tt.detail)
+		})
+	}
+	for _, maker := range [][]string{{"mkfs.vfat", "-n", "DATA"}, {"mkswap"}} {
+		t.Run(maker[0]+" was run on it", func(t *testing.T) {
+			image := partition(t) // copies of whose superblock stay
+			run(t, maker[0], append(maker[1:], image)...)
+			untouched(t, image, volume.Foreign, " has ")
+		})
+	}
+	t.Run("somebody has it in use", func(t *testing.T) {
+		image := partition(t)
+		device, dir := loop(t, image), t.TempDir()
+		if err := unix.Mount(device, dir, "ext4", unix.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(dir, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		used(t, image, device, volume.Broken, "busy")
+	})
+}
+
+// untouched boots with an image, which must come up volatile for cause, and not change.
+func untouched(t *testing.T, image string, cause volume.Cause, detail string) {
+	t.Helper()
+	used(t, image, loop(t, image), cause, detail)
+}
+
+func used(t *testing.T, image, device string, cause volume.Cause, detail string) {
+	t.Helper()
+	before, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := board(t, boot{Volume: volume.Volume{Device: device, Wait: 300 * time.Millisecond}})
+	if f.Report.State != volume.Volatile || f.Report.Cause != cause || !strings.Contains(f.Report.Detail, detail) {
+		t.Errorf("%s, %q (%s)\n%+v", f.Report.State, f.Report.Cause, f.Report.Detail, f.Report.Steps)
+	}
+	after, err := os.ReadFile(image)
+	if err != nil || len(after) != len(before) {
+		t.Fatalf("%d bytes of %d, %v", len(after), len(before), err)
+	}
+	for at := range before {
+		if before[at] != after[at] {
+			t.Fatalf("byte %#x of the partition was written\n%+v", at, f.Report.Steps)
+		}
 	}
 }
 
