@@ -117,6 +117,7 @@ type bundles struct {
 
 	using   update.Version // judges the sessions
 	loaded  bool           // anything is
+	lasted  update.Version // has assessed frames for long enough; "": none since that was noted
 	fresh   map[update.Version]canary.Counts
 	waiting map[kiosk.SessionID]update.Version // approvals of these count for
 	order   []kiosk.SessionID                  // of waiting, oldest first
@@ -289,8 +290,8 @@ func (b *bundles) next(ctx context.Context) bool {
 	defer b.work.Unlock()
 	b.look(ctx)
 	b.mu.Lock()
-	fresh, using, loaded := b.fresh, b.using, b.loaded
-	b.fresh = map[update.Version]canary.Counts{}
+	fresh, using, loaded, lasted := b.fresh, b.using, b.loaded, b.lasted
+	b.fresh, b.lasted = map[update.Version]canary.Counts{}, ""
 	b.mu.Unlock()
 	s := b.state
 	for _, v := range slices.Sorted(maps.Keys(fresh)) {
@@ -306,7 +307,11 @@ func (b *bundles) next(ctx context.Context) bool {
 				slog.Int("sessions", s.Counts.Sessions), slog.Int("rejected", s.Counts.Rejected()))
 		}
 	}
-	if len(fresh) > 0 {
+	lasts := s.Use != "" && s.Use == lasted && s.Tries > 0
+	if lasts {
+		s = s.Lasted()
+	}
+	if len(fresh) > 0 || lasts {
 		b.keep(ctx, s)
 	}
 	s, _ = s.Choose(b.facts) // which load carries out
@@ -394,6 +399,41 @@ func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() b
 		b.log.ErrorContext(ctx, "bundle of models cannot be used", slog.String("file", f.name), slog.String("bundle", string(s.Use)), slog.String("reason", string(why)), slog.Any("err", err))
 		b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", s.Use, why)})
 		b.keep(ctx, b.state.Failed(why))
+	}
+}
+
+// last notes that networks have assessed frames for long enough to be trusted not to
+// bring the daemon down.
+func (b *bundles) last(n *networks) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lasted = n.version
+	hint(b.poke)
+}
+
+// failed gives up a bundle on trial that could not go on, and reports whether n is of
+// one: others are chosen for it then. Of what has passed its trial, or came with the
+// image, a failure is the machine's.
+func (b *bundles) failed(ctx context.Context, n *networks, err error) bool {
+	b.work.Lock()
+	defer b.work.Unlock()
+	s := b.state
+	if n.version == "" || n.version != s.Use || !s.Trial {
+		return false
+	}
+	b.log.ErrorContext(ctx, "bundle of models cannot be used", slog.String("bundle", string(s.Use)), slog.String("reason", string(canary.NotLoaded)), slog.Any("err", err))
+	b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", s.Use, canary.NotLoaded)})
+	b.keep(ctx, s.Failed(canary.NotLoaded))
+	hint(b.poke)
+	return true
+}
+
+// ended notes that the daemon ends in good order.
+func (b *bundles) ended(ctx context.Context) {
+	b.work.Lock()
+	defer b.work.Unlock()
+	if b.state.Tries > 0 {
+		b.keep(ctx, b.state.Ended())
 	}
 }
 
@@ -560,6 +600,24 @@ func (b *bundles) status() api.ModelsStatus {
 		out.Bundles = append(out.Bundles, one)
 	}
 	return out
+}
+
+// lasting is for how long a bundle on trial must have assessed frames, at least, to be
+// trusted not to bring the daemon down though nobody came to an end yet.
+const lasting = 5 * time.Minute
+
+// A stretch sums up for how long frames were assessed.
+type stretch struct{ sum, last time.Duration }
+
+// saw counts a frame that was taken at, and reports whether it completes a stretch of
+// lasting. What lies between two visitors does not count.
+func (s *stretch) saw(at time.Duration) bool {
+	was := s.sum
+	if s.last > 0 {
+		s.sum += min(max(at-s.last, 0), time.Second)
+	}
+	s.last = at
+	return was < lasting && s.sum >= lasting
 }
 
 // A swap hands networks from who loads them to who runs them.

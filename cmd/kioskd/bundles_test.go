@@ -6,9 +6,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -369,6 +371,148 @@ func TestABundleThatBringsTheDaemonDownIsGivenUp(t *testing.T) {
 		t.Errorf("the log does not tell of it:\n%s", d.log.String())
 	}
 	d.stop()
+}
+
+// brittle returns a liveness network that says what it likes of models.Pattern, whose
+// mean is its, and fails on any other picture: it looks beyond a table's end.
+func brittle(t *testing.T, mean float64) []byte {
+	t.Helper()
+	inputs, outputs, err := bundle.Contract(models.PAD)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(field, v int) []byte {
+		return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(field)<<3), uint64(v)) //nolint:gosec // none is negative
+	}
+	message := func(field int, parts ...[]byte) []byte {
+		whole := bytes.Join(parts, nil)
+		return append(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(field)<<3|2), uint64(len(whole))), whole...) //nolint:gosec // none is negative
+	}
+	text := func(field int, s string) []byte { return message(field, []byte(s)) }
+	node := func(op, out string, attribute []byte, in ...string) []byte { // NodeProto in GraphProto
+		var n []byte
+		for _, i := range in {
+			n = append(n, text(1, i)...)
+		}
+		return message(1, n, text(2, out), text(4, op), attribute)
+	}
+	floats := func(name string, shape []byte, v ...float32) []byte { // TensorProto, element type 1
+		var raw []byte
+		for _, f := range v {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
+		}
+		return message(5, shape, number(2, 1), text(8, name), message(9, raw))
+	}
+	value := func(field int, of bundle.Tensor) []byte { // ValueInfoProto
+		var shape []byte
+		for _, n := range of.Shape {
+			shape = append(shape, message(1, number(1, n))...)
+		}
+		return message(field, text(1, of.Name), message(2, message(1, number(1, 1), message(2, shape))))
+	}
+	int64s := message(5, number(1, 1), number(2, 7), text(8, "one"), message(9, binary.LittleEndian.AppendUint64(nil, 1)))
+	graph := message(
+		7,
+		node("ReduceMean", "m", nil, inputs[0].Name),
+		node("Sub", "off", nil, "m", "mean"),
+		node("Abs", "far", nil, "off"),
+		node("Mul", "tenths", nil, "far", "ten"),
+		node("Cast", "i", message(5, text(1, "to"), number(3, 7), number(20, 2)), "tenths"),
+		node("Reshape", "at", nil, "i", "one"),
+		node("Gather", outputs[0].Name, nil, "table", "at"),
+		text(2, "brittle"),
+		floats("mean", nil, float32(mean)), floats("ten", nil, 10), int64s,
+		floats("table", append(number(1, 1), number(1, outputs[0].Shape[1])...), make([]float32, outputs[0].Shape[1])...),
+		value(11, inputs[0]), value(12, outputs[0]),
+	)
+	return bytes.Join([][]byte{number(1, 7), graph, message(8, text(1, ""), number(2, 13))}, nil)
+}
+
+// TestABundleThatFailsOnAFaceIsGivenUp has one compute its golden vectors, and fail
+// at the first visitor: it is not used any more, and the kiosk is, without a restart.
+func TestABundleThatFailsOnAFaceIsGivenUp(t *testing.T) {
+	world := partnertest.New(t, gatewaysim.Options{})
+	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\n[display]\nscript_delay = \"100ms\"\n")
+	p.put("brittle.bundle", p.make("2.1", func(m *bundle.Manifest, networks map[models.Role][]byte) {
+		n := &m.Networks[slices.Index(bundle.Roles(), models.PAD)]
+		input, mean := make([]float32, 3*n.Inputs[0].Shape[2]*n.Inputs[0].Shape[3]), 0.0
+		models.Pattern(models.PAD, input)
+		for _, v := range input {
+			mean += float64(v) / float64(len(input))
+		}
+		networks[models.PAD], n.Vectors = brittle(t, mean), []models.Vector{{Element: 1}}
+	}))
+	d := p.start(
+		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", p.config,
+	)
+	if m := d.uses("2.1"); !m.Trial {
+		t.Fatalf("%+v", m)
+	}
+	if s := p.remembered(); s.Tries != 1 {
+		t.Errorf("golden vectors alone are taken for a try that ended well: %+v", s)
+	}
+	id, err := d.client.Launch(t.Context(), kiosk.Launch{CorrelationID: "first", UserID: "user-first", Locale: kiosk.English, Theme: kiosk.Dark})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.client.Session(t.Context(), id, func(kiosk.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.client.Result(t.Context(), id); err != nil || r.Status == kiosk.Completed {
+		t.Errorf("result of who was not seen: %+v, %v", r, err)
+	}
+	if m := d.uses(""); why(m, "brittle.bundle") != string(canary.NotLoaded) {
+		t.Errorf("after it failed: %+v", m)
+	}
+	if r, h := d.visit(p.state, "second"); r.Status != kiosk.Completed || h.Facts["models"] != "" {
+		t.Errorf("result %+v, judged by %v", r, h.Facts)
+	}
+	if code := d.stop(); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, d.log.String())
+	}
+}
+
+// TestATryEndsWell has a bundle be held to be no danger to the daemon once it has
+// judged somebody, or assessed frames for a while, and not before.
+func TestATryEndsWell(t *testing.T) {
+	c := defaults()
+	c.State.Dir = t.TempDir()
+	for _, tt := range []struct {
+		name string
+		do   func(b *bundles)
+		want int
+	}{
+		{"nobody came", func(*bundles) {}, 2},
+		{"somebody went away", func(b *bundles) { b.tally(kiosk.Tally{Session: "a", Disbelieved: 1}) }, 2},
+		{"somebody was judged", func(b *bundles) { b.tally(kiosk.Tally{Session: "a", Submitted: true}) }, 0},
+		{"it lasted", func(b *bundles) { b.last(&networks{version: "2.1"}) }, 0},
+		{"another lasted", func(b *bundles) { b.last(&networks{version: "2.0"}) }, 2},
+		{"the daemon was stopped", func(b *bundles) { b.ended(t.Context()) }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := writeBundles(c.bundlesPath(), canary.State{Use: "2.1", Trial: true, Tries: 2}); err != nil {
+				t.Fatal(err)
+			}
+			b, err := openBundles(t.Context(), c, func(kiosk.Event) {}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.using, b.loaded = "2.1", true
+			tt.do(b)
+			b.next(t.Context())
+			if s, err := readBundles(c.bundlesPath()); err != nil || s.Tries != tt.want {
+				t.Errorf("kept %+v, %v, want %d tries", s, err, tt.want)
+			}
+		})
+	}
+	var s stretch
+	n := 0
+	for at := time.Hour; !s.saw(at); at += time.Minute / 2 { // the first of a visitor each time, at most a second of it
+		n++
+	}
+	if n != int(lasting/time.Second) || s.saw(2*time.Hour) {
+		t.Errorf("%d frames were enough", n)
+	}
 }
 
 // TestWhatIsKnownOfBundlesSurvivesAPowerCut has the disk go away at each operation

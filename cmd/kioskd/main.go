@@ -265,5 +265,8 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		}
 		return nil
 	})
-	return g.Wait()
+	if err = g.Wait(); err == nil {
+		d.bundles.ended(context.WithoutCancel(ctx))
+	}
+	return err
 }

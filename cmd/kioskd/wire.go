@@ -433,7 +433,13 @@ func (d *daemon) infer(ctx context.Context) error {
 	for {
 		running, stop := context.WithCancel(ctx)
 		d.swap.begin(stop)
-		err := d.assess(running, n.analyser, beat)
+		err := d.assess(running, n, beat)
+		if err != nil && !errors.Is(err, errNotTaken) && d.bundles.failed(ctx, n, err) {
+			d.analysing.Store(false)
+			d.fault(ctx, kiosk.ModelFault, true)
+			err = nil
+			until(running, beat) // others are given
+		}
 		stop()
 		next := d.swap.take()
 		err = errors.Join(err, n.unload())
@@ -444,12 +450,35 @@ func (d *daemon) infer(ctx context.Context) error {
 			return err
 		}
 		n = next
+		if !d.analysing.Swap(true) {
+			d.fault(ctx, kiosk.ModelFault, false)
+		}
 	}
 }
 
+// until waits for ctx's end, and beats.
+func until(ctx context.Context, beat func()) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		beat()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// errNotTaken marks an error of who is told of assessments. All others of assess are
+// the networks'.
+var errNotTaken = errors.New("assessment not taken")
+
 // assess assesses frames until ctx ends.
-func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func()) error {
+func (d *daemon) assess(ctx context.Context, n *networks, beat func()) error {
 	patience := resting
+	a := n.analyser
+	var judged stretch
 	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
 			beat()
@@ -472,7 +501,15 @@ func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func())
 				}
 			}
 		}
-	}, d.assessed)
+	}, func(ctx context.Context, a kiosk.Assessment, f *kiosk.Frame) error {
+		if judged.saw(a.At) {
+			d.bundles.last(n)
+		}
+		if err := d.assessed(ctx, a, f); err != nil {
+			return fmt.Errorf("%w: %w", errNotTaken, err)
+		}
+		return nil
+	})
 }
 
 // assessed passes on what was seen.
