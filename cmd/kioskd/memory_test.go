@@ -11,6 +11,7 @@ import (
 	"image/draw"
 	"io"
 	"io/fs"
+	"log/slog"
 	randv2 "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -474,6 +475,82 @@ func TestNothingOfAPersonStays(t *testing.T) {
 			t.Errorf("%s in the log would not be found: the search is no good", what)
 		}
 	}
+}
+
+// TestNothingOfAPersonStaysInNetworksThatGo has networks be taken out of use right
+// after a frame: the next ones may come before the visitor is taken to be gone.
+func TestNothingOfAPersonStaysInNetworksThatGo(t *testing.T) {
+	set, err := models.Open(t.Context(), models.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := onnx.Start(set.Runtime); err != nil {
+		t.Fatal(err)
+	}
+	dec := &camera.Decoder{JPEG: jpeg.NewDecoder()}
+	last := map[string]*onlooker{}
+	o := inference.Options{Decoder: dec}
+	for path, at := range map[string]*inference.Model{set.Detector: &o.Detector, set.Landmarks: &o.Landmarks, set.PAD: &o.PAD} {
+		s, err := onnx.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		last[path] = &onlooker{Session: s}
+		*at = last[path]
+	}
+	a, err := inference.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := kiosk.NewFrame(kiosk.Frame{ID: 1, Format: kiosk.MJPEG, Size: image.Pt(1280, 720), Data: newVisit(t).frames[30]}, nil)
+	defer f.Release()
+	if _, err := a.Assess(f); err != nil {
+		t.Fatal(err)
+	}
+	for path, m := range last {
+		if !m.saw {
+			t.Fatalf("%s saw nothing: the test is no good", path)
+		}
+	}
+	img, luma, err := dec.Decode(f, previewShort) // what the decoder keeps
+	if err != nil {
+		t.Fatal(err)
+	}
+	unloaded := 0
+	n := &networks{analyser: a, unload: func() error {
+		unloaded++
+		for path, m := range last {
+			if m.saw || slices.Max(m.Input()) != 0 || slices.Min(m.Input()) != 0 {
+				t.Errorf("%s goes with a face in it", path)
+			}
+		}
+		if slices.Max(img.Pix) != 0 || slices.Max(luma.Pix) != 0 {
+			t.Error("the decoder still has the picture")
+		}
+		return nil
+	}}
+	d := &daemon{decoder: dec, log: slog.New(slog.DiscardHandler)}
+	for range 2 {
+		if err := d.dismiss(t.Context(), n); err != nil {
+			t.Error(err)
+		}
+	}
+	if unloaded != 1 {
+		t.Errorf("unloaded %d times", unloaded)
+	}
+}
+
+// An onlooker is a network that tells whether it saw anything at its last run.
+type onlooker struct {
+	*onnx.Session
+
+	saw bool
+}
+
+func (m *onlooker) Run() error {
+	m.saw = slices.ContainsFunc(m.Input(), func(v float32) bool { return v != 0 })
+	return m.Session.Run()
 }
 
 // standard turns a letter of URL-safe base64 into that of the usual one.

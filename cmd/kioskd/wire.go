@@ -437,12 +437,12 @@ func (d *daemon) infer(ctx context.Context) error {
 		if err != nil && !errors.Is(err, errNotTaken) && d.bundles.failed(ctx, n, err) {
 			d.analysing.Store(false)
 			d.fault(ctx, kiosk.ModelFault, true)
-			err = nil
+			err = d.dismiss(ctx, n)
 			until(running, beat) // others are given
 		}
 		stop()
 		next := d.swap.take()
-		err = errors.Join(err, n.unload())
+		err = errors.Join(err, d.dismiss(ctx, n))
 		if next == nil || err != nil || ctx.Err() != nil {
 			if next != nil {
 				err = errors.Join(err, next.unload())
@@ -454,6 +454,21 @@ func (d *daemon) infer(ctx context.Context) error {
 			d.fault(ctx, kiosk.ModelFault, false)
 		}
 	}
+}
+
+// dismiss gives the memory of networks back that have assessed frames, and leaves
+// nothing of the last visitor in it: who just left may still stand in it. It does
+// nothing the second time.
+func (d *daemon) dismiss(ctx context.Context, n *networks) error {
+	if n.analyser == nil {
+		return nil
+	}
+	d.decoder.Clear()
+	if err := n.analyser.Clear(); err != nil {
+		d.log.WarnContext(ctx, "networks did not run a last time, on nothing", slog.String("bundle", named(n.version)), slog.Any("err", err))
+	}
+	n.analyser = nil
+	return n.unload()
 }
 
 // until waits for ctx's end, and beats.
