@@ -138,7 +138,7 @@ func openBundles(ctx context.Context, c Config, emit func(kiosk.Event), log *slo
 		b.bad = err.Error()
 		log.ErrorContext(ctx, "what was remembered of bundles of models is lost", slog.Any("err", err))
 	}
-	b.look(ctx)
+	b.look(ctx, false)
 	return b, nil
 }
 
@@ -178,8 +178,9 @@ func writeBundles(path string, s canary.State) error {
 	return replace(path, append(text, '\n'))
 }
 
-// look finds out what there is.
-func (b *bundles) look(ctx context.Context) {
+// look finds out what there is; quietly, no file is read for it that was not before:
+// somebody is served, and needs memory, disk and processor.
+func (b *bundles) look(ctx context.Context, quietly bool) {
 	facts := canary.Facts{BuiltIn: models.Version, Floor: update.Version(b.c.Models.Floor)}
 	var finds []find
 	ring, unfit := "", ""
@@ -193,7 +194,7 @@ func (b *bundles) look(ctx context.Context) {
 		if facts.Machine = strings.TrimSpace(string(machine)); err != nil {
 			unfit = err.Error()
 		}
-		finds = b.find(ctx)
+		finds = b.find(ctx, quietly)
 	}
 	for _, f := range finds {
 		if f.err != nil {
@@ -216,8 +217,9 @@ func (b *bundles) look(ctx context.Context) {
 }
 
 // find looks at the folder. What has not changed since the last time is not
-// verified again: it is, once more, before it is loaded.
-func (b *bundles) find(ctx context.Context) (finds []find) {
+// verified again: it is, once more, before it is loaded. Quietly, what has changed is
+// what it was, and what has come is not there yet.
+func (b *bundles) find(ctx context.Context, quietly bool) (finds []find) {
 	paths, err := filepath.Glob(filepath.Join(b.c.Models.Bundles, "*"+bundle.Suffix))
 	if err != nil {
 		paths = nil // of a folder with a bracket in its name
@@ -227,23 +229,36 @@ func (b *bundles) find(ctx context.Context) (finds []find) {
 		if err != nil {
 			continue // gone meanwhile
 		}
+		if !info.Mode().IsRegular() {
+			continue // who reads a pipe waits
+		}
 		f := find{name: filepath.Base(path), info: info}
 		i := slices.IndexFunc(b.finds, func(w find) bool {
-			return w.name == f.name && os.SameFile(w.info, info) && w.info.Size() == info.Size() && w.info.ModTime().Equal(info.ModTime())
+			same := os.SameFile(w.info, info) && w.info.Size() == info.Size() && w.info.ModTime().Equal(info.ModTime())
+			return w.name == f.name && (quietly || same)
 		})
 		if i >= 0 {
 			finds = append(finds, b.finds[i])
 			continue
 		}
-		whole, err := b.read(f.name)
-		if f.err = err; err != nil {
-			b.log.WarnContext(ctx, "bundle of models refused", slog.String("file", f.name), slog.Any("err", err))
-		} else {
-			f.manifest = whole.Manifest
+		if quietly {
+			continue
+		}
+		if f.manifest, f.err = b.verify(f.name); f.err != nil {
+			b.log.WarnContext(ctx, "bundle of models refused", slog.String("file", f.name), slog.Any("err", f.err))
 		}
 		finds = append(finds, f)
 	}
 	return finds
+}
+
+func (b *bundles) verify(name string) (bundle.Manifest, error) {
+	f, err := os.Open(filepath.Join(b.c.Models.Bundles, name))
+	if err != nil {
+		return bundle.Manifest{}, err
+	}
+	defer f.Close()
+	return bundle.Verify(f, b.keys)
 }
 
 func (b *bundles) read(name string) (*bundle.Bundle, error) {
@@ -284,11 +299,12 @@ func described(m bundle.Manifest) *networks {
 }
 
 // next counts what there is to count, looks what there is, and chooses. It reports
-// whether something else is to be used than what judges the sessions.
-func (b *bundles) next(ctx context.Context) bool {
+// whether something else is to be loaded now than what judges the sessions: while
+// one runs only if what judges it must not be used any more.
+func (b *bundles) next(ctx context.Context, running bool) bool {
 	b.work.Lock()
 	defer b.work.Unlock()
-	b.look(ctx)
+	b.look(ctx, running)
 	b.mu.Lock()
 	fresh, using, loaded, lasted := b.fresh, b.using, b.loaded, b.lasted
 	b.fresh, b.lasted = map[update.Version]canary.Counts{}, ""
@@ -314,8 +330,9 @@ func (b *bundles) next(ctx context.Context) bool {
 	if len(fresh) > 0 || lasts {
 		b.keep(ctx, s)
 	}
+	barred := using != "" && s.Barred(b.facts, using) != ""
 	s, _ = s.Choose(b.facts) // which load carries out
-	return loaded && s.Use != using
+	return loaded && s.Use != using && (!running || barred)
 }
 
 func named(v update.Version) string { return cmp.Or(string(v), string(canary.BuiltIn)) }
@@ -357,7 +374,7 @@ func (b *bundles) reload(ctx context.Context, dec inference.Decoder, skin func()
 // fall loads what is to be used, or what it falls back to. The caller holds work.
 func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
 	for {
-		b.look(ctx)
+		b.look(ctx, false)
 		was := b.state
 		s, left := was.Choose(b.facts)
 		if left != "" {
@@ -477,6 +494,7 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 			return n, canary.NotLoaded, bad
 		}
 		open[role] = s
+		delete(whole.Networks, role) // the runtime has its own
 		if why, err = tried(s, whole.Network(role)); err != nil {
 			return n, why, err
 		}
@@ -655,21 +673,21 @@ func (s *swap) take() *networks {
 }
 
 // try looks for bundles, and has the sessions judged by what is chosen, from one
-// session to the next: none sees two.
+// session to the next: none sees two. Nothing is verified or loaded while one runs.
 func (d *daemon) try(ctx context.Context) error {
 	beat := d.dog.Part("models", 2*time.Minute)
 	t := time.NewTicker(bundlesEvery)
 	defer t.Stop()
 	for {
 		beat()
-		if d.bundles.next(ctx) {
+		if d.bundles.next(ctx, d.station.State().Session != "") {
 			if err := d.change(ctx, beat); err != nil {
 				return nil // ctx ended
 			}
 		}
 		select {
 		case <-ctx.Done():
-			d.bundles.next(context.WithoutCancel(ctx)) // the last session counts, too
+			d.bundles.next(context.WithoutCancel(ctx), true) // the last session counts, too
 			return nil
 		case <-d.bundles.poke:
 		case <-t.C:

@@ -499,7 +499,7 @@ func TestATryEndsWell(t *testing.T) {
 			}
 			b.using, b.loaded = "2.1", true
 			tt.do(b)
-			b.next(t.Context())
+			b.next(t.Context(), false)
 			if s, err := readBundles(c.bundlesPath()); err != nil || s.Tries != tt.want {
 				t.Errorf("kept %+v, %v, want %d tries", s, err, tt.want)
 			}
@@ -512,6 +512,50 @@ func TestATryEndsWell(t *testing.T) {
 	}
 	if n != int(lasting/time.Second) || s.saw(2*time.Hour) {
 		t.Errorf("%d frames were enough", n)
+	}
+}
+
+// TestNoBundleIsReadWhileSomebodyIsServed has files come, change and go during a
+// session.
+func TestNoBundleIsReadWhileSomebodyIsServed(t *testing.T) {
+	p := newPress(t, "", "")
+	c, err := load(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.State.Dir = p.state
+	p.put("used.bundle", p.make("2.0", nil))
+	p.remember(canary.State{Use: "2.0"})
+	if err := syscall.Mkfifo(filepath.Join(p.dir, "pipe.bundle"), 0o600); err != nil { // nobody writes to it
+		t.Fatal(err)
+	}
+	b, err := openBundles(t.Context(), c, func(kiosk.Event) {}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.using, b.loaded = "2.0", true
+	names := func() (all []string) {
+		for _, f := range b.status().Bundles {
+			all = append(all, f.File)
+		}
+		return all
+	}
+	p.put("new.bundle", p.make("2.1", nil))
+	p.put("used.bundle", p.make("2.0", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.6 }))
+	if b.next(t.Context(), true) || !slices.Equal(names(), []string{"used.bundle"}) || b.finds[0].manifest.LiveMin != 0.5 {
+		t.Errorf("during a session %v was read", names())
+	}
+	if !b.next(t.Context(), false) || !slices.Equal(names(), []string{"new.bundle", "used.bundle"}) || b.finds[1].manifest.LiveMin != 0.6 {
+		t.Errorf("after the session there is %v", names())
+	}
+	if b.next(t.Context(), true) {
+		t.Error("a bundle that is only newer is loaded during the next session")
+	}
+	if err := os.Remove(filepath.Join(p.dir, "used.bundle")); err != nil {
+		t.Fatal(err)
+	}
+	if !b.next(t.Context(), true) {
+		t.Error("what must not be used any more is used on during a session")
 	}
 }
 
@@ -595,7 +639,7 @@ func TestAnApprovalThatComesLateIsCounted(t *testing.T) {
 	tell("later refused", kiosk.ExitFailure)
 	tell("later refused", kiosk.ExitSuccess)
 	tell("nobody's", kiosk.ExitSuccess)
-	b.next(t.Context())
+	b.next(t.Context(), false)
 	if got, want := b.state.Counts, (canary.Counts{Sessions: 6, Approved: 2, Flagged: 2}); got != want {
 		t.Errorf("counted %+v, want %+v", got, want)
 	}
