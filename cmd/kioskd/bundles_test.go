@@ -355,6 +355,14 @@ func TestABundleThatBringsTheDaemonDownIsGivenUp(t *testing.T) {
 	p.put("new.bundle", p.make("2.1", nil))
 	p.remember(canary.State{Use: "2.1", Back: "2.0", Trial: true, Tries: canary.TriesMost})
 	d := p.start("-config", p.config)
+	early := false
+	d.awaitFor(bundlePatience, "the bundle before", func(s api.Status) bool {
+		early = early || s.Ready && s.Models.Version != "2.0"
+		return s.Models.Version == "2.0"
+	})
+	if early {
+		t.Error("a session could have begun, and seen no frame, while bundles were loaded")
+	}
 	if m := d.uses("2.0"); why(m, "new.bundle") != string(canary.Crashed) {
 		t.Errorf("%+v", m)
 	}

@@ -140,6 +140,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	if d.by = d.bundles.chosen(); d.by.version == "" {
 		d.by.hashes = d.loaded.Hashes
+	} else {
+		begin.Model = true // until it, or what it falls back to, is loaded: a session would see no frame
 	}
 	c.tellKeyStore(ctx, log)
 	c.tellVolume(ctx, log)
@@ -430,6 +432,7 @@ func (d *daemon) infer(ctx context.Context) error {
 		return n.unload()
 	}
 	d.analysing.Store(true)
+	d.fault(ctx, kiosk.ModelFault, false)
 	for {
 		running, stop := context.WithCancel(ctx)
 		d.swap.begin(stop)
@@ -539,7 +542,7 @@ func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fram
 }
 
 // load opens the networks of set, verified anew where that fails. What cannot
-// be loaded is a fault that lasts until it can; the error is only ctx's.
+// be loaded is a fault, which lasts until networks are in use; the error is only ctx's.
 func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *networks, err error) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
@@ -547,7 +550,6 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *netw
 		if set.Runtime != "" {
 			n, err = d.bundles.load(ctx, set, d.decoder, d.skin.Load)
 			if err == nil {
-				d.fault(ctx, kiosk.ModelFault, false)
 				return n, nil
 			}
 			d.fault(ctx, kiosk.ModelFault, true)
