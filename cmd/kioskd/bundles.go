@@ -83,7 +83,7 @@ type networks struct {
 	hashes  map[string]string
 
 	analyser *inference.Analyser
-	unload   func() error
+	unload   func() error // does nothing the second time
 }
 
 // A find is a file in the folder of bundles.
@@ -113,6 +113,7 @@ type bundles struct {
 	finds []find
 	state canary.State
 	bad   string // why the state is not on the disk as it should be; "": it is
+	lost  bool   // the last write of it failed
 	unfit string // why no new bundle is taken; "": it would be
 
 	using   update.Version // judges the sessions
@@ -213,6 +214,7 @@ func (b *bundles) look(ctx context.Context, quietly bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	facts.Unwritten = b.lost
 	b.facts, b.finds, b.unfit = facts, finds, unfit
 }
 
@@ -304,6 +306,9 @@ func described(m bundle.Manifest) *networks {
 func (b *bundles) next(ctx context.Context, running bool) bool {
 	b.work.Lock()
 	defer b.work.Unlock()
+	if b.lost {
+		b.keep(ctx, b.state) // new ones are tried once it can be kept
+	}
 	b.look(ctx, running)
 	b.mu.Lock()
 	fresh, using, loaded, lasted := b.fresh, b.using, b.loaded, b.lasted
@@ -346,7 +351,7 @@ func (b *bundles) keep(ctx context.Context, s canary.State) bool {
 	}
 	b.mu.Lock()
 	told := b.bad == bad
-	b.state, b.bad = s, bad
+	b.state, b.bad, b.lost = s, bad, err != nil
 	b.mu.Unlock()
 	if err != nil && !told {
 		b.log.ErrorContext(ctx, "what is known of bundles of models cannot be kept", slog.Any("err", err))
@@ -377,19 +382,19 @@ func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() b
 		b.look(ctx, false)
 		was := b.state
 		s, left := was.Choose(b.facts)
-		if left != "" {
-			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("bundle", string(was.Use)), slog.String("reason", string(left)))
-			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, left)})
-		}
 		if s.Use != "" || was.Use != "" {
 			// A bundle that brings the daemon down must not be tried for ever: it is not
 			// tried at all where that it was could not be kept.
 			if !b.keep(ctx, s.Begin()) && s.Trial && s.Use != was.Use {
-				s = s.Failed(canary.Unwritten)
 				b.mu.Lock()
-				b.state = s
+				b.state = was
 				b.mu.Unlock()
+				continue // without what is new
 			}
+		}
+		if left != "" {
+			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("bundle", string(was.Use)), slog.String("reason", string(left)))
+			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, left)})
 		}
 		if s.Use == "" {
 			if b.served() { // these files were verified a while ago
@@ -476,13 +481,13 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 	}
 	n = described(whole.Manifest)
 	open := map[models.Role]*onnx.Session{}
-	n.unload = func() error {
+	n.unload = sync.OnceValue(func() error {
 		var errs []error
 		for _, s := range open {
 			errs = append(errs, s.Close())
 		}
 		return errors.Join(errs...)
-	}
+	})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.unload())
@@ -640,18 +645,36 @@ func (s *stretch) saw(at time.Duration) bool {
 
 // A swap hands networks from who loads them to who runs them.
 type swap struct {
-	mu   sync.Mutex
-	next *networks
-	stop func() // ends the run of those before; nil: none runs
+	mu      sync.Mutex
+	next    *networks
+	given   *networks // the last that were
+	dropped *networks // are not to be given any more
+	stop    func()    // ends the run of those before; nil: none runs
 }
 
 // give ends what runs, in favour of n. It does not block.
 func (s *swap) give(n *networks) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next = n; s.stop != nil {
+	if n == s.dropped {
+		return
+	}
+	s.next, s.given = n, n
+	if s.stop != nil {
 		s.stop()
 	}
+}
+
+// drop reports whether n are still their loader's to unload, and keeps them from being
+// given after that.
+func (s *swap) drop(n *networks) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n == s.given {
+		return false
+	}
+	s.dropped = n
+	return true
 }
 
 // begin notes how what runs from now on is ended.
@@ -704,10 +727,10 @@ func (d *daemon) change(ctx context.Context, beat func()) error {
 		}
 		return context.Cause(ctx)
 	}
-	if err = d.judge(ctx, n, beat, func() { d.swap.give(n) }); err != nil {
-		return errors.Join(err, n.unload())
+	if err = d.judge(ctx, n, beat, func() { d.swap.give(n) }); err != nil && d.swap.drop(n) {
+		err = errors.Join(err, n.unload()) // else they run, or are about to
 	}
-	return nil
+	return err
 }
 
 // judge has the sessions judged by n from the next one on, and returns when that

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"livekiosk/camera"
+	"livekiosk/camera/jpeg"
 	"livekiosk/inference/inferencetest"
 	"livekiosk/inference/models"
 	"livekiosk/inference/models/bundle"
@@ -520,6 +522,78 @@ func TestATryEndsWell(t *testing.T) {
 	}
 	if n != int(lasting/time.Second) || s.saw(2*time.Hour) {
 		t.Errorf("%d frames were enough", n)
+	}
+}
+
+// TestABundleIsNotTriedWhereThatCannotBeKept has the file of the state be no file, and
+// be one again: a bundle that could not be tried then is not given up for that.
+func TestABundleIsNotTriedWhereThatCannotBeKept(t *testing.T) {
+	p := newPress(t, "", "")
+	c, err := load(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.State.Dir = p.state
+	set, err := models.Open(t.Context(), models.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	b, err := openBundles(t.Context(), c, func(e kiosk.Event) { told = append(told, e.Text) }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.put("new.bundle", p.make("2.1", nil))
+	blocked := filepath.Join(c.bundlesPath(), "in the way")
+	if err := os.MkdirAll(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	use := func(want string) {
+		t.Helper()
+		n, err := b.load(t.Context(), set, &camera.Decoder{JPEG: jpeg.NewDecoder()}, nil)
+		if err != nil || string(n.version) != want {
+			t.Fatalf("loaded %+v, %v, want %q", n, err, want)
+		}
+		b.took(t.Context(), n)
+		for range 2 { // who loads and who runs may both do so when the daemon ends
+			if err := n.unload(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	use("")
+	if m := b.status(); why(m, "new.bundle") != string(canary.Unwritten) || m.Bundles[0].Refused || m.Problem == "" || len(told) > 0 {
+		t.Errorf("%+v, told %q", m, told)
+	}
+	if b.next(t.Context(), false) {
+		t.Error("it is chosen though it cannot be kept still")
+	}
+	if err := os.RemoveAll(c.bundlesPath()); err != nil {
+		t.Fatal(err)
+	}
+	if !b.next(t.Context(), false) {
+		t.Error("it is not chosen when it can be kept")
+	}
+	use("2.1")
+	if s := p.remembered(); s.Use != "2.1" || !s.Trial || s.Tries != 1 || len(s.Refused) > 0 || b.status().Problem != "" {
+		t.Errorf("remembered %+v, problem %q", s, b.status().Problem)
+	}
+}
+
+// TestNetworksThatAreGivenAreNotTheirLoadersAnyMore has a daemon end in the middle of
+// a swap: what runs is not unloaded.
+func TestNetworksThatAreGivenAreNotTheirLoadersAnyMore(t *testing.T) {
+	var s swap
+	n, late := &networks{}, &networks{version: "2.1"}
+	s.give(n)
+	if s.drop(n) || s.take() != n || s.drop(n) {
+		t.Error("what is run is unloaded")
+	}
+	if !s.drop(late) {
+		t.Error("what nobody was given stays")
+	}
+	if s.give(late); s.take() != nil {
+		t.Error("what was unloaded is run")
 	}
 }
 

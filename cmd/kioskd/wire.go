@@ -426,7 +426,7 @@ func (d *daemon) infer(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
-	if n.version == d.by.version && maps.Equal(n.hashes, d.by.hashes) {
+	if n.version == d.by.version && n.liveMin == d.by.liveMin && maps.Equal(n.hashes, d.by.hashes) {
 		d.bundles.took(ctx, n)
 	} else if err := d.judge(ctx, n, beat, func() {}); err != nil { // not what wire took it to be
 		return n.unload()
@@ -577,13 +577,13 @@ func analyser(set models.Set, dec inference.Decoder, skin func() bool) (a *infer
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
 	var open []*onnx.Session
-	unload = func() error {
+	unload = sync.OnceValue(func() error {
 		var errs []error
 		for _, s := range open {
 			errs = append(errs, s.Close())
 		}
 		return errors.Join(errs...)
-	}
+	})
 	o := inference.Options{Decoder: dec, Skin: skin}
 	for _, m := range []struct {
 		path string

@@ -136,6 +136,9 @@ type Facts struct {
 	BuiltIn update.Version // the version of what is built in: nothing that is not newer is used
 	Floor   update.Version // the administrator's
 	Offers  []Offer
+
+	// Unwritten: a state cannot be made durable now, so that nothing new is tried.
+	Unwritten bool
 }
 
 // offered returns the offer of a version, nil if there is none.
@@ -181,6 +184,9 @@ func (s State) Why(f Facts, v update.Version) Reason {
 	if v.Compare(s.Use) < 0 {
 		return Older
 	}
+	if o := f.offered(v); f.Unwritten && update.Among(v, f.Machine, o.Share) {
+		return Unwritten
+	}
 	return NotHere
 }
 
@@ -200,7 +206,7 @@ func (s State) Choose(f Facts) (next State, left Reason) {
 	}
 	var newest *Offer
 	for i, o := range f.Offers {
-		fit := o.Version.Compare(s.Use) > 0 && s.Barred(f, o.Version) == "" && update.Among(o.Version, f.Machine, o.Share)
+		fit := !f.Unwritten && o.Version.Compare(s.Use) > 0 && s.Barred(f, o.Version) == "" && update.Among(o.Version, f.Machine, o.Share)
 		if fit && (newest == nil || o.Version.Compare(newest.Version) > 0) {
 			newest = &f.Offers[i]
 		}

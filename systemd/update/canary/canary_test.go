@@ -55,6 +55,18 @@ func TestChoose(t *testing.T) {
 			want: kept, unused: "3", why: canary.NotHere,
 		},
 		{
+			name: "that it is tried cannot be written down", state: kept, facts: canary.Facts{Offers: offers("2", "3"), Unwritten: true},
+			want: kept, unused: "3", why: canary.Unwritten,
+		},
+		{
+			name: "this kiosk is not among those that would", state: kept, facts: canary.Facts{Offers: append(offers("2"), canary.Offer{Version: "3"}), Unwritten: true},
+			want: kept, unused: "3", why: canary.NotHere,
+		},
+		{
+			name: "what is on trial already goes on", state: tried, facts: canary.Facts{Offers: offers("2", "3"), Unwritten: true},
+			want: tried,
+		},
+		{
 			name: "what is used goes on when its share is taken back", state: kept, facts: canary.Facts{Offers: []canary.Offer{{Version: "2"}}},
 			want: kept,
 		},
