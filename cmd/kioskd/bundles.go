@@ -37,7 +37,7 @@ func updatePolicy() string {
 }
 
 // bundlesEvery is how often is looked whether a bundle has come, or gone.
-const bundlesEvery = 5 * time.Second
+const bundlesEvery = time.Second
 
 // maxBundlesState bounds the file of the state, bytes.
 const maxBundlesState = 64 << 10

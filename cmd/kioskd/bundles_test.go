@@ -204,48 +204,31 @@ func (d *daemonUnderTest) visit(state, name string) (kiosk.Result, trace.Header)
 	return r, sum.Header
 }
 
-// TestABundleIsTakenWhileTheKioskRuns installs one of the same weights, by which the
-// next visitor is judged, also after a restart.
-func TestABundleIsTakenWhileTheKioskRuns(t *testing.T) {
-	world := partnertest.New(t, gatewaysim.Options{})
-	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\n[display]\nscript_delay = \"100ms\"\n")
-	args := []string{
-		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:" + newVisit(t).dir, "-size", "360x640", "-config", p.config,
-	}
-	d := p.start(args...)
-	if m := d.uses(""); m.Why != string(canary.BuiltIn) {
-		t.Errorf("at first %+v", m)
-	}
-	p.put("a.bundle", p.make("2.1", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.51 }))
-	if m := d.uses("2.1"); !m.Trial || why(m, "a.bundle") != string(canary.OnTrial) {
-		t.Errorf("with a bundle %+v", m)
-	}
-	r, h := d.visit(p.state, "first")
-	if r.Status != kiosk.Completed || h.Facts["models"] != "2.1" || h.Facts["model_pad"] == "" || h.Policy.LiveMin != 0.51 {
-		t.Errorf("result %+v, judged by %v, liveness at least %g", r, h.Facts, h.Policy.LiveMin)
-	}
-	m := d.awaitFor(bundlePatience, "the session to be counted", func(s api.Status) bool { return s.Models.Sessions == 1 }).Models
-	rejected := fmt.Sprintf("kiosk_models_rejected_sessions %d", m.Rejected) // a slow machine sees too few frames in a hold to believe it
-	for _, line := range []string{`kiosk_models_info{version="2.1"} 1`, "kiosk_models_trial 1", "kiosk_models_sessions 1", rejected} {
-		if !strings.Contains(d.metrics(), line+"\n") {
-			t.Errorf("no metric %s", line)
+// composed are the frames of one visit, the same for all tests: composing them takes
+// longer than a look at them.
+var composed = sync.OnceValue(func() [][]byte { return compose(1) })
+
+// newcomer returns a folder with these frames.
+func newcomer(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, frame := range composed() {
+		for twice := range 2 { // at the camera's rate
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.jpg", 2*i+twice)), frame, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	d.health("models", api.FindingOK, "bundle 2.1, on trial")
-	if code := d.stop(); code != exitOK {
-		t.Fatalf("exit code %d\n%s", code, d.log.String())
-	}
-	d = p.start(args...)
-	if m := d.uses("2.1"); m.Sessions != 1 || !m.Trial {
-		t.Errorf("after a restart %+v", m)
-	}
+	return dir
 }
 
-// TestABundleThatTurnsPeopleAwayIsGivenUp has the last session of a trial that went
-// badly be one by a threshold that hardly anybody reaches.
-func TestABundleThatTurnsPeopleAwayIsGivenUp(t *testing.T) {
+// TestABundleIsTakenOrGivenUpWhileTheKioskRuns has the last session of a trial that
+// went badly be one by a threshold that hardly anybody reaches; the bundle before is
+// used then, and a newer one when it comes, by which the next visitor is judged, also
+// after a restart.
+func TestABundleIsTakenOrGivenUpWhileTheKioskRuns(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
-	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\nattempts = 1\n[display]\nscript_delay = \"100ms\"\n")
+	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\nattempts = 1\n[display]\nscript_delay = \"10ms\"\n")
 	p.put("good.bundle", p.make("2.0", nil))
 	p.put("strict.bundle", p.make("2.1", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.99 }))
 	p.remember(canary.State{
@@ -253,12 +236,12 @@ func TestABundleThatTurnsPeopleAwayIsGivenUp(t *testing.T) {
 		Counts: canary.Counts{Sessions: canary.TrialLeast - 1, Flagged: canary.TrialLeast - 1}, Baseline: canary.Counts{Sessions: 400, Flagged: 8},
 	})
 	args := []string{
-		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:" + newVisit(t).dir, "-size", "360x640", "-config", p.config,
+		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:" + newcomer(t), "-size", "360x640", "-config", p.config,
 	}
 	d := p.start(args...)
 	d.uses("2.1")
-	if _, h := d.visit(p.state, "strict"); h.Facts["models"] != "2.1" {
-		t.Fatalf("judged by %v", h.Facts)
+	if _, h := d.visit(p.state, "strict"); h.Facts["models"] != "2.1" || h.Policy.LiveMin != 0.99 {
+		t.Fatalf("judged by %v, liveness at least %g", h.Facts, h.Policy.LiveMin)
 	}
 	m := d.uses("2.0")
 	if m.Rollbacks != 1 || m.Trial || m.Sessions != 400 || m.Rejected != 8 || why(m, "strict.bundle") != string(canary.Rejections) {
@@ -272,12 +255,31 @@ func TestABundleThatTurnsPeopleAwayIsGivenUp(t *testing.T) {
 		text := d.metrics()
 		return strings.Contains(text, "kiosk_models_rollbacks_total 1\n") && strings.Contains(text, `kiosk_events_total{kind="models"} 2`)
 	})
-	if _, h := d.visit(p.state, "again"); h.Facts["models"] != "2.0" || h.Policy.LiveMin != 0.5 {
-		t.Errorf("judged by %v, liveness at least %g", h.Facts, h.Policy.LiveMin)
+	if err := os.Remove(filepath.Join(p.dir, "strict.bundle")); err != nil {
+		t.Fatal(err)
 	}
-	d.awaitFor(bundlePatience, "the session to be counted", func(s api.Status) bool { return s.Models.Sessions == 401 })
-	d.stop()
-	if m := p.start(args...).uses("2.0"); why(m, "strict.bundle") != string(canary.Rejections) {
+	p.put("a.bundle", p.make("2.2", func(m *bundle.Manifest, _ map[models.Role][]byte) { m.LiveMin = 0.51 }))
+	if m := d.uses("2.2"); !m.Trial || m.Previous != "2.0" || m.SessionsBefore != 400 || why(m, "a.bundle") != string(canary.OnTrial) {
+		t.Errorf("with a newer bundle %+v", m)
+	}
+	r, h := d.visit(p.state, "second")
+	if r.Status != kiosk.Completed || h.Facts["models"] != "2.2" || h.Facts["model_pad"] == "" || h.Policy.LiveMin != 0.51 {
+		t.Errorf("result %+v, judged by %v, liveness at least %g", r, h.Facts, h.Policy.LiveMin)
+	}
+	m = d.awaitFor(bundlePatience, "the session to be counted", func(s api.Status) bool { return s.Models.Sessions == 1 }).Models
+	rejected := fmt.Sprintf("kiosk_models_rejected_sessions %d", m.Rejected) // a slow machine sees too few frames in a hold to believe it
+	for _, line := range []string{`kiosk_models_info{version="2.2"} 1`, "kiosk_models_trial 1", "kiosk_models_sessions 1", rejected} {
+		if !strings.Contains(d.metrics(), line+"\n") {
+			t.Errorf("no metric %s", line)
+		}
+	}
+	d.health("models", api.FindingOK, "bundle 2.2, on trial")
+	if code := d.stop(); code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, d.log.String())
+	}
+	p.put("strict.bundle", p.make("2.1", nil))
+	d = p.start(args...)
+	if m := d.uses("2.2"); m.Sessions != 1 || !m.Trial || why(m, "strict.bundle") != string(canary.Rejections) {
 		t.Errorf("after a restart %+v", m)
 	}
 }
@@ -442,7 +444,13 @@ func brittle(t *testing.T, mean float64) []byte {
 // at the first visitor: it is not used any more, and the kiosk is, without a restart.
 func TestABundleThatFailsOnAFaceIsGivenUp(t *testing.T) {
 	world := partnertest.New(t, gatewaysim.Options{})
-	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\n[display]\nscript_delay = \"100ms\"\n")
+	p := newPress(t, "", "[flow]\nattempt_in = \"5m\"\n[display]\nscript_delay = \"10ms\"\n")
+	d := p.start(
+		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:"+newcomer(t), "-size", "360x640", "-config", p.config,
+	)
+	if m := d.uses(""); m.Why != string(canary.BuiltIn) {
+		t.Errorf("at first %+v", m)
+	}
 	p.put("brittle.bundle", p.make("2.1", func(m *bundle.Manifest, networks map[models.Role][]byte) {
 		n := &m.Networks[slices.Index(bundle.Roles(), models.PAD)]
 		input, mean := make([]float32, 3*n.Inputs[0].Shape[2]*n.Inputs[0].Shape[3]), 0.0
@@ -452,9 +460,6 @@ func TestABundleThatFailsOnAFaceIsGivenUp(t *testing.T) {
 		}
 		networks[models.PAD], n.Vectors = brittle(t, mean), []models.Vector{{Element: 1}}
 	}))
-	d := p.start(
-		"-gateway", world.URL, "-partner", world.PartnerURL, "-script", "agree,ready,done", "-camera", "frames:"+newVisit(t).dir, "-size", "360x640", "-config", p.config,
-	)
 	if m := d.uses("2.1"); !m.Trial {
 		t.Fatalf("%+v", m)
 	}
@@ -474,8 +479,8 @@ func TestABundleThatFailsOnAFaceIsGivenUp(t *testing.T) {
 	if m := d.uses(""); why(m, "brittle.bundle") != string(canary.NotLoaded) {
 		t.Errorf("after it failed: %+v", m)
 	}
-	if r, h := d.visit(p.state, "second"); r.Status != kiosk.Completed || h.Facts["models"] != "" {
-		t.Errorf("result %+v, judged by %v", r, h.Facts)
+	if r, h := d.visit(p.state, "second"); r.Status != kiosk.Completed || h.Facts["models"] != "" || h.Policy.LiveMin != 0.5 {
+		t.Errorf("result %+v, judged by %v, liveness at least %g", r, h.Facts, h.Policy.LiveMin)
 	}
 	if code := d.stop(); code != exitOK {
 		t.Errorf("exit code %d\n%s", code, d.log.String())

@@ -27,6 +27,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"livekiosk/camera"
 	"livekiosk/camera/jpeg"
 	"livekiosk/camera/pixel"
@@ -131,35 +133,42 @@ type visit struct {
 // newVisit composes the part of the clip in which the captures are made.
 func newVisit(t *testing.T) *visit {
 	t.Helper()
+	v := &visit{dir: t.TempDir(), frames: compose(randv2.Uint64())}
+	for i, frame := range v.frames {
+		for twice := range 2 { // at the camera's rate
+			if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("%04d.jpg", 2*i+twice)), frame, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return v
+}
+
+// compose draws the frames of a visit, of which the camera would take twice as many.
+func compose(seed uint64) [][]byte {
 	const from, to, period = 7 * time.Second, 12 * time.Second, 2 * time.Second / 15
-	v := &visit{dir: t.TempDir(), frames: make([][]byte, (to-from)/period)}
-	seed := randv2.Uint64()
-	var g sync.WaitGroup
+	frames := make([][]byte, (to-from)/period)
+	var g errgroup.Group
 	for worker := range 2 {
-		g.Go(func() {
+		g.Go(func() error {
 			clip, err := replay.Open(replay.Options{Clip: replay.Portrait, Seed: seed})
 			if err != nil {
-				t.Error(err)
-				return
+				return err
 			}
 			enc := jpeg.NewEncoder()
 			defer enc.Close()
-			for i := worker; i < len(v.frames); i += 2 {
-				if v.frames[i], err = enc.Encode(nil, clip.Compose(from+time.Duration(i)*period), 85); err != nil {
-					t.Error(err)
-					return
-				}
-				for twice := range 2 { // at the camera's rate
-					if err := os.WriteFile(filepath.Join(v.dir, fmt.Sprintf("%04d.jpg", 2*i+twice)), v.frames[i], 0o600); err != nil {
-						t.Error(err)
-						return
-					}
+			for i := worker; i < len(frames); i += 2 {
+				if frames[i], err = enc.Encode(nil, clip.Compose(from+time.Duration(i)*period), 85); err != nil {
+					return err
 				}
 			}
+			return nil
 		})
 	}
-	g.Wait()
-	return v
+	if err := g.Wait(); err != nil {
+		panic(err) // as of a clip that is built in
+	}
+	return frames
 }
 
 // pieces returns what to look for in memory: all that the daemon makes of the
