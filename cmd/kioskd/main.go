@@ -265,8 +265,9 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		}
 		return nil
 	})
-	if err = g.Wait(); err == nil {
+	ended := g.Wait()
+	if ended == nil {
 		d.bundles.ended(context.WithoutCancel(ctx))
 	}
-	return err
+	return ended
 }
