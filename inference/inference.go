@@ -254,18 +254,20 @@ func (a *Analyser) step(
 // Clear erases what is left of the last frame, but for the Decoder's: call it
 // when nobody is in front of the camera. Each network runs once on nothing,
 // since its runtime keeps the inner layers of the last picture, the first of
-// which still show a face. It belongs to the goroutine of Run.
+// which still show a face. One that fails keeps no other from being cleared. It
+// belongs to the goroutine of Run.
 func (a *Analyser) Clear() error {
 	a.look.crop.Clear()
 	a.mesh, a.upright, a.other = quality.Mesh{}, quality.Mesh{}, quality.Mesh{}
 	clear(a.detector.sums[:])
+	var errs []error
 	for _, m := range []Model{a.detector.model, a.landmarks.model, a.liveness.model} {
 		clear(m.Input())
 		if err := m.Run(); err != nil {
-			return fmt.Errorf("clear: %w", err)
+			errs = append(errs, fmt.Errorf("clear: %w", err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Skipped returns how many frames Run released because they could not be

@@ -37,7 +37,7 @@ func updatePolicy() string {
 }
 
 // bundlesEvery is how often is looked whether a bundle has come, or gone.
-const bundlesEvery = 5 * time.Second
+const bundlesEvery = time.Second
 
 // maxBundlesState bounds the file of the state, bytes.
 const maxBundlesState = 64 << 10
@@ -83,7 +83,7 @@ type networks struct {
 	hashes  map[string]string
 
 	analyser *inference.Analyser
-	unload   func() error
+	unload   func() error // does nothing the second time
 }
 
 // A find is a file in the folder of bundles.
@@ -113,10 +113,12 @@ type bundles struct {
 	finds []find
 	state canary.State
 	bad   string // why the state is not on the disk as it should be; "": it is
+	lost  bool   // the last write of it failed
 	unfit string // why no new bundle is taken; "": it would be
 
 	using   update.Version // judges the sessions
 	loaded  bool           // anything is
+	lasted  update.Version // has assessed frames for long enough; "": none since that was noted
 	fresh   map[update.Version]canary.Counts
 	waiting map[kiosk.SessionID]update.Version // approvals of these count for
 	order   []kiosk.SessionID                  // of waiting, oldest first
@@ -137,7 +139,7 @@ func openBundles(ctx context.Context, c Config, emit func(kiosk.Event), log *slo
 		b.bad = err.Error()
 		log.ErrorContext(ctx, "what was remembered of bundles of models is lost", slog.Any("err", err))
 	}
-	b.look(ctx)
+	b.look(ctx, false)
 	return b, nil
 }
 
@@ -177,8 +179,9 @@ func writeBundles(path string, s canary.State) error {
 	return replace(path, append(text, '\n'))
 }
 
-// look finds out what there is.
-func (b *bundles) look(ctx context.Context) {
+// look finds out what there is; quietly, no file is read for it that was not before:
+// somebody is served, and needs memory, disk and processor.
+func (b *bundles) look(ctx context.Context, quietly bool) {
 	facts := canary.Facts{BuiltIn: models.Version, Floor: update.Version(b.c.Models.Floor)}
 	var finds []find
 	ring, unfit := "", ""
@@ -192,7 +195,7 @@ func (b *bundles) look(ctx context.Context) {
 		if facts.Machine = strings.TrimSpace(string(machine)); err != nil {
 			unfit = err.Error()
 		}
-		finds = b.find(ctx)
+		finds = b.find(ctx, quietly)
 	}
 	for _, f := range finds {
 		if f.err != nil {
@@ -211,12 +214,14 @@ func (b *bundles) look(ctx context.Context) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	facts.Unwritten = b.lost
 	b.facts, b.finds, b.unfit = facts, finds, unfit
 }
 
 // find looks at the folder. What has not changed since the last time is not
-// verified again: it is, once more, before it is loaded.
-func (b *bundles) find(ctx context.Context) (finds []find) {
+// verified again: it is, once more, before it is loaded. Quietly, what has changed is
+// what it was, and what has come is not there yet.
+func (b *bundles) find(ctx context.Context, quietly bool) (finds []find) {
 	paths, err := filepath.Glob(filepath.Join(b.c.Models.Bundles, "*"+bundle.Suffix))
 	if err != nil {
 		paths = nil // of a folder with a bracket in its name
@@ -226,23 +231,36 @@ func (b *bundles) find(ctx context.Context) (finds []find) {
 		if err != nil {
 			continue // gone meanwhile
 		}
+		if !info.Mode().IsRegular() {
+			continue // who reads a pipe waits
+		}
 		f := find{name: filepath.Base(path), info: info}
 		i := slices.IndexFunc(b.finds, func(w find) bool {
-			return w.name == f.name && os.SameFile(w.info, info) && w.info.Size() == info.Size() && w.info.ModTime().Equal(info.ModTime())
+			same := os.SameFile(w.info, info) && w.info.Size() == info.Size() && w.info.ModTime().Equal(info.ModTime())
+			return w.name == f.name && (quietly || same)
 		})
 		if i >= 0 {
 			finds = append(finds, b.finds[i])
 			continue
 		}
-		whole, err := b.read(f.name)
-		if f.err = err; err != nil {
-			b.log.WarnContext(ctx, "bundle of models refused", slog.String("file", f.name), slog.Any("err", err))
-		} else {
-			f.manifest = whole.Manifest
+		if quietly {
+			continue
+		}
+		if f.manifest, f.err = b.verify(f.name); f.err != nil {
+			b.log.WarnContext(ctx, "bundle of models refused", slog.String("file", f.name), slog.Any("err", f.err))
 		}
 		finds = append(finds, f)
 	}
 	return finds
+}
+
+func (b *bundles) verify(name string) (bundle.Manifest, error) {
+	f, err := os.Open(filepath.Join(b.c.Models.Bundles, name))
+	if err != nil {
+		return bundle.Manifest{}, err
+	}
+	defer f.Close()
+	return bundle.Verify(f, b.keys)
 }
 
 func (b *bundles) read(name string) (*bundle.Bundle, error) {
@@ -283,14 +301,18 @@ func described(m bundle.Manifest) *networks {
 }
 
 // next counts what there is to count, looks what there is, and chooses. It reports
-// whether something else is to be used than what judges the sessions.
-func (b *bundles) next(ctx context.Context) bool {
+// whether something else is to be loaded now than what judges the sessions: while
+// one runs only if what judges it must not be used any more.
+func (b *bundles) next(ctx context.Context, running bool) bool {
 	b.work.Lock()
 	defer b.work.Unlock()
-	b.look(ctx)
+	if b.lost {
+		b.keep(ctx, b.state) // new ones are tried once it can be kept
+	}
+	b.look(ctx, running)
 	b.mu.Lock()
-	fresh, using, loaded := b.fresh, b.using, b.loaded
-	b.fresh = map[update.Version]canary.Counts{}
+	fresh, using, loaded, lasted := b.fresh, b.using, b.loaded, b.lasted
+	b.fresh, b.lasted = map[update.Version]canary.Counts{}, ""
 	b.mu.Unlock()
 	s := b.state
 	for _, v := range slices.Sorted(maps.Keys(fresh)) {
@@ -306,11 +328,16 @@ func (b *bundles) next(ctx context.Context) bool {
 				slog.Int("sessions", s.Counts.Sessions), slog.Int("rejected", s.Counts.Rejected()))
 		}
 	}
-	if len(fresh) > 0 {
+	lasts := s.Use != "" && s.Use == lasted && s.Tries > 0
+	if lasts {
+		s = s.Lasted()
+	}
+	if len(fresh) > 0 || lasts {
 		b.keep(ctx, s)
 	}
+	barred := using != "" && s.Barred(b.facts, using) != ""
 	s, _ = s.Choose(b.facts) // which load carries out
-	return loaded && s.Use != using
+	return loaded && s.Use != using && (!running || barred)
 }
 
 func named(v update.Version) string { return cmp.Or(string(v), string(canary.BuiltIn)) }
@@ -324,7 +351,7 @@ func (b *bundles) keep(ctx context.Context, s canary.State) bool {
 	}
 	b.mu.Lock()
 	told := b.bad == bad
-	b.state, b.bad = s, bad
+	b.state, b.bad, b.lost = s, bad, err != nil
 	b.mu.Unlock()
 	if err != nil && !told {
 		b.log.ErrorContext(ctx, "what is known of bundles of models cannot be kept", slog.Any("err", err))
@@ -352,22 +379,22 @@ func (b *bundles) reload(ctx context.Context, dec inference.Decoder, skin func()
 // fall loads what is to be used, or what it falls back to. The caller holds work.
 func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() bool) (*networks, error) {
 	for {
-		b.look(ctx)
+		b.look(ctx, false)
 		was := b.state
 		s, left := was.Choose(b.facts)
-		if left != "" {
-			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("bundle", string(was.Use)), slog.String("reason", string(left)))
-			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, left)})
-		}
 		if s.Use != "" || was.Use != "" {
 			// A bundle that brings the daemon down must not be tried for ever: it is not
 			// tried at all where that it was could not be kept.
 			if !b.keep(ctx, s.Begin()) && s.Trial && s.Use != was.Use {
-				s = s.Failed(canary.Unwritten)
 				b.mu.Lock()
-				b.state = s
+				b.state = was
 				b.mu.Unlock()
+				continue // without what is new
 			}
+		}
+		if left != "" {
+			b.log.WarnContext(ctx, "bundle of models not used any more", slog.String("bundle", string(was.Use)), slog.String("reason", string(left)))
+			b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", was.Use, left)})
 		}
 		if s.Use == "" {
 			if b.served() { // these files were verified a while ago
@@ -397,6 +424,41 @@ func (b *bundles) fall(ctx context.Context, dec inference.Decoder, skin func() b
 	}
 }
 
+// last notes that networks have assessed frames for long enough to be trusted not to
+// bring the daemon down.
+func (b *bundles) last(n *networks) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lasted = n.version
+	hint(b.poke)
+}
+
+// failed gives up a bundle on trial that could not go on, and reports whether n is of
+// one: others are chosen for it then. Of what has passed its trial, or came with the
+// image, a failure is the machine's.
+func (b *bundles) failed(ctx context.Context, n *networks, err error) bool {
+	b.work.Lock()
+	defer b.work.Unlock()
+	s := b.state
+	if n.version == "" || n.version != s.Use || !s.Trial {
+		return false
+	}
+	b.log.ErrorContext(ctx, "bundle of models cannot be used", slog.String("bundle", string(s.Use)), slog.String("reason", string(canary.NotLoaded)), slog.Any("err", err))
+	b.emit(kiosk.Event{Kind: kiosk.EventModels, Text: fmt.Sprintf("%s: %s", s.Use, canary.NotLoaded)})
+	b.keep(ctx, s.Failed(canary.NotLoaded))
+	hint(b.poke)
+	return true
+}
+
+// ended notes that the daemon ends in good order.
+func (b *bundles) ended(ctx context.Context) {
+	b.work.Lock()
+	defer b.work.Unlock()
+	if b.state.Tries > 0 {
+		b.keep(ctx, b.state.Ended())
+	}
+}
+
 // served reports whether anything judges sessions already.
 func (b *bundles) served() bool {
 	b.mu.Lock()
@@ -419,13 +481,13 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 	}
 	n = described(whole.Manifest)
 	open := map[models.Role]*onnx.Session{}
-	n.unload = func() error {
+	n.unload = sync.OnceValue(func() error {
 		var errs []error
 		for _, s := range open {
 			errs = append(errs, s.Close())
 		}
 		return errors.Join(errs...)
-	}
+	})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.unload())
@@ -437,6 +499,7 @@ func (b *bundles) open(name string, v update.Version, lib string, dec inference.
 			return n, canary.NotLoaded, bad
 		}
 		open[role] = s
+		delete(whole.Networks, role) // the runtime has its own
 		if why, err = tried(s, whole.Network(role)); err != nil {
 			return n, why, err
 		}
@@ -562,20 +625,56 @@ func (b *bundles) status() api.ModelsStatus {
 	return out
 }
 
+// lasting is for how long a bundle on trial must have assessed frames, at least, to be
+// trusted not to bring the daemon down though nobody came to an end yet.
+const lasting = 5 * time.Minute
+
+// A stretch sums up for how long frames were assessed.
+type stretch struct{ sum, last time.Duration }
+
+// saw counts a frame that was taken at, and reports whether it completes a stretch of
+// lasting. What lies between two visitors does not count.
+func (s *stretch) saw(at time.Duration) bool {
+	was := s.sum
+	if s.last > 0 {
+		s.sum += min(max(at-s.last, 0), time.Second)
+	}
+	s.last = at
+	return was < lasting && s.sum >= lasting
+}
+
 // A swap hands networks from who loads them to who runs them.
 type swap struct {
-	mu   sync.Mutex
-	next *networks
-	stop func() // ends the run of those before; nil: none runs
+	mu      sync.Mutex
+	next    *networks
+	given   *networks // the last that were
+	dropped *networks // are not to be given any more
+	stop    func()    // ends the run of those before; nil: none runs
 }
 
 // give ends what runs, in favour of n. It does not block.
 func (s *swap) give(n *networks) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next = n; s.stop != nil {
+	if n == s.dropped {
+		return
+	}
+	s.next, s.given = n, n
+	if s.stop != nil {
 		s.stop()
 	}
+}
+
+// drop reports whether n are still their loader's to unload, and keeps them from being
+// given after that.
+func (s *swap) drop(n *networks) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n == s.given {
+		return false
+	}
+	s.dropped = n
+	return true
 }
 
 // begin notes how what runs from now on is ended.
@@ -597,21 +696,21 @@ func (s *swap) take() *networks {
 }
 
 // try looks for bundles, and has the sessions judged by what is chosen, from one
-// session to the next: none sees two.
+// session to the next: none sees two. Nothing is verified or loaded while one runs.
 func (d *daemon) try(ctx context.Context) error {
 	beat := d.dog.Part("models", 2*time.Minute)
 	t := time.NewTicker(bundlesEvery)
 	defer t.Stop()
 	for {
 		beat()
-		if d.bundles.next(ctx) {
+		if d.bundles.next(ctx, d.station.State().Session != "") {
 			if err := d.change(ctx, beat); err != nil {
 				return nil // ctx ended
 			}
 		}
 		select {
 		case <-ctx.Done():
-			d.bundles.next(context.WithoutCancel(ctx)) // the last session counts, too
+			d.bundles.next(context.WithoutCancel(ctx), true) // the last session counts, too
 			return nil
 		case <-d.bundles.poke:
 		case <-t.C:
@@ -628,10 +727,10 @@ func (d *daemon) change(ctx context.Context, beat func()) error {
 		}
 		return context.Cause(ctx)
 	}
-	if err = d.judge(ctx, n, beat, func() { d.swap.give(n) }); err != nil {
-		return errors.Join(err, n.unload())
+	if err = d.judge(ctx, n, beat, func() { d.swap.give(n) }); err != nil && d.swap.drop(n) {
+		err = errors.Join(err, n.unload()) // else they run, or are about to
 	}
-	return nil
+	return err
 }
 
 // judge has the sessions judged by n from the next one on, and returns when that

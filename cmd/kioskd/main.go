@@ -265,5 +265,9 @@ func serve(ctx context.Context, c Config, log *slog.Logger) error {
 		}
 		return nil
 	})
-	return g.Wait()
+	ended := g.Wait()
+	if ended == nil {
+		d.bundles.ended(context.WithoutCancel(ctx))
+	}
+	return ended
 }

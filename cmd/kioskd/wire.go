@@ -140,6 +140,8 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (_ *daemon, err error
 	}
 	if d.by = d.bundles.chosen(); d.by.version == "" {
 		d.by.hashes = d.loaded.Hashes
+	} else {
+		begin.Model = true // until it, or what it falls back to, is loaded: a session would see no frame
 	}
 	c.tellKeyStore(ctx, log)
 	c.tellVolume(ctx, log)
@@ -424,19 +426,26 @@ func (d *daemon) infer(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended before the models were right
 	}
-	if n.version == d.by.version && maps.Equal(n.hashes, d.by.hashes) {
+	if n.version == d.by.version && n.liveMin == d.by.liveMin && maps.Equal(n.hashes, d.by.hashes) {
 		d.bundles.took(ctx, n)
 	} else if err := d.judge(ctx, n, beat, func() {}); err != nil { // not what wire took it to be
 		return n.unload()
 	}
 	d.analysing.Store(true)
+	d.fault(ctx, kiosk.ModelFault, false)
 	for {
 		running, stop := context.WithCancel(ctx)
 		d.swap.begin(stop)
-		err := d.assess(running, n.analyser, beat)
+		err := d.assess(running, n, beat)
+		if err != nil && !errors.Is(err, errNotTaken) && d.bundles.failed(ctx, n, err) {
+			d.analysing.Store(false)
+			d.fault(ctx, kiosk.ModelFault, true)
+			err = d.dismiss(ctx, n)
+			until(running, beat) // others are given
+		}
 		stop()
 		next := d.swap.take()
-		err = errors.Join(err, n.unload())
+		err = errors.Join(err, d.dismiss(ctx, n))
 		if next == nil || err != nil || ctx.Err() != nil {
 			if next != nil {
 				err = errors.Join(err, next.unload())
@@ -444,12 +453,50 @@ func (d *daemon) infer(ctx context.Context) error {
 			return err
 		}
 		n = next
+		if !d.analysing.Swap(true) {
+			d.fault(ctx, kiosk.ModelFault, false)
+		}
 	}
 }
 
+// dismiss gives the memory of networks back that have assessed frames, and leaves
+// nothing of the last visitor in it: who just left may still stand in it. It does
+// nothing the second time.
+func (d *daemon) dismiss(ctx context.Context, n *networks) error {
+	if n.analyser == nil {
+		return nil
+	}
+	d.decoder.Clear()
+	if err := n.analyser.Clear(); err != nil {
+		d.log.WarnContext(ctx, "networks did not run a last time, on nothing", slog.String("bundle", named(n.version)), slog.Any("err", err))
+	}
+	n.analyser = nil
+	return n.unload()
+}
+
+// until waits for ctx's end, and beats.
+func until(ctx context.Context, beat func()) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		beat()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// errNotTaken marks an error of who is told of assessments. All others of assess are
+// the networks'.
+var errNotTaken = errors.New("assessment not taken")
+
 // assess assesses frames until ctx ends.
-func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func()) error {
+func (d *daemon) assess(ctx context.Context, n *networks, beat func()) error {
 	patience := resting
+	a := n.analyser
+	var judged stretch
 	return a.Run(ctx, func(ctx context.Context) (*kiosk.Frame, error) {
 		for {
 			beat()
@@ -472,7 +519,15 @@ func (d *daemon) assess(ctx context.Context, a *inference.Analyser, beat func())
 				}
 			}
 		}
-	}, d.assessed)
+	}, func(ctx context.Context, a kiosk.Assessment, f *kiosk.Frame) error {
+		if judged.saw(a.At) {
+			d.bundles.last(n)
+		}
+		if err := d.assessed(ctx, a, f); err != nil {
+			return fmt.Errorf("%w: %w", errNotTaken, err)
+		}
+		return nil
+	})
 }
 
 // assessed passes on what was seen.
@@ -487,7 +542,7 @@ func (d *daemon) assessed(ctx context.Context, a kiosk.Assessment, f *kiosk.Fram
 }
 
 // load opens the networks of set, verified anew where that fails. What cannot
-// be loaded is a fault that lasts until it can; the error is only ctx's.
+// be loaded is a fault, which lasts until networks are in use; the error is only ctx's.
 func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *networks, err error) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
@@ -495,7 +550,6 @@ func (d *daemon) load(ctx context.Context, set models.Set, beat func()) (n *netw
 		if set.Runtime != "" {
 			n, err = d.bundles.load(ctx, set, d.decoder, d.skin.Load)
 			if err == nil {
-				d.fault(ctx, kiosk.ModelFault, false)
 				return n, nil
 			}
 			d.fault(ctx, kiosk.ModelFault, true)
@@ -523,13 +577,13 @@ func analyser(set models.Set, dec inference.Decoder, skin func() bool) (a *infer
 		return nil, nil, fmt.Errorf("inference runtime: %w", err)
 	}
 	var open []*onnx.Session
-	unload = func() error {
+	unload = sync.OnceValue(func() error {
 		var errs []error
 		for _, s := range open {
 			errs = append(errs, s.Close())
 		}
 		return errors.Join(errs...)
-	}
+	})
 	o := inference.Options{Decoder: dec, Skin: skin}
 	for _, m := range []struct {
 		path string

@@ -149,7 +149,18 @@ func network(r models.Role) string { return string(r) + ".onnx" }
 // Read reads a bundle and verifies it: its signature by one of keys, its hashes,
 // and that this daemon can use it. The error is an *Error, or of r. Whether the
 // networks compute what they must is Bundle's user's to find out.
-func Read(r io.Reader, keys []ed25519.PublicKey) (*Bundle, error) {
+func Read(r io.Reader, keys []ed25519.PublicKey) (*Bundle, error) { return read(r, keys, true) }
+
+// Verify is Read that keeps nothing but the manifest in memory.
+func Verify(r io.Reader, keys []ed25519.PublicKey) (Manifest, error) {
+	b, err := read(r, keys, false)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return b.Manifest, nil
+}
+
+func read(r io.Reader, keys []ed25519.PublicKey, keep bool) (*Bundle, error) {
 	t := tar.NewReader(io.LimitReader(r, MaxFile))
 	manifest, err := member(t, "manifest.json", maxManifest)
 	if err != nil {
@@ -167,14 +178,26 @@ func Read(r io.Reader, keys []ed25519.PublicKey) (*Bundle, error) {
 		return nil, err
 	}
 	for _, n := range b.Manifest.Networks {
-		data, err := member(t, network(n.Role), maxNetwork)
+		size, err := next(t, network(n.Role), maxNetwork)
 		if err != nil {
 			return nil, err
 		}
-		if sum := sha256.Sum256(data); int64(len(data)) != n.Size || hex.EncodeToString(sum[:]) != n.SHA256 {
+		if size != n.Size { // before there is memory for it
+			return nil, refuse(Damaged, "%s has %d bytes, and in the manifest %d", network(n.Role), size, n.Size)
+		}
+		sum, content := sha256.New(), io.Reader(t)
+		if keep {
+			if b.Networks[n.Role], err = all(t, network(n.Role), size); err != nil {
+				return nil, err
+			}
+			content = bytes.NewReader(b.Networks[n.Role])
+		}
+		if _, err = io.Copy(sum, content); err != nil {
+			return nil, torn(network(n.Role), err)
+		}
+		if hex.EncodeToString(sum.Sum(nil)) != n.SHA256 {
 			return nil, refuse(Damaged, "%s is not the one in the manifest", network(n.Role))
 		}
-		b.Networks[n.Role] = data
 	}
 	if _, err := t.Next(); !errors.Is(err, io.EOF) {
 		return nil, refuse(Damaged, "it does not end after %s", network(models.PAD))
@@ -185,25 +208,45 @@ func Read(r io.Reader, keys []ed25519.PublicKey) (*Bundle, error) {
 // member reads the next member of an archive, which has that name and at most
 // so many bytes.
 func member(t *tar.Reader, name string, most int64) ([]byte, error) {
+	size, err := next(t, name, most)
+	if err != nil {
+		return nil, err
+	}
+	return all(t, name, size)
+}
+
+// next goes to the next member of an archive, which has that name and at most so
+// many bytes.
+func next(t *tar.Reader, name string, most int64) (size int64, err error) {
 	h, err := t.Next()
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
-		return nil, refuse(Damaged, "it ends before %s", name)
+		return 0, refuse(Damaged, "it ends before %s", name)
 	case err != nil:
-		return nil, fmt.Errorf("read bundle: %w", err)
+		return 0, fmt.Errorf("read bundle: %w", err)
 	case h.Name != name || h.Typeflag != tar.TypeReg:
-		return nil, refuse(Damaged, "%.100q stands where %s must be", h.Name, name)
+		return 0, refuse(Damaged, "%.100q stands where %s must be", h.Name, name)
 	case h.Size > most:
-		return nil, refuse(Damaged, "%s has %d bytes, more than %d", name, h.Size, most)
+		return 0, refuse(Damaged, "%s has %d bytes, more than %d", name, h.Size, most)
 	}
-	data, err := io.ReadAll(t)
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, refuse(Damaged, "it ends in the middle of %s", name)
-	case err != nil:
-		return nil, fmt.Errorf("read bundle: %w", err)
+	return h.Size, nil
+}
+
+// all reads the content of a member, into memory of just its size.
+func all(t *tar.Reader, name string, size int64) ([]byte, error) {
+	data := make([]byte, size)
+	if _, err := io.ReadFull(t, data); err != nil {
+		return nil, torn(name, err)
 	}
 	return data, nil
+}
+
+// torn is the error of a member that could not be read.
+func torn(name string, err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return refuse(Damaged, "it ends in the middle of %s", name)
+	}
+	return fmt.Errorf("read bundle: %w", err)
 }
 
 // parse reads a manifest whose signature is good.

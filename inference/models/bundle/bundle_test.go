@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -84,11 +85,26 @@ func sign(tb testing.TB, priv ed25519.PrivateKey, text string, more ...string) [
 	return out.Bytes()
 }
 
+// read is bundle.Read, which bundle.Verify must agree with.
+func read(tb testing.TB, r io.Reader, keys []ed25519.PublicKey) (*bundle.Bundle, error) {
+	tb.Helper()
+	var copied bytes.Buffer
+	b, err := bundle.Read(io.TeeReader(r, &copied), keys)
+	if _, err := io.Copy(&copied, r); err != nil { // what Read left
+		return b, err
+	}
+	m, bad := bundle.Verify(&copied, keys)
+	if err == nil && !reflect.DeepEqual(m, b.Manifest) || (err == nil) != (bad == nil) || err != nil && err.Error() != bad.Error() {
+		tb.Errorf("Read: %v, and Verify: %v", err, bad)
+	}
+	return b, err
+}
+
 func TestABundleIsReadAsItWasWritten(t *testing.T) {
 	pub, priv := key(t)
 	other, _ := key(t)
 	m := manifest(t)
-	b, err := bundle.Read(bytes.NewReader(write(t, m, priv)), []ed25519.PublicKey{other, pub})
+	b, err := read(t, bytes.NewReader(write(t, m, priv)), []ed25519.PublicKey{other, pub})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +121,7 @@ func TestABundleIsReadAsItWasWritten(t *testing.T) {
 // TestWhatIsSignedIsNotThereforeTaken has the key's owner make mistakes.
 func TestWhatIsSignedIsNotThereforeTaken(t *testing.T) {
 	pub, priv := key(t)
-	good, err := bundle.Read(bytes.NewReader(write(t, manifest(t), priv)), []ed25519.PublicKey{pub})
+	good, err := read(t, bytes.NewReader(write(t, manifest(t), priv)), []ed25519.PublicKey{pub})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +168,7 @@ func TestWhatIsSignedIsNotThereforeTaken(t *testing.T) {
 			for _, role := range bundle.Roles() {
 				more = append(more, string(role)+".onnx", string(networks()[role]))
 			}
-			_, err = bundle.Read(bytes.NewReader(sign(t, priv, string(text), more...)), []ed25519.PublicKey{pub})
+			_, err = read(t, bytes.NewReader(sign(t, priv, string(text), more...)), []ed25519.PublicKey{pub})
 			if e, refused := errors.AsType[*bundle.Error](err); !refused || e.Reason != tt.want {
 				t.Errorf("Read() = %v, want %s", err, tt.want)
 			}
@@ -165,7 +181,7 @@ func TestWhatIsSignedIsNotThereforeTaken(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{"an unknown key": `{"format":1,"interface":1,"exec":"/bin/sh"}`, "no JSON": "{", "two values": `{"format":1,"interface":1}{}`} {
-		_, err := bundle.Read(bytes.NewReader(sign(t, priv, text)), []ed25519.PublicKey{pub})
+		_, err := read(t, bytes.NewReader(sign(t, priv, text)), []ed25519.PublicKey{pub})
 		if e, refused := errors.AsType[*bundle.Error](err); !refused || e.Reason != bundle.Malformed {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -180,7 +196,7 @@ func TestNothingElseThanWhatWasSignedIsTaken(t *testing.T) {
 	whole := write(t, manifest(t), priv)
 	end := len(whole) - 1024 // two empty blocks end an archive
 	for at := 0; at < end; at += 512 {
-		_, err := bundle.Read(bytes.NewReader(whole[:at]), keys)
+		_, err := read(t, bytes.NewReader(whole[:at]), keys)
 		if e, refused := errors.AsType[*bundle.Error](err); !refused || e.Reason != bundle.Damaged {
 			t.Errorf("cut at %d of %d: %v", at, len(whole), err)
 		}
@@ -188,7 +204,7 @@ func TestNothingElseThanWhatWasSignedIsTaken(t *testing.T) {
 	for at := 0; at < end; at += 131 { // no divisor of a block
 		changed := bytes.Clone(whole)
 		changed[at] ^= 0x55
-		b, err := bundle.Read(bytes.NewReader(changed), keys)
+		b, err := read(t, bytes.NewReader(changed), keys)
 		if err != nil {
 			continue // the archive's header, or refused
 		}
@@ -200,24 +216,24 @@ func TestNothingElseThanWhatWasSignedIsTaken(t *testing.T) {
 	}
 	// What follows is not signed, and so not there.
 	more := sign(t, priv, string(manifestOf(t, whole)), slices.Concat(membersOf(t, whole), []string{"more.onnx", "code"})...)
-	if _, err := bundle.Read(bytes.NewReader(more), keys); err == nil {
+	if _, err := read(t, bytes.NewReader(more), keys); err == nil {
 		t.Error("a member more is taken")
 	}
 	for name, data := range map[string][]byte{"nothing": nil, "a text": []byte("hello"), "zeros": make([]byte, 4096)} {
-		_, err := bundle.Read(bytes.NewReader(data), keys)
+		_, err := read(t, bytes.NewReader(data), keys)
 		if e, refused := errors.AsType[*bundle.Error](err); !refused || e.Reason != bundle.Damaged {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	other, _ := key(t)
 	for name, keys := range map[string][]ed25519.PublicKey{"no key": nil, "another key": {other}} {
-		_, err := bundle.Read(bytes.NewReader(whole), keys)
+		_, err := read(t, bytes.NewReader(whole), keys)
 		if e, refused := errors.AsType[*bundle.Error](err); !refused || e.Reason != bundle.BadSignature {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	broken := errors.New("the disk")
-	if _, err := bundle.Read(iotest.ErrReader(broken), keys); !errors.Is(err, broken) {
+	if _, err := read(t, iotest.ErrReader(broken), keys); !errors.Is(err, broken) {
 		t.Errorf("a disk that fails is taken for %v", err)
 	}
 }
@@ -300,7 +316,7 @@ func FuzzRead(f *testing.F) {
 		if at >= 0 && at < len(data) {
 			data[at] ^= flip
 		}
-		b, err := bundle.Read(bytes.NewReader(data), []ed25519.PublicKey{pub})
+		b, err := read(t, bytes.NewReader(data), []ed25519.PublicKey{pub})
 		if err != nil {
 			return
 		}

@@ -33,7 +33,7 @@ const (
 	TrialLeast = 30  // sessions before the shares are compared
 	TrialMost  = 200 // sessions after which a bundle is kept
 	LookEvery  = 10  // sessions between two looks at the shares
-	TriesMost  = 3   // begun loads of a bundle that did not end before it is given up: one may be a power cut
+	TriesMost  = 3   // tries of a bundle that did not end well before it is given up: one may be a power cut
 	Window     = 2000
 	refusals   = 32 // that are remembered
 )
@@ -82,7 +82,7 @@ type State struct {
 	Use      update.Version `json:"use,omitempty"`   // "": what is built in
 	Back     update.Version `json:"back,omitempty"`  // to go back to; "": what is built in
 	Trial    bool           `json:"trial"`           // Use may be given up for Back
-	Tries    int            `json:"tries"`           // loads of Use that were begun since one ended well
+	Tries    int            `json:"tries"`           // of Use that were begun since one ended well: see Begin
 	Counts   Counts         `json:"counts"`          // by Use
 	Baseline Counts         `json:"baseline"`        // by Back, as they were when it was left
 	Floor    update.Version `json:"floor,omitempty"` // highest Floor of a bundle that was kept
@@ -115,8 +115,8 @@ const (
 	BelowFloor Reason = "below floor"     // it is older than may still be used
 	Older      Reason = "older"           // than what is used, or built in
 	NotHere    Reason = "not this ring"   // this kiosk is none of those that may use it
-	Crashed    Reason = "crashed"         // loading it has ended the daemon
-	NotLoaded  Reason = "does not load"   // the runtime does not take it
+	Crashed    Reason = "crashed"         // loading it, or using it, has ended the daemon
+	NotLoaded  Reason = "does not load"   // the runtime does not take it, or does not run it
 	Wrong      Reason = "wrong vectors"   // its networks do not compute what they must
 	Tensors    Reason = "unknown tensors" // its networks are not what its manifest says
 	Unwritten  Reason = "not to be kept"  // that it is tried could not be written down, so that it was not
@@ -136,6 +136,9 @@ type Facts struct {
 	BuiltIn update.Version // the version of what is built in: nothing that is not newer is used
 	Floor   update.Version // the administrator's
 	Offers  []Offer
+
+	// Unwritten: a state cannot be made durable now, so that nothing new is tried.
+	Unwritten bool
 }
 
 // offered returns the offer of a version, nil if there is none.
@@ -181,6 +184,9 @@ func (s State) Why(f Facts, v update.Version) Reason {
 	if v.Compare(s.Use) < 0 {
 		return Older
 	}
+	if o := f.offered(v); f.Unwritten && update.Among(v, f.Machine, o.Share) {
+		return Unwritten
+	}
 	return NotHere
 }
 
@@ -200,7 +206,7 @@ func (s State) Choose(f Facts) (next State, left Reason) {
 	}
 	var newest *Offer
 	for i, o := range f.Offers {
-		fit := o.Version.Compare(s.Use) > 0 && s.Barred(f, o.Version) == "" && update.Among(o.Version, f.Machine, o.Share)
+		fit := !f.Unwritten && o.Version.Compare(s.Use) > 0 && s.Barred(f, o.Version) == "" && update.Among(o.Version, f.Machine, o.Share)
 		if fit && (newest == nil || o.Version.Compare(newest.Version) > 0) {
 			newest = &f.Offers[i]
 		}
@@ -230,7 +236,10 @@ func (s State) refuse(v update.Version, why Reason) State {
 	return s
 }
 
-// Begin is the state that must be durable before what is used is loaded.
+// Begin is the state that must be durable before what is used is loaded. A try that
+// it begins ends well by Loaded or, as long as the trial is on, by a session that is
+// counted, by Lasted, or by Ended: a network may compute its golden vectors and bring
+// the daemon down by the first face.
 func (s State) Begin() State {
 	if s.Use != "" {
 		s.Tries++
@@ -240,11 +249,26 @@ func (s State) Begin() State {
 
 // Loaded is the state after it was, and has computed its golden vectors.
 func (s State) Loaded() State {
+	if !s.Trial {
+		s.Tries = 0
+	}
+	return s
+}
+
+// Lasted is the state after what is used has assessed frames for some minutes.
+func (s State) Lasted() State {
 	s.Tries = 0
 	return s
 }
 
-// Failed is the state after it could not be.
+// Ended is the state after the daemon was ended in good order: who restarts a kiosk
+// three times before the first visitor has not seen a bundle fail.
+func (s State) Ended() State {
+	s.Tries = max(s.Tries-1, 0)
+	return s
+}
+
+// Failed is the state after it could not be, or could not go on.
 func (s State) Failed(why Reason) State {
 	if s.Use == "" {
 		return s
@@ -270,6 +294,9 @@ func (s State) Count(f Facts, v update.Version, more Counts) (State, Verdict) {
 	case v.Compare(s.Use) == 0:
 		before := s.Counts.Sessions
 		s.Counts = s.Counts.add(more)
+		if more.Sessions > 0 {
+			s.Tries = 0 // it has judged somebody to the end
+		}
 		// At each LookEvery sessions once, and not again at late approvals.
 		if !s.Trial || s.Counts.Sessions/LookEvery == before/LookEvery {
 			break

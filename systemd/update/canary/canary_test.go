@@ -55,6 +55,18 @@ func TestChoose(t *testing.T) {
 			want: kept, unused: "3", why: canary.NotHere,
 		},
 		{
+			name: "that it is tried cannot be written down", state: kept, facts: canary.Facts{Offers: offers("2", "3"), Unwritten: true},
+			want: kept, unused: "3", why: canary.Unwritten,
+		},
+		{
+			name: "this kiosk is not among those that would", state: kept, facts: canary.Facts{Offers: append(offers("2"), canary.Offer{Version: "3"}), Unwritten: true},
+			want: kept, unused: "3", why: canary.NotHere,
+		},
+		{
+			name: "what is on trial already goes on", state: tried, facts: canary.Facts{Offers: offers("2", "3"), Unwritten: true},
+			want: tried,
+		},
+		{
 			name: "what is used goes on when its share is taken back", state: kept, facts: canary.Facts{Offers: []canary.Offer{{Version: "2"}}},
 			want: kept,
 		},
@@ -170,6 +182,29 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// TestATryThatEndsWell says when a bundle is no danger to the daemon any more.
+func TestATryThatEndsWell(t *testing.T) {
+	tried := canary.State{Use: "3", Back: "2", Trial: true, Tries: 1}.Begin()
+	kept := canary.State{Use: "3", Tries: 1}.Begin()
+	count := func(c canary.Counts) int {
+		s, _ := tried.Count(canary.Facts{}, "3", c)
+		return s.Tries
+	}
+	for name, tt := range map[string][2]int{
+		"it has only computed its golden vectors":            {tried.Loaded().Tries, 2},
+		"the same of what has passed its trial":              {kept.Loaded().Tries, 0},
+		"it has judged somebody":                             {count(canary.Counts{Sessions: 1, Flagged: 1}), 0},
+		"an approval came of who was judged before":          {count(canary.Counts{Approved: 1}), 2},
+		"it has lasted":                                      {tried.Loaded().Lasted().Tries, 0},
+		"the daemon was ended before anybody came":           {tried.Loaded().Ended().Tries, 1},
+		"it was ended, and no try of what is built in is on": {canary.State{}.Ended().Tries, 0},
+	} {
+		if tt[0] != tt[1] {
+			t.Errorf("%s: %d tries, want %d", name, tt[0], tt[1])
+		}
+	}
+}
+
 // TestAnOldBaselineFades keeps the counts small, and their share.
 func TestAnOldBaselineFades(t *testing.T) {
 	s := canary.State{Use: "2"}
@@ -262,9 +297,13 @@ func TestWalk(t *testing.T) {
 			case 3, 4: // a start
 				s, _ = s.Choose(f)
 				s = s.Begin()
-				switch r.IntN(4) {
+				switch r.IntN(6) {
 				case 0:
 					why = "start, and the power fails"
+				case 4:
+					s, why = s.Loaded().Ended(), "start and stop"
+				case 5:
+					s, why = s.Loaded().Lasted(), "start, and it lasts"
 				case 1:
 					s, why = s.Failed(canary.Wrong), "start, and it does not load"
 				default:
