@@ -91,7 +91,7 @@ run: setup build ## run the kiosk (ARGS='-camera=/dev/video0')
 
 .PHONY: test
 test: setup pure replay-arm64 screens ## run all tests
-	$(GO) test -race -timeout 12m ./...
+	$(GO) test -race -timeout 18m ./...
 
 .PHONY: pure
 pure: setup ## build without cgo what must build without it, and test the deterministic core so
