@@ -101,22 +101,7 @@ func TestModelsAreCheckedAndInstalled(t *testing.T) {
 // TestAnInstallThatIsCutOffLeavesNoPart has the disk go away at each operation: what
 // the daemon would look at is whole.
 func TestAnInstallThatIsCutOffLeavesNoPart(t *testing.T) {
-	dir := t.TempDir()
-	below, at := filepath.Join(dir, "below"), filepath.Join(dir, "at")
-	for _, d := range []string{below, at} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	disk, err := faulttest.Mount(below, at)
-	if err != nil {
-		t.Skipf("needs root, or fusermount3, and /dev/fuse: %v", err)
-	}
-	defer func() {
-		if err := disk.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	disk, below, at := faulttest.Disk(t)
 	data, _ := pressed(t, "2.1")
 	var absent, whole int
 	for n := 0; ; n++ {

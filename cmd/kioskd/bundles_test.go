@@ -649,22 +649,7 @@ func TestNoBundleIsReadWhileSomebodyIsServed(t *testing.T) {
 // TestWhatIsKnownOfBundlesSurvivesAPowerCut has the disk go away at each operation
 // of a write, with all that was not flushed.
 func TestWhatIsKnownOfBundlesSurvivesAPowerCut(t *testing.T) {
-	dir := t.TempDir()
-	below, at := filepath.Join(dir, "below"), filepath.Join(dir, "at")
-	for _, d := range []string{below, at} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	disk, err := faulttest.Mount(below, at)
-	if err != nil {
-		t.Skipf("needs root, or fusermount3, and /dev/fuse: %v", err)
-	}
-	defer func() {
-		if err := disk.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	disk, below, at := faulttest.Disk(t)
 	before := canary.State{Use: "2.0", Counts: canary.Counts{Sessions: 50, Flagged: 2}}
 	after := canary.State{Use: "2.1", Back: "2.0", Trial: true, Tries: 1, Baseline: before.Counts}
 	path, seen := filepath.Join(at, "models.json"), map[string]int{}
