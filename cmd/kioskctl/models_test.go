@@ -107,7 +107,7 @@ func TestAnInstallThatIsCutOffLeavesNoPart(t *testing.T) {
 	for n := 0; ; n++ {
 		disk.Arm(faulttest.Fault{At: n, Errno: syscall.EIO, Span: faulttest.Gone, Lost: true})
 		err := installBundle(at, "2.1", data)
-		_, hit := disk.Lift()
+		ops, hit := disk.Lift()
 		found, bad := filepath.Glob(filepath.Join(below, "*"+bundle.Suffix))
 		if bad != nil {
 			t.Fatal(bad)
@@ -127,6 +127,12 @@ func TestAnInstallThatIsCutOffLeavesNoPart(t *testing.T) {
 			t.Errorf("cut at operation %d, %+v: %v, and install says %v", n, hit, found, err)
 		}
 		if hit == (faulttest.Op{}) {
+			at := func(k faulttest.Kind) int {
+				return slices.IndexFunc(ops, func(o faulttest.Op) bool { return o.Kind == k })
+			}
+			if flushed, named := at(faulttest.Sync), at(faulttest.Rename); flushed < 0 || flushed > named {
+				t.Errorf("it has its name before it is on the disk: %v", ops)
+			}
 			break
 		}
 	}
