@@ -647,7 +647,7 @@ func TestNoBundleIsReadWhileSomebodyIsServed(t *testing.T) {
 }
 
 // TestWhatIsKnownOfBundlesSurvivesAPowerCut has the disk go away at each operation
-// of a write, with all that was not flushed.
+// of a write, and what is written is flushed before it has its name.
 func TestWhatIsKnownOfBundlesSurvivesAPowerCut(t *testing.T) {
 	disk, below, at := faulttest.Disk(t)
 	before := canary.State{Use: "2.0", Counts: canary.Counts{Sessions: 50, Flagged: 2}}
@@ -659,7 +659,7 @@ func TestWhatIsKnownOfBundlesSurvivesAPowerCut(t *testing.T) {
 		}
 		disk.Arm(faulttest.Fault{At: n, Errno: syscall.EIO, Span: faulttest.Gone, Lost: true})
 		wrote := writeBundles(path, after)
-		_, hit := disk.Lift()
+		ops, hit := disk.Lift()
 		got, err := readBundles(filepath.Join(below, "models.json")) // what lies on the disk
 		if err != nil {
 			t.Fatalf("cut at operation %d, %+v: %v", n, hit, err)
@@ -673,6 +673,12 @@ func TestWhatIsKnownOfBundlesSurvivesAPowerCut(t *testing.T) {
 			t.Errorf("cut at operation %d, %+v: %+v, written: %v", n, hit, got, wrote)
 		}
 		if hit == (faulttest.Op{}) {
+			at := func(k faulttest.Kind) int {
+				return slices.IndexFunc(ops, func(o faulttest.Op) bool { return o.Kind == k })
+			}
+			if flushed, named := at(faulttest.Sync), at(faulttest.Rename); flushed < 0 || flushed > named {
+				t.Errorf("it has its name before it is on the disk: %v", ops)
+			}
 			break
 		}
 	}
